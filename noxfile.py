@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# /// script
+# dependencies = ["nox>=2025.10.16"]
+# ///
+"""Every check and every chore of the project, each as one session.
+
+``nox`` runs the checks that need neither a GPU nor a CUDA toolkit; ``nox -l`` lists all sessions.
+"""
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.10.16"
+nox.options.default_venv_backend = "virtualenv"
+
+PACKAGES = ("ropelab", "ropelab_cuda")
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def _groups(*names: str) -> list[str]:
+    return list(nox.project.dependency_groups(PROJECT, *names))
+
+
+@nox.session(default=True)
+def tests(session: nox.Session) -> None:
+    """Run the tests that need no GPU; arguments go to pytest."""
+    session.install(*_groups("test", "torch"), "--editable", ".")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(default=True)
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and docstrings."""
+    session.install(*_groups("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    sources = [str(file) for package in PACKAGES for file in sorted(Path(package).rglob("*.py"))]
+    session.run("python", "-m", "numpydoc", "lint", *sources)
+
+
+@nox.session(default=True)
+def types(session: nox.Session) -> None:
+    """Check the types of both packages, the tests and the tools."""
+    session.install(*_groups("types"))
+    session.run("mypy", *session.posargs)
+
+
+@nox.session(default=True)
+def golden(session: nox.Session) -> None:
+    """Verify every golden against the specification and the oracle."""
+    session.install("--editable", ".[golden]")
+    session.run("python", "-m", "ropelab.golden", *session.posargs)
+
+
+@nox.session(default=False)
+def compile(session: nox.Session) -> None:
+    """Compile every kernel with NVRTC for every architecture; needs no GPU."""
+    session.install(*_groups("test", "torch", "nvrtc"), "--editable", ".")
+    session.run("python", "-m", "pytest", "-m", "nvrtc", *session.posargs)
+
+
+@nox.session(default=False, venv_backend="none")
+def gpu(session: nox.Session) -> None:
+    """Run the GPU suite in the current environment; there a skip is a failure."""
+    session.run(
+        "python3", "-m", "pytest", "-m", "gpu", *session.posargs, env={"ROPELAB_REQUIRE_GPU": "1"}
+    )
+
+
+@nox.session(default=False, venv_backend="none")
+def bench(session: nox.Session) -> None:
+    """Measure the kernels in the current environment beside a device copy and torch."""
+    session.run("python3", "-m", "ropelab_cuda.bench", *session.posargs)
+
+
+@nox.session(default=False)
+def figures(session: nox.Session) -> None:
+    """Draw the pictures of the documentation again."""
+    session.install("--editable", ".[plot]")
+    session.run("python", "docs/figures.py", *session.posargs)
+
+
+if __name__ == "__main__":
+    nox.main()

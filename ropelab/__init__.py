@@ -1,0 +1,29 @@
+"""What every Rotary Position Embedding is: a NumPy specification, exact at any position.
+
+    config -> Rope -> Spectrum -> phases -> cos, sin -> rotated q, k
+
+Importing it needs NumPy alone.
+"""
+
+from .formats import from_transformers
+from .layouts import to_half, to_interleaved
+from .phases import cos_sin, exact_phases
+from .precision import bfloat16
+from .rope import Rope
+from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
+from .spectrum import Spectrum
+
+__all__ = [
+    "Rope",
+    "Spectrum",
+    "apply_rotary",
+    "apply_rotary_cached",
+    "apply_rotary_qk",
+    "bfloat16",
+    "cos_sin",
+    "exact_phases",
+    "from_transformers",
+    "rotate",
+    "to_half",
+    "to_interleaved",
+]

@@ -1,0 +1,142 @@
+"""Taking in arrays of any framework; giving back NumPy."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .dlpack import CPU_DEVICES, read_capsule
+from .precision import bfloat16, float_dtype
+
+__all__ = ["as_array", "as_floats", "as_integers"]
+
+
+def as_array(x: ArrayLike, name: str) -> NDArray[Any]:
+    """Return `x` as a NumPy array, without a copy where it exports DLPack on the CPU.
+
+    Parameters
+    ----------
+    x : array-like
+        A NumPy array, anything with ``__dlpack__`` on the CPU, or anything ``numpy.asarray`` takes.
+    name : str
+        The argument's name, for messages.
+
+    Returns
+    -------
+    ndarray
+        The same numbers; a bfloat16 tensor arrives as raw bits of dtype `ropelab.bfloat16`.
+
+    Raises
+    ------
+    ValueError
+        If the tensor lies on another device, or its framework will not export it.
+    TypeError
+        If it does not convert to an array of numbers.
+    """
+    if isinstance(x, np.ndarray):
+        return x
+    if not hasattr(x, "__dlpack__") or isinstance(x, np.generic):
+        return _from_anything(x, name)
+    device_type = int(x.__dlpack_device__()[0])  # type: ignore[union-attr]
+    if device_type not in CPU_DEVICES:
+        msg = (
+            f"{name}: expected a tensor on the CPU; got a {type(x).__name__} on DLPack device "
+            f"type {device_type}; use ropelab_cuda for CUDA tensors, or copy it to the CPU"
+        )
+        raise ValueError(msg)
+    _refuse_lazy_negation(x, name)
+    try:
+        return _from_capsule(x.__dlpack__(), x, name)  # type: ignore[union-attr]
+    except (BufferError, RuntimeError) as error:
+        msg = f"{name}: {type(x).__name__} does not export DLPack: {error}"
+        raise ValueError(msg) from error
+
+
+def as_floats(x: ArrayLike, name: str) -> NDArray[Any]:
+    """Return `x` as an array of one of the four floating-point formats, or raise TypeError."""
+    array = as_array(x, name)
+    float_dtype(array.dtype, name)
+    return array
+
+
+def as_integers(x: ArrayLike, name: str) -> NDArray[Any]:
+    """Return `x` as an array of integers, or raise TypeError."""
+    array = as_array(x, name)
+    if array.size == 0 and not hasattr(x, "dtype"):
+        array = array.astype(np.int64)  # an empty list has no numbers to be of a wrong type
+    if array.dtype.kind not in "iu":
+        msg = (
+            f"{name}: expected integers, since a position is exact; got {array.dtype}; "
+            f"convert by .astype(np.int64) if every value is whole"
+        )
+        raise TypeError(msg)
+    return array
+
+
+def _from_anything(x: ArrayLike, name: str) -> NDArray[Any]:
+    try:
+        array = np.asarray(x)
+    except (TypeError, ValueError) as error:
+        msg = f"{name}: {type(x).__name__} does not convert to an array: {error}"
+        raise TypeError(msg) from error
+    if array.dtype.kind == "O":
+        msg = f"{name}: expected an array of numbers; got {type(x).__name__} {x!r}"
+        raise TypeError(msg)
+    return array
+
+
+def _refuse_lazy_negation(x: object, name: str) -> None:
+    # torch exports a tensor whose negation or zero is still pending as the unchanged memory.
+    pending = [
+        word
+        for word, flag in (("negation", "is_neg"), ("zero", "_is_zerotensor"))
+        if hasattr(x, flag) and getattr(x, flag)()
+    ]
+    if pending:
+        msg = (
+            f"{name}: this {type(x).__name__} has a pending {pending[0]} that DLPack would drop; "
+            f"call .resolve_neg() or .clone() first"
+        )
+        raise ValueError(msg)
+
+
+def _from_capsule(capsule: object, owner: object, name: str) -> NDArray[Any]:
+    exported = read_capsule(capsule)
+    dtype = bfloat16 if exported.dtype == "bfloat16" else None
+    if dtype is None:
+        try:
+            dtype = np.dtype(exported.dtype)
+        except TypeError:
+            msg = f"{name}: NumPy has no {exported.dtype}; convert it first"
+            raise TypeError(msg) from None
+    if 0 in exported.shape:
+        return np.empty(exported.shape, dtype)
+    if exported.pointer == 0:
+        msg = f"{name}: this {type(owner).__name__} has no memory behind it; materialise it first"
+        raise ValueError(msg)
+    memory = _Memory(exported.pointer, exported.shape, exported.strides, dtype, capsule)
+    return np.asarray(memory).view(dtype)
+
+
+class _Memory:
+    """Foreign memory in NumPy's array interface; holds the capsule that keeps it alive."""
+
+    def __init__(
+        self,
+        pointer: int,
+        shape: tuple[int, ...],
+        strides: tuple[int, ...],
+        dtype: np.dtype[Any],
+        capsule: object,
+    ) -> None:
+        self.capsule = ctypes.py_object(capsule)
+        self.__array_interface__ = {
+            "version": 3,
+            "data": (pointer, True),
+            "shape": shape,
+            "typestr": np.dtype(np.uint16).str if dtype == bfloat16 else dtype.str,
+            "strides": tuple(step * dtype.itemsize for step in strides),
+        }

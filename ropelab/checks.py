@@ -1,0 +1,176 @@
+"""Argument checks that both packages make, on shapes and names rather than on arrays.
+
+Every message has the same form: the argument's name, what was expected, what came, the mend.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+__all__ = [
+    "ANGLES",
+    "LAYOUTS",
+    "TENSOR_FORMATS",
+    "TensorFormat",
+    "check_choice",
+    "check_positions",
+    "check_same_tokens",
+    "check_width",
+    "finite_real",
+    "heads",
+    "positive_int",
+    "token_shape",
+]
+
+LAYOUTS = ("half", "interleaved")
+ANGLES = ("exact", "float32")
+
+
+class TensorFormat(NamedTuple):
+    """Which axis of a query or key tensor is which; the last one is always head_dim."""
+
+    token_axes: tuple[int, ...]
+    head_axis: int
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes, head_dim included."""
+        return len(self.token_axes) + 2
+
+
+TENSOR_FORMATS: Mapping[str, TensorFormat] = MappingProxyType(
+    {
+        "bshd": TensorFormat(token_axes=(0, 1), head_axis=2),
+        "bhsd": TensorFormat(token_axes=(0, 2), head_axis=1),
+        "sbhd": TensorFormat(token_axes=(1, 0), head_axis=2),
+        "thd": TensorFormat(token_axes=(0,), head_axis=1),
+    }
+)
+AXIS_WORDS = {"b": "batch", "s": "sequence", "h": "heads", "t": "tokens", "d": "head_dim"}
+
+
+def check_choice(value: object, choices: Iterable[str], name: str) -> None:
+    """Raise ValueError unless `value` is one of `choices`."""
+    options = tuple(choices)
+    if not isinstance(value, str) or value not in options:
+        expected = ", ".join(repr(option) for option in options)
+        msg = f"{name}: expected one of {expected}; got {value!r}"
+        raise ValueError(msg)
+
+
+def token_shape(shape: tuple[int, ...], tensor_format: str, name: str) -> tuple[int, ...]:
+    """Return (batch, sequence), or (tokens,) for ``"thd"``, of a tensor of that shape."""
+    check_choice(tensor_format, TENSOR_FORMATS, "tensor_format")
+    axes = TENSOR_FORMATS[tensor_format]
+    if len(shape) != axes.ndim:
+        words = ", ".join(AXIS_WORDS[letter] for letter in tensor_format)
+        msg = (
+            f"{name}: tensor_format {tensor_format!r} expects {axes.ndim} axes ({words}); "
+            f"got shape {tuple(shape)}; reshape it or name its tensor_format"
+        )
+        raise ValueError(msg)
+    return tuple(shape[axis] for axis in axes.token_axes)
+
+
+def heads(shape: tuple[int, ...], tensor_format: str) -> int:
+    """Return the number of heads of a tensor of that shape."""
+    return shape[TENSOR_FORMATS[tensor_format].head_axis]
+
+
+def check_width(rotary_dim: int, head_dim: int, name: str) -> None:
+    """Raise ValueError unless `rotary_dim` channels fit into a head."""
+    if rotary_dim > head_dim:
+        msg = (
+            f"{name}: head_dim (the last axis) is {head_dim}, smaller than the rotary_dim "
+            f"{rotary_dim} = 2 * {rotary_dim // 2} frequencies; "
+            f"expected head_dim >= rotary_dim; use at most {head_dim // 2} frequencies"
+        )
+        raise ValueError(msg)
+
+
+def check_positions(
+    shape: tuple[int, ...], tokens: tuple[int, ...], *, axes: int = 1, name: str = "position_ids"
+) -> None:
+    """Raise ValueError unless positions of that shape broadcast to the tokens.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the position ids; with ``axes > 1`` its first entry counts the axes.
+    tokens : tuple of int
+        (batch, sequence) or (tokens,).
+    axes : int, default 1
+        Number of position axes that the spectrum names.
+    name : str, default "position_ids"
+        What the message calls them.
+    """
+    wanted = tokens if axes == 1 else (axes, *tokens)
+    if axes > 1 and (not shape or shape[0] != axes):
+        msg = (
+            f"{name}: the spectrum turns pairs by {axes} position axes, so shape "
+            f"({axes}, ...) broadcastable to {wanted} was expected; got {tuple(shape)}"
+        )
+        raise ValueError(msg)
+    given = shape if axes == 1 else shape[1:]
+    fits = len(given) <= len(tokens) and all(
+        a in (1, b) for a, b in zip(reversed(given), reversed(tokens), strict=False)
+    )
+    if not fits:
+        words = "(batch, sequence)" if len(tokens) == 2 else "(tokens,)"
+        msg = (
+            f"{name}: expected a shape that broadcasts to {words} = {tokens}; got {tuple(given)}; "
+            f"pass one position a token"
+        )
+        raise ValueError(msg)
+
+
+def check_same_tokens(
+    q_shape: tuple[int, ...], k_shape: tuple[int, ...], tensor_format: str
+) -> None:
+    """Raise ValueError unless q and k agree in everything but their number of heads."""
+    if token_shape(q_shape, tensor_format, "q") != token_shape(k_shape, tensor_format, "k"):
+        msg = (
+            f"k: expected the same tokens as q, whose shape is {tuple(q_shape)}; got shape "
+            f"{tuple(k_shape)} (tensor_format {tensor_format!r}); only the heads may differ"
+        )
+        raise ValueError(msg)
+    if q_shape[-1] != k_shape[-1]:
+        msg = (
+            f"k: expected the head_dim of q, {q_shape[-1]}; got {k_shape[-1]}; "
+            f"rotate tensors of different head_dim by two calls of apply_rotary"
+        )
+        raise ValueError(msg)
+
+
+def positive_int(value: object, name: str, *, even: bool = False) -> int:
+    """Return `value` as an int, or raise unless it is a positive (even) integer."""
+    kind = "a positive even integer" if even else "a positive integer"
+    if isinstance(value, bool):
+        msg = f"{name}: expected {kind}; got {value!r}"
+        raise TypeError(msg)
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        msg = f"{name}: expected {kind}; got {value!r} of type {type(value).__name__}"
+        raise TypeError(msg) from None
+    if number <= 0 or (even and number % 2):
+        msg = f"{name}: expected {kind}; got {number}"
+        raise ValueError(msg)
+    return number
+
+
+def finite_real(value: object, name: str, *, above: float = -math.inf) -> float:
+    """Return `value` as a float, or raise unless it is a finite number greater than `above`."""
+    if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__"):
+        msg = f"{name}: expected a real number; got {value!r} of type {type(value).__name__}"
+        raise TypeError(msg)
+    number = float(value)
+    if not math.isfinite(number) or number <= above:
+        limit = "" if above == -math.inf else f" greater than {above:g}"
+        msg = f"{name}: expected a finite number{limit}; got {number!r}"
+        raise ValueError(msg)
+    return number

@@ -1,0 +1,22 @@
+"""Goldens: what the specification says, frozen, and attested by an independent oracle.
+
+Cases are defined in code (`catalogue`, `refusals`), answered by the oracle (`attest`), frozen in
+files (`files`) and asked of any implementation (`verification`). The `zoo` keeps known bugs, each
+of which the goldens must reject. Needs mpmath.
+"""
+
+from .files import DIRECTORY, Golden, load
+from .implementation import SPECIFICATION, Implementation
+from .verification import Result, check, freeze_new, verify
+
+__all__ = [
+    "DIRECTORY",
+    "SPECIFICATION",
+    "Golden",
+    "Implementation",
+    "Result",
+    "check",
+    "freeze_new",
+    "load",
+    "verify",
+]

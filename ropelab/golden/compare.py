@@ -1,0 +1,97 @@
+"""How far an answer lies from its golden: one number a case, and it is never NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..layouts import pair_channels
+from ..precision import eps, widen
+from .case import Array, Case, bits_of
+
+__all__ = ["distance", "rotary_dim"]
+
+
+def distance(case: Case, expected: Mapping[str, Array], actual: Mapping[str, Array]) -> float:
+    """Return the worst error of an answer, in the units of the case's tolerance.
+
+    Parameters
+    ----------
+    case : Case
+        The question, with its metric.
+    expected, actual : mapping of str to ndarray
+        Golden and answer.
+
+    Returns
+    -------
+    float
+        Infinite if an array is missing or has another shape or dtype, if a number is not finite
+        where it should be, if a bit moved that nothing may touch, or if too many elements differ.
+    """
+    if expected.keys() != actual.keys():
+        return math.inf
+    for name, golden in expected.items():
+        if golden.shape != actual[name].shape or golden.dtype != actual[name].dtype:
+            return math.inf
+        allowed = case.tolerance.differing
+        if allowed < 1.0 and np.mean(widen(golden) != widen(actual[name])) > allowed:
+            return math.inf
+    if case.tolerance.metric == "pair":
+        return _pairs(case, expected, actual)
+    measure = _ulps if case.tolerance.metric == "ulp" else _equal
+    return max(measure(golden, actual[name]) for name, golden in expected.items())
+
+
+def rotary_dim(case: Case) -> int:
+    """Return the number of channels that a rotation case turns."""
+    if "rope" in case.options:
+        return int(case.options["rope"]["rotary_dim"])
+    source = "inv_freq" if "inv_freq" in case.arguments else "cos"
+    return 2 * int(case.arguments[source].shape[-1])
+
+
+def _equal(golden: Array, answer: Array) -> float:
+    return 0.0 if np.array_equal(bits_of(golden), bits_of(answer)) else math.inf
+
+
+def _ulps(golden: Array, answer: Array) -> float:
+    if golden.dtype != np.float64:
+        return _equal(golden, answer)
+    error = np.abs(answer - golden) / np.spacing(np.abs(golden))
+    return _worst(error)
+
+
+def _pairs(case: Case, expected: Mapping[str, Array], actual: Mapping[str, Array]) -> float:
+    if "cos" in expected:
+        names = ("cos", "sin")
+        golden, answer = ([widen(side[name]) for name in names] for side in (expected, actual))
+        return _relative(golden, answer) / eps(case.tolerance.unit)
+    d = rotary_dim(case)
+    channels = pair_channels(case.options["layout"], d)
+    worst = 0.0
+    for name, whole in expected.items():
+        if _equal(whole[..., d:], actual[name][..., d:]):
+            return math.inf  # a channel past the rotary width must keep its bits
+        sides = (widen(whole), widen(actual[name]))
+        golden, answer = ([side[..., members] for members in channels] for side in sides)
+        worst = max(worst, _relative(golden, answer))
+    return worst / eps(case.tolerance.unit)
+
+
+def _relative(golden: list[NDArray[Any]], answer: list[NDArray[Any]]) -> float:
+    """Return the largest error of a pair over the pair's norm."""
+    error = np.hypot(answer[0] - golden[0], answer[1] - golden[1])
+    norm = np.hypot(golden[0], golden[1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(error == 0.0, 0.0, error / norm)
+    return _worst(ratio)
+
+
+def _worst(errors: NDArray[Any]) -> float:
+    if errors.size == 0:
+        return 0.0
+    return math.inf if np.isnan(errors).any() else float(errors.max())

@@ -1,0 +1,22 @@
+"""The independent witness: arbitrary-precision arithmetic, written from the papers.
+
+Nothing here imports a formula of the specification, nor NumPy's mathematics: frequencies,
+phases, cosines and rotations are mpmath numbers until one last rounding, and channels are found
+by index arithmetic. Agreement of two such different texts is what makes a golden believable.
+"""
+
+from .frequencies import frequencies
+from .numbers import PRECISION_BITS, from_bits, rounded
+from .rotation import cosines, permuted, phases, rotated, turns
+
+__all__ = [
+    "PRECISION_BITS",
+    "cosines",
+    "frequencies",
+    "from_bits",
+    "permuted",
+    "phases",
+    "rotated",
+    "rounded",
+    "turns",
+]

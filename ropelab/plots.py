@@ -1,0 +1,140 @@
+"""Pictures of rotary embeddings, drawn with matplotlib (``pip install 'ropelab[plot]'``).
+
+Every picture reads without colour: what differs in hue differs in shape too. The hues are those of
+Okabe and Ito, "Color Universal Design", 2008, which colour-blind readers can tell apart.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from .bands import Band, BandName, classify
+from .rope import Rope
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["wavelengths"]
+
+_INK = "#333333"
+_FAINT = "#8c8c8c"
+_BLUE = "#0072B2"
+_ORANGE = "#E69F00"
+_VERMILLION = "#D55E00"
+
+
+class _Marker(NamedTuple):
+    shape: str
+    edge: str
+    face: str
+
+
+_MARKERS: dict[BandName, _Marker] = {
+    "kept": _Marker("o", edge=_BLUE, face=_BLUE),
+    "blended": _Marker("D", edge=_ORANGE, face=_ORANGE),
+    "stretched": _Marker("s", edge=_VERMILLION, face="white"),
+}
+
+
+def wavelengths(rope: Rope, *, ax: Axes | None = None, seq_len: int | None = None) -> Axes:
+    """Draw the wavelength of every pair, before and after scaling, by band.
+
+    The thin line is the embedding without scaling, the markers are the embedding itself. Horizontal
+    lines show the context lengths that the embedding states: the one it was trained at, where its
+    rule names it, and the longest it is meant for.
+
+    Parameters
+    ----------
+    rope : Rope
+        The rotary embedding to draw.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    seq_len : int, optional
+        Length of the sequence in tokens, for a rule that depends on it.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`, or the axes of the new figure.
+
+    See Also
+    --------
+    ropelab.bands.classify : The bands that the markers show.
+    """
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        _, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
+
+    split = classify(rope, seq_len=seq_len)
+    _draw_unscaled(ax, split)
+    for band in split:
+        _draw_band(ax, band)
+    for name, length in _stated_lengths(rope).items():
+        _draw_length(ax, name, length)
+    _dress(ax, pairs=sum(len(band) for band in split))
+    return ax
+
+
+def _draw_unscaled(ax: Axes, split: tuple[Band, ...]) -> None:
+    points = sorted(
+        (pair, wavelength / stretch)
+        for band in split
+        for pair, wavelength, stretch in zip(
+            band.pairs, band.wavelengths, band.stretches, strict=True
+        )
+    )
+    ax.plot(*zip(*points, strict=True), color=_INK, linewidth=1.0, label="without scaling")
+
+
+def _draw_band(ax: Axes, band: Band) -> None:
+    if not band.pairs:
+        return
+    label = f"{len(band)} pairs {band.name}"
+    if band.name == "stretched":
+        label += f" ×{max(band.stretches):g}"
+    marker = _MARKERS[band.name]
+    ax.plot(
+        band.pairs,
+        band.wavelengths,
+        linestyle="none",
+        marker=marker.shape,
+        markersize=4.6,
+        markeredgewidth=1.2,
+        markeredgecolor=marker.edge,
+        markerfacecolor=marker.face,
+        label=label,
+    )
+
+
+def _stated_lengths(rope: Rope) -> dict[str, int]:
+    stated = {
+        "original_max_position_embeddings": getattr(
+            rope.scaling, "original_max_position_embeddings", None
+        ),
+        "max_position_embeddings": rope.max_position_embeddings,
+    }
+    return {name: length for name, length in stated.items() if length is not None}
+
+
+def _draw_length(ax: Axes, name: str, length: int) -> None:
+    ax.axhline(length, color=_FAINT, linewidth=0.9, linestyle=(0, (5, 3)), zorder=0)
+    ax.annotate(
+        f"{length:,} tokens = {name}",
+        xy=(0.0, length),
+        xycoords=("axes fraction", "data"),
+        xytext=(6, 3),
+        textcoords="offset points",
+        color=_INK,
+        fontsize="small",
+    )
+
+
+def _dress(ax: Axes, *, pairs: int) -> None:
+    ax.set_yscale("log")
+    ax.minorticks_off()
+    ax.set_xlim(-1, pairs)
+    ax.set_xlabel("pair index")
+    ax.set_ylabel("wavelength (tokens per turn)")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="lower right", frameon=False)

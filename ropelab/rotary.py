@@ -1,0 +1,315 @@
+r"""Rotating queries and keys.
+
+Each pair (x, y) of a head turns by its angle :math:`\varphi` (Su et al., RoFormer, 2021,
+arXiv:2104.09864, eq. 34):
+
+.. math:: x' = x \cos\varphi - y \sin\varphi, \qquad y' = y \cos\varphi + x \sin\varphi
+
+in float64, rounded once to the dtype of the input. Channels past the rotary width pass through
+bit for bit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .arrays import as_floats, as_integers
+from .checks import (
+    TENSOR_FORMATS,
+    check_positions,
+    check_same_tokens,
+    check_width,
+    token_shape,
+)
+from .layouts import pair_channels
+from .phases import cos_sin_values
+from .precision import narrow, widen
+
+if TYPE_CHECKING:
+    from .rope import Rope
+    from .spectrum import Spectrum
+
+__all__ = ["apply_rotary", "apply_rotary_cached", "apply_rotary_qk", "rotate"]
+
+
+def apply_rotary(
+    x: ArrayLike,
+    position_ids: ArrayLike,
+    spectrum: Spectrum,
+    *,
+    layout: str = "half",
+    tensor_format: str = "bshd",
+    angles: str = "exact",
+    inverse: bool = False,
+) -> NDArray[Any]:
+    """Rotate each pair of channels by its position times its frequency.
+
+    Parameters
+    ----------
+    x : array-like of float64, float32, float16 or bfloat16
+        Queries or keys of shape (batch, sequence, heads, head_dim), or as `tensor_format` says.
+    position_ids : array-like of int, broadcastable to (batch, sequence) or (tokens,)
+        Position of each token, whatever the order of the tensor's axes; with several position
+        axes in the spectrum, a leading axis counts them.
+    spectrum : Spectrum
+        Frequencies and attention factor; its rotary_dim may be smaller than head_dim.
+    layout : {"half", "interleaved"}, default "half"
+        Which two channels form a pair.
+    tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
+        Order of the axes: b batch, s sequence, h heads, d head_dim, t packed tokens.
+    angles : {"exact", "float32"}, default "exact"
+        The angle pipeline; see `ropelab.cos_sin`.
+    inverse : bool, default False
+        Rotate by minus the position: the transpose, which is also the backward pass. The
+        attention factor multiplies both directions.
+
+    Returns
+    -------
+    ndarray, shape and dtype of `x`
+        The rotated tensor; a bfloat16 tensor that came by DLPack is returned as raw bits of
+        dtype `ropelab.bfloat16`.
+
+    Raises
+    ------
+    TypeError
+        If a dtype is not supported.
+    ValueError
+        If a shape or an option does not fit.
+
+    Examples
+    --------
+    >>> from ropelab import Rope
+    >>> x = np.array([[[[1.0, 2.0, 3.0, 4.0]]]])  # one token, one head
+    >>> apply_rotary(x, [2**31 - 1], Rope(4).spectrum()).round(6).tolist()
+    [[[[1.485913, -4.231033, -2.791427, -1.448571]]]]
+    """
+    array = as_floats(x, "x")
+    cos, sin = _for_tokens(array, "x", position_ids, spectrum, tensor_format, angles)
+    return _rotated(array, cos, sin, layout, tensor_format, inverse)
+
+
+def apply_rotary_qk(
+    q: ArrayLike,
+    k: ArrayLike,
+    position_ids: ArrayLike,
+    spectrum: Spectrum,
+    *,
+    layout: str = "half",
+    tensor_format: str = "bshd",
+    angles: str = "exact",
+    inverse: bool = False,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Rotate queries and keys of the same tokens; their head counts may differ.
+
+    Parameters
+    ----------
+    q, k : array-like of float
+        As `x` in `apply_rotary`; grouped-query attention has fewer heads in k.
+    position_ids : array-like of int
+        As in `apply_rotary`.
+    spectrum : Spectrum
+        As in `apply_rotary`.
+    layout : {"half", "interleaved"}, default "half"
+        As in `apply_rotary`.
+    tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
+        As in `apply_rotary`.
+    angles : {"exact", "float32"}, default "exact"
+        As in `apply_rotary`.
+    inverse : bool, default False
+        As in `apply_rotary`.
+
+    Returns
+    -------
+    q, k : ndarray
+        The rotated tensors.
+
+    Raises
+    ------
+    TypeError
+        If a dtype is not supported.
+    ValueError
+        If a shape or an option does not fit, or q and k differ in more than their heads.
+
+    Examples
+    --------
+    >>> from ropelab import Rope
+    >>> q, k = np.ones((1, 3, 4, 8)), np.ones((1, 3, 2, 8))
+    >>> [y.shape for y in apply_rotary_qk(q, k, [5, 6, 7], Rope(8).spectrum())]
+    [(1, 3, 4, 8), (1, 3, 2, 8)]
+    """
+    queries, keys = as_floats(q, "q"), as_floats(k, "k")
+    check_same_tokens(queries.shape, keys.shape, tensor_format)
+    cos, sin = _for_tokens(queries, "q", position_ids, spectrum, tensor_format, angles)
+    return (
+        _rotated(queries, cos, sin, layout, tensor_format, inverse),
+        _rotated(keys, cos, sin, layout, tensor_format, inverse),
+    )
+
+
+def apply_rotary_cached(
+    x: ArrayLike,
+    cos: ArrayLike,
+    sin: ArrayLike,
+    *,
+    layout: str = "half",
+    tensor_format: str = "bshd",
+    inverse: bool = False,
+) -> NDArray[Any]:
+    """Rotate by given cosines and sines.
+
+    Parameters
+    ----------
+    x : array-like of float
+        As in `apply_rotary`.
+    cos, sin : array-like of float, broadcastable to (batch, sequence, d/2) or (tokens, d/2)
+        One value a pair, as `ropelab.cos_sin` returns them. Transformers' tables repeat them to
+        width d; pass ``cos[..., : d // 2]`` there.
+    layout : {"half", "interleaved"}, default "half"
+        As in `apply_rotary`.
+    tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
+        As in `apply_rotary`.
+    inverse : bool, default False
+        Rotate the other way.
+
+    Returns
+    -------
+    ndarray, shape and dtype of `x`
+        The rotated tensor.
+
+    Raises
+    ------
+    TypeError
+        If a dtype is not supported.
+    ValueError
+        If a shape or an option does not fit.
+
+    Examples
+    --------
+    >>> x = np.array([[[1.0, 0.0]]])  # one packed token, one head
+    >>> apply_rotary_cached(x, [[0.0]], [[1.0]], tensor_format="thd").tolist()
+    [[[0.0, 1.0]]]
+    """
+    array = as_floats(x, "x")
+    tokens = token_shape(array.shape, tensor_format, "x")
+    tables = []
+    for table, name in ((cos, "cos"), (sin, "sin")):
+        values = widen(as_floats(table, name))
+        if values.ndim == 0 or values.shape[-1] == 0:
+            msg = f"{name}: expected shape (..., d/2); got {values.shape}"
+            raise ValueError(msg)
+        check_positions(values.shape[:-1], tokens, name=name)
+        check_width(2 * values.shape[-1], array.shape[-1], "x")
+        tables.append(np.broadcast_to(values, (*tokens, values.shape[-1])))
+    if tables[0].shape != tables[1].shape:
+        msg = f"sin: expected the width of cos, {tables[0].shape[-1]}; got {tables[1].shape[-1]}"
+        raise ValueError(msg)
+    return _rotated(array, tables[0], tables[1], layout, tensor_format, inverse)
+
+
+def rotate(
+    rope: Rope,
+    q: ArrayLike,
+    k: ArrayLike,
+    position_ids: ArrayLike,
+    *,
+    tensor_format: str = "bshd",
+    angles: str = "exact",
+    seq_len: int | None = None,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Rotate queries and keys as a model does: its own layout, width and spectrum.
+
+    Parameters
+    ----------
+    rope : Rope
+        The model's rotary embedding, from `ropelab.from_transformers` for instance.
+    q, k : array-like of float
+        As in `apply_rotary_qk`; their last axis must be ``rope.head_dim``.
+    position_ids : array-like of int
+        As in `apply_rotary`.
+    tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
+        As in `apply_rotary`.
+    angles : {"exact", "float32"}, default "exact"
+        As in `apply_rotary`.
+    seq_len : int, optional
+        Current length, for rules that depend on it; by default ``max(position_ids) + 1``.
+
+    Returns
+    -------
+    q, k : ndarray
+        The rotated tensors.
+
+    Raises
+    ------
+    TypeError
+        If a dtype is not supported.
+    ValueError
+        If a shape or an option does not fit.
+
+    Examples
+    --------
+    >>> from ropelab import Rope
+    >>> rope = Rope(8, layout="interleaved")
+    >>> q, k = rotate(rope, np.ones((1, 2, 4, 8)), np.ones((1, 2, 1, 8)), [0, 1])
+    >>> q.shape, k.shape
+    ((1, 2, 4, 8), (1, 2, 1, 8))
+    """
+    queries = as_floats(q, "q")
+    if queries.ndim and queries.shape[-1] != rope.head_dim:
+        msg = f"q: expected head_dim {rope.head_dim} as the rope says; got shape {queries.shape}"
+        raise ValueError(msg)
+    positions = as_integers(position_ids, "position_ids")
+    if seq_len is None and positions.size:
+        seq_len = max(int(positions.max()) + 1, 1)
+    return apply_rotary_qk(
+        queries,
+        k,
+        positions,
+        rope.spectrum(seq_len),
+        layout=rope.layout,
+        tensor_format=tensor_format,
+        angles=angles,
+    )
+
+
+def _for_tokens(
+    array: NDArray[Any],
+    name: str,
+    position_ids: ArrayLike,
+    spectrum: Spectrum,
+    tensor_format: str,
+    angles: str,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return cos and sin of every token, shape (batch, sequence, d/2) or (tokens, d/2)."""
+    tokens = token_shape(array.shape, tensor_format, name)
+    check_width(spectrum.rotary_dim, array.shape[-1], name)
+    positions = as_integers(position_ids, "position_ids")
+    check_positions(positions.shape, tokens, axes=spectrum.position_axes)
+    cos, sin = cos_sin_values(positions, spectrum, angles)
+    whole = (*tokens, spectrum.rotary_dim // 2)
+    return np.broadcast_to(cos, whole), np.broadcast_to(sin, whole)
+
+
+def _rotated(
+    array: NDArray[Any],
+    cos: NDArray[np.float64],
+    sin: NDArray[np.float64],
+    layout: str,
+    tensor_format: str,
+    inverse: bool,
+) -> NDArray[Any]:
+    axes = TENSOR_FORMATS[tensor_format]
+    # From (tokens..., d/2) to the tensor's own order of axes, with heads to broadcast over.
+    order = (*np.argsort(axes.token_axes).tolist(), len(axes.token_axes))
+    c = np.expand_dims(cos.transpose(order), axes.head_axis)
+    s = np.expand_dims(sin.transpose(order), axes.head_axis)
+    s = -s if inverse else s
+    first, second = pair_channels(layout, 2 * cos.shape[-1])
+    x, y = widen(array[..., first]), widen(array[..., second])
+    result = array.copy()
+    with np.errstate(invalid="ignore"):  # an infinite input has no defined rotation: NaN
+        result[..., first] = narrow(x * c - y * s, array.dtype)
+        result[..., second] = narrow(y * c + x * s, array.dtype)
+    return result

@@ -1,0 +1,61 @@
+"""What a frequency rule is, and what it may look at."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Protocol
+
+from ..spectrum import Spectrum
+
+__all__ = ["Geometry", "Scaling"]
+
+
+class Geometry(Protocol):
+    """The part of a Rope that a rule reads."""
+
+    @property
+    def head_dim(self) -> int:
+        """Channels of a head, D."""
+
+    @property
+    def rotary_dim(self) -> int:
+        """Rotated channels of a head, d."""
+
+    @property
+    def base(self) -> float:
+        """Base b of the geometric progression, called rope_theta in configs."""
+
+    @property
+    def max_position_embeddings(self) -> int | None:
+        """Length that the model is made for, in tokens, or None if unknown."""
+
+
+class Scaling(ABC):
+    """A frequency rule: a frozen dataclass of its parameters, with its formula.
+
+    A rule is one module of this package. Its fields bear the names that Transformers' configs
+    use, so that reading a config needs no further code; fields without a default are required.
+    """
+
+    rope_type: ClassVar[str]
+    """The rule's name in configs and in `ropelab.scaling.RULES`."""
+
+    depends_on_length: ClassVar[bool] = False
+    """Whether `spectrum` reads `seq_len`."""
+
+    @abstractmethod
+    def spectrum(self, rope: Geometry, seq_len: int | None = None) -> Spectrum:
+        """Return the frequencies and amplitudes that this rule gives a rotary embedding.
+
+        Parameters
+        ----------
+        rope : Geometry
+            Dimensions, base and length.
+        seq_len : int, optional
+            Current length in tokens; read by rules with `depends_on_length` alone.
+
+        Returns
+        -------
+        Spectrum
+            The numbers.
+        """

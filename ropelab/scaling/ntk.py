@@ -1,0 +1,95 @@
+"""NTK-aware scaling: a larger base instead of smaller frequencies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar
+
+from ..checks import finite_real
+from ..spectrum import Spectrum
+from .base import Geometry, Scaling
+from .default import geometric
+from .power import power
+
+__all__ = ["NTKAware", "ntk_base"]
+
+
+def ntk_base(base: float, alpha: float, rotary_dim: int) -> float:
+    r"""Return the base that divides the lowest frequency by alpha and keeps the highest.
+
+    .. math:: b' = b \, \alpha^{d/(d-2)}
+
+    Parameters
+    ----------
+    base : float
+        The model's base b.
+    alpha : float
+        The stretch of the longest wavelength.
+    rotary_dim : int
+        Rotated channels d; more than 2.
+
+    Returns
+    -------
+    float
+        The new base.
+
+    Raises
+    ------
+    ValueError
+        If there is only one pair, whose frequency no base can change.
+
+    Examples
+    --------
+    >>> round(ntk_base(10_000.0, 4.0, 128), 4)
+    40889.9424
+    """
+    if rotary_dim <= 2:
+        msg = f"rotary_dim: NTK-aware scaling needs more than one pair; got rotary_dim {rotary_dim}"
+        raise ValueError(msg)
+    return base * power(alpha, Fraction(rotary_dim, rotary_dim - 2))
+
+
+@dataclass(frozen=True)
+class NTKAware(Scaling):
+    r"""Static NTK-aware scaling, by a larger base.
+
+    .. math:: \omega_i = b'^{-2i/d}, \qquad b' = b\,\alpha^{d/(d-2)}
+
+    The lowest frequency is divided by alpha, the highest stays.
+
+    Used as ExLlamaV2's ``scale_alpha_value``, and by HunYuan (alpha 1000).
+
+    Parameters
+    ----------
+    alpha : float
+        The stretch of the longest wavelength; positive.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `alpha` is not a positive number.
+
+    References
+    ----------
+    .. [1] Peng et al., "YaRN", 2023, arXiv:2309.00071, section 3.1, "NTK-aware" interpolation.
+
+    Examples
+    --------
+    >>> from ropelab import Rope
+    >>> Rope(4, scaling=NTKAware(4.0)).spectrum().inv_freq.tolist()
+    [1.0, 0.0025]
+    """
+
+    rope_type: ClassVar[str] = "ntk_alpha"
+
+    alpha: float
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        object.__setattr__(self, "alpha", finite_real(self.alpha, "alpha", above=0.0))
+
+    def spectrum(self, rope: Geometry, seq_len: int | None = None) -> Spectrum:
+        """Return the frequencies of the larger base; `seq_len` is not read."""
+        base = ntk_base(rope.base, self.alpha, rope.rotary_dim)
+        return Spectrum(geometric(rope.rotary_dim, base))

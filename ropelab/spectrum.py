@@ -1,0 +1,183 @@
+"""The numbers a frequency rule yields. From here on no code knows which rule they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from .arrays import as_array, as_floats, as_integers
+from .checks import finite_real
+from .precision import float_dtype, narrow, widen
+
+__all__ = ["Spectrum"]
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    r"""Frequencies and amplitudes of one rotary embedding.
+
+    Pair ``i`` turns by ``inv_freq[i]`` radians a token.
+
+    Parameters
+    ----------
+    inv_freq : array-like of float, shape (d/2,)
+        Angular speed of each pair in radians per token; finite. Kept as float64.
+    attention_factor : float, default 1.0
+        Multiplies cos and sin, so that q . k is multiplied by its square.
+    softmax_factor : float, default 1.0
+        Multiplies the softmax scale of the attention that follows; no function here applies it.
+    axes : array-like of int, shape (d/2,), optional
+        Which position axis turns each pair; by default all are turned by axis 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has another type, shape or range.
+
+    Examples
+    --------
+    >>> spectrum = Spectrum([1.0, 0.01])
+    >>> spectrum.rotary_dim, [round(x, 4) for x in spectrum.wavelengths.tolist()]
+    (4, [6.2832, 628.3185])
+    >>> [hex(turn) for turn in spectrum.turns.tolist()]
+    ['0x28be60db9391054a', '0x684dc4c179c52d']
+    """
+
+    inv_freq: NDArray[np.float64]
+    attention_factor: float = 1.0
+    softmax_factor: float = 1.0
+    axes: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        """Validate, and keep read-only copies."""
+        inv_freq = _frozen(widen(as_floats(_floats_of(self.inv_freq), "inv_freq")))
+        if inv_freq.ndim != 1 or inv_freq.size == 0:
+            msg = f"inv_freq: expected shape (d/2,) with d >= 2; got shape {inv_freq.shape}"
+            raise ValueError(msg)
+        if not np.isfinite(inv_freq).all():
+            worst = int(np.flatnonzero(~np.isfinite(inv_freq))[0])
+            msg = f"inv_freq: expected finite numbers; got {inv_freq[worst]} at pair {worst}"
+            raise ValueError(msg)
+        if self.axes is None:
+            axes = _frozen(np.zeros(inv_freq.size, np.int64))
+        else:
+            axes = _frozen(as_integers(self.axes, "axes").astype(np.int64))
+        if axes.shape != inv_freq.shape or axes.min() < 0:
+            msg = (
+                f"axes: expected one position axis >= 0 for each of {inv_freq.size} pairs; "
+                f"got {axes.tolist()}"
+            )
+            raise ValueError(msg)
+        set_field: Callable[[str, Any], None] = lambda k, v: object.__setattr__(self, k, v)  # noqa: E731
+        set_field("inv_freq", inv_freq)
+        set_field("axes", axes)
+        for name in ("attention_factor", "softmax_factor"):
+            set_field(name, finite_real(getattr(self, name), name))
+
+    @property
+    def rotary_dim(self) -> int:
+        """Number of rotated channels ``d``, two a pair."""
+        return 2 * self.inv_freq.size
+
+    @property
+    def position_axes(self) -> int:
+        """Number of axes that position_ids must carry; 1 unless `axes` says otherwise."""
+        assert self.axes is not None
+        return int(self.axes.max()) + 1
+
+    @property
+    def wavelengths(self) -> NDArray[np.float64]:
+        """Tokens for one full turn of each pair, ``2 pi / inv_freq``; infinite if it stands."""
+        with np.errstate(divide="ignore"):
+            return 2.0 * np.pi / np.abs(self.inv_freq)
+
+    @cached_property
+    def turns(self) -> NDArray[np.uint64]:
+        r"""Turns per token in 64-bit fixed point, shape (d/2,).
+
+        .. math:: t_i = \mathrm{round}(\omega_i / 2\pi \cdot 2^{64}) \bmod 2^{64}
+
+        Exact: the float64 ``inv_freq`` is taken as the rational number that it is.
+        """
+        turns = np.array([_turn(value) for value in self.inv_freq.tolist()], np.uint64)
+        turns.flags.writeable = False
+        return turns
+
+    def astype(self, dtype: DTypeLike) -> Spectrum:
+        """Return the spectrum with its frequencies rounded to a format.
+
+        Parameters
+        ----------
+        dtype : dtype-like
+            ``np.float32`` gives the frequencies that models were trained with.
+
+        Returns
+        -------
+        Spectrum
+            `inv_freq` is float64 again, holding the rounded values.
+
+        Examples
+        --------
+        >>> Spectrum([0.01]).astype(np.float32).inv_freq.tolist()
+        [0.009999999776482582]
+        """
+        return replace(self, inv_freq=widen(narrow(self.inv_freq, float_dtype(dtype))))
+
+    def __eq__(self, other: object) -> bool:
+        """Compare every number."""
+        return isinstance(other, Spectrum) and self._key == other._key
+
+    def __hash__(self) -> int:
+        """Hash every number."""
+        return hash(self._key)
+
+    @cached_property
+    def _key(self) -> tuple[bytes, bytes, float, float]:
+        assert self.axes is not None
+        factors = (self.attention_factor, self.softmax_factor)
+        return (self.inv_freq.tobytes(), self.axes.tobytes(), *factors)
+
+
+def _floats_of(values: ArrayLike) -> NDArray[Any]:
+    """Read a list of Python numbers as float64; leave every typed array to its own dtype."""
+    array = as_array(values, "inv_freq")
+    return array if hasattr(values, "dtype") else array.astype(np.float64)
+
+
+def _frozen(values: NDArray[Any]) -> NDArray[Any]:
+    copy = values.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+# Enough for the largest float64, 2**1024, times 2**64, with 192 bits to spare.
+_PI_BITS = 1280
+
+
+@cache
+def _pi() -> int:
+    """Return ``floor(pi * 2**1280)`` up to a few units, by Machin's formula in integers."""
+
+    def arctan_inverse(n: int) -> int:
+        term = total = (1 << _PI_BITS) // n
+        k, sign = 3, -1
+        while term:
+            term //= n * n
+            total += sign * (term // k)
+            k, sign = k + 2, -sign
+        return total
+
+    return 4 * (4 * arctan_inverse(5) - arctan_inverse(239))
+
+
+def _turn(inv_freq: float) -> int:
+    """Return ``round(inv_freq / 2 pi * 2**64) mod 2**64``; irrational, so never a tie."""
+    numerator, denominator = inv_freq.as_integer_ratio()
+    scaled = numerator << (64 + _PI_BITS)
+    period = 2 * _pi() * denominator
+    return ((2 * scaled + period) // (2 * period)) % 2**64
