@@ -55,9 +55,9 @@ def golden(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def compile(session: nox.Session) -> None:
-    """Compile every kernel with NVRTC for every architecture; needs no GPU."""
+    """Compile every kernel with NVRTC for every architecture, and run it on the CPU; no GPU."""
     session.install(*_groups("test", "torch", "nvrtc"), "--editable", ".")
-    session.run("python", "-m", "pytest", "-m", "nvrtc", *session.posargs)
+    session.run("python", "-m", "pytest", "-m", "nvrtc or shim", *session.posargs)
 
 
 @nox.session(default=False, venv_backend="none")

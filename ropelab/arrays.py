@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import reprlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .dlpack import CPU_DEVICES, read_capsule
-from .precision import bfloat16, float_dtype
+from .precision import bfloat16, float_dtype, widen
 
-__all__ = ["as_array", "as_floats", "as_integers"]
+__all__ = ["as_array", "as_floats", "as_integers", "as_reals"]
 
 
 def as_array(x: ArrayLike, name: str) -> NDArray[Any]:
@@ -36,23 +37,14 @@ def as_array(x: ArrayLike, name: str) -> NDArray[Any]:
     TypeError
         If it does not convert to an array of numbers.
     """
+    if isinstance(x, np.ma.MaskedArray):
+        msg = f"{name}: expected an array without a mask; got a {type(x).__name__}; call .filled()"
+        raise TypeError(msg)
     if isinstance(x, np.ndarray):
-        return x
-    if not hasattr(x, "__dlpack__") or isinstance(x, np.generic):
+        return np.asarray(x)  # a subclass such as np.matrix has an arithmetic of its own
+    if not hasattr(x, "__dlpack__") or isinstance(x, (np.generic, type)):
         return _from_anything(x, name)
-    device_type = int(x.__dlpack_device__()[0])  # type: ignore[union-attr]
-    if device_type not in CPU_DEVICES:
-        msg = (
-            f"{name}: expected a tensor on the CPU; got a {type(x).__name__} on DLPack device "
-            f"type {device_type}; use ropelab_cuda for CUDA tensors, or copy it to the CPU"
-        )
-        raise ValueError(msg)
-    _refuse_lazy_negation(x, name)
-    try:
-        return _from_capsule(x.__dlpack__(), x, name)  # type: ignore[union-attr]
-    except (BufferError, RuntimeError) as error:
-        msg = f"{name}: {type(x).__name__} does not export DLPack: {error}"
-        raise ValueError(msg) from error
+    return _from_capsule(_exported(x, name), x, name)
 
 
 def as_floats(x: ArrayLike, name: str) -> NDArray[Any]:
@@ -60,6 +52,19 @@ def as_floats(x: ArrayLike, name: str) -> NDArray[Any]:
     array = as_array(x, name)
     float_dtype(array.dtype, name)
     return array
+
+
+def as_reals(x: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Return `x` as float64 exactly: of one of the four formats, or a list of Python's numbers."""
+    array = as_array(x, name)
+    if not hasattr(x, "dtype") and not hasattr(x, "__dlpack__"):
+        if array.size and array.dtype.kind not in "iuf":
+            msg = f"{name}: expected real numbers; got {reprlib.repr(x)}"
+            raise TypeError(msg)
+        if array.dtype.kind != "f":
+            array = array.astype(np.float64)
+    float_dtype(array.dtype, name)
+    return widen(array)
 
 
 def as_integers(x: ArrayLike, name: str) -> NDArray[Any]:
@@ -79,32 +84,60 @@ def as_integers(x: ArrayLike, name: str) -> NDArray[Any]:
 def _from_anything(x: ArrayLike, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(x)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # whatever the code behind __array__ raises
         msg = f"{name}: {type(x).__name__} does not convert to an array: {error}"
         raise TypeError(msg) from error
-    if array.dtype.kind == "O":
-        msg = f"{name}: expected an array of numbers; got {type(x).__name__} {x!r}"
+    if array.dtype.kind == "O" or _hides_bools(x, array):
+        msg = f"{name}: expected an array of numbers; got {type(x).__name__} {reprlib.repr(x)}"
         raise TypeError(msg)
-    return array
+    return np.asarray(array)
 
 
-def _refuse_lazy_negation(x: object, name: str) -> None:
-    # torch exports a tensor whose negation or zero is still pending as the unchanged memory.
-    pending = [
-        word
-        for word, flag in (("negation", "is_neg"), ("zero", "_is_zerotensor"))
-        if hasattr(x, flag) and getattr(x, flag)()
-    ]
+def _hides_bools(x: ArrayLike, array: NDArray[Any]) -> bool:
+    """Say whether NumPy has taken truth values in a list of numbers for 0 and 1."""
+    if not isinstance(x, (list, tuple)) or array.dtype.kind not in "iufc":
+        return False
+    return any(isinstance(value, (bool, np.bool_)) for value in np.asarray(x, object).flat)
+
+
+def _exported(x: Any, name: str) -> object:
+    """Return the DLPack capsule of a tensor in CPU memory, or raise ValueError."""
+    try:
+        device_type = int(x.__dlpack_device__()[0])
+        pending = _pending(x)
+        capsule = x.__dlpack__() if device_type in CPU_DEVICES and not pending else None
+    except Exception as error:  # a foreign framework raises what it likes
+        msg = f"{name}: {type(x).__name__} does not export DLPack: {error}"
+        raise ValueError(msg) from error
+    if device_type not in CPU_DEVICES:
+        msg = (
+            f"{name}: expected a tensor on the CPU; got a {type(x).__name__} on DLPack device "
+            f"type {device_type}; use ropelab_cuda for CUDA tensors, or copy it to the CPU"
+        )
+        raise ValueError(msg)
     if pending:
         msg = (
-            f"{name}: this {type(x).__name__} has a pending {pending[0]} that DLPack would drop; "
+            f"{name}: this {type(x).__name__} has a pending {pending} that DLPack would drop; "
             f"call .resolve_neg() or .clone() first"
         )
         raise ValueError(msg)
+    return capsule
+
+
+def _pending(x: object) -> str | None:
+    # torch exports a tensor whose negation or zero is still pending as the unchanged memory.
+    for word, flag in (("negation", "is_neg"), ("zero", "_is_zerotensor")):
+        if hasattr(x, flag) and getattr(x, flag)():
+            return word
+    return None
 
 
 def _from_capsule(capsule: object, owner: object, name: str) -> NDArray[Any]:
-    exported = read_capsule(capsule)
+    try:
+        exported = read_capsule(capsule)
+    except TypeError as error:
+        msg = f"{name}: {type(owner).__name__} does not export DLPack: {error}"
+        raise TypeError(msg) from error
     dtype = bfloat16 if exported.dtype == "bfloat16" else None
     if dtype is None:
         try:

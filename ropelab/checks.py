@@ -9,7 +9,9 @@ import math
 import operator
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 __all__ = [
     "ANGLES",
@@ -17,11 +19,13 @@ __all__ = [
     "TENSOR_FORMATS",
     "TensorFormat",
     "check_choice",
+    "check_flag",
     "check_positions",
     "check_same_tokens",
     "check_width",
     "finite_real",
     "heads",
+    "integer",
     "positive_int",
     "token_shape",
 ]
@@ -50,6 +54,8 @@ TENSOR_FORMATS: Mapping[str, TensorFormat] = MappingProxyType(
         "thd": TensorFormat(token_axes=(0,), head_axis=1),
     }
 )
+_TOO_MANY = 2**63  # NumPy counts in int64
+_NOT_REAL = (bool, np.bool_, str, bytes, complex, np.complexfloating, type)
 AXIS_WORDS = {"b": "batch", "s": "sequence", "h": "heads", "t": "tokens", "d": "head_dim"}
 
 
@@ -146,17 +152,32 @@ def check_same_tokens(
         raise ValueError(msg)
 
 
-def positive_int(value: object, name: str, *, even: bool = False) -> int:
-    """Return `value` as an int, or raise unless it is a positive (even) integer."""
-    kind = "a positive even integer" if even else "a positive integer"
-    if isinstance(value, bool):
-        msg = f"{name}: expected {kind}; got {value!r}"
+def check_flag(value: object, name: str) -> bool:
+    """Return `value` as a bool, or raise TypeError unless it is one."""
+    if not isinstance(value, (bool, np.bool_)):
+        msg = f"{name}: expected True or False; got {value!r} of type {type(value).__name__}"
         raise TypeError(msg)
+    return bool(value)
+
+
+def integer(value: object, name: str, kind: str = "an integer") -> int:
+    """Return `value` as an int, or raise TypeError unless it is an integer and no bool."""
     try:
-        number = operator.index(value)  # type: ignore[arg-type]
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         msg = f"{name}: expected {kind}; got {value!r} of type {type(value).__name__}"
         raise TypeError(msg) from None
+
+
+def positive_int(value: object, name: str, *, even: bool = False) -> int:
+    """Return `value` as an int, or raise unless it is a positive (even) integer."""
+    kind = "a positive even integer" if even else "a positive integer"
+    number = integer(value, name, kind)
+    if number >= _TOO_MANY:
+        msg = f"{name}: expected {kind} below 2**63; got one of {number.bit_length()} bits"
+        raise ValueError(msg)
     if number <= 0 or (even and number % 2):
         msg = f"{name}: expected {kind}; got {number}"
         raise ValueError(msg)
@@ -165,12 +186,18 @@ def positive_int(value: object, name: str, *, even: bool = False) -> int:
 
 def finite_real(value: object, name: str, *, above: float = -math.inf) -> float:
     """Return `value` as a float, or raise unless it is a finite number greater than `above`."""
-    if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__"):
+    number: Any = value[()] if isinstance(value, np.ndarray) else value  # 0-d arrays are numbers
+    is_number = hasattr(number, "__float__") and not isinstance(number, _NOT_REAL)
+    if not is_number or getattr(number, "shape", ()) != ():
         msg = f"{name}: expected a real number; got {value!r} of type {type(value).__name__}"
         raise TypeError(msg)
-    number = float(value)
-    if not math.isfinite(number) or number <= above:
-        limit = "" if above == -math.inf else f" greater than {above:g}"
-        msg = f"{name}: expected a finite number{limit}; got {number!r}"
+    limit = "" if above == -math.inf else f" greater than {above:g}"
+    try:
+        real = float(number)
+    except OverflowError:
+        msg = f"{name}: expected a finite number{limit}; got one that no float64 holds"
+        raise ValueError(msg) from None
+    if not math.isfinite(real) or real <= above:
+        msg = f"{name}: expected a finite number{limit}; got {real!r}"
         raise ValueError(msg)
-    return number
+    return real

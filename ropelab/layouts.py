@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_array
-from .checks import LAYOUTS, check_choice, check_width, positive_int
+from .checks import LAYOUTS, check_choice, check_width, integer, positive_int
 
 __all__ = ["pair_channels", "to_half", "to_interleaved"]
 
@@ -77,6 +77,8 @@ def to_interleaved(x: ArrayLike, rotary_dim: int | None = None, *, axis: int = -
 
     Raises
     ------
+    TypeError
+        If `x` is no array, or `rotary_dim` or `axis` no integer.
     ValueError
         If `rotary_dim` is odd or larger than the axis.
 
@@ -107,6 +109,8 @@ def to_half(x: ArrayLike, rotary_dim: int | None = None, *, axis: int = -1) -> N
 
     Raises
     ------
+    TypeError
+        If `x` is no array, or `rotary_dim` or `axis` no integer.
     ValueError
         If `rotary_dim` is odd or larger than the axis.
 
@@ -121,7 +125,7 @@ def to_half(x: ArrayLike, rotary_dim: int | None = None, *, axis: int = -1) -> N
 def _permuted(
     x: ArrayLike, rotary_dim: int | None, axis: int, source: str, target: str
 ) -> NDArray[Any]:
-    array = as_array(x, "x")
+    array, axis = as_array(x, "x"), integer(axis, "axis")
     if not -array.ndim <= axis < array.ndim:
         msg = f"axis: expected an axis of x, whose shape is {array.shape}; got {axis}"
         raise ValueError(msg)

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from .arrays import as_integers
 from .checks import ANGLES, check_choice
 from .precision import float_dtype, narrow
-from .spectrum import Spectrum
+from .spectrum import Spectrum, check_spectrum
 
 __all__ = ["cos_sin", "cos_sin_values", "exact_phases"]
 
@@ -76,10 +76,11 @@ def cos_sin(
     spectrum : Spectrum
         Frequencies and attention factor.
     angles : {"exact", "float32"}, default "exact"
-        The angle pipeline. ``"float32"`` may differ from a given Transformers build by an ulp in
-        two places: its ``pow`` rounds inv_freq within 1.3 ulp where here the float64 value is
-        rounded once, and its float32 cos and sin are within an ulp where here they are
-        correctly rounded (nearly always).
+        The angle pipeline. ``"float32"`` may differ from a given Transformers build in two
+        places: its float32 inv_freq is within 1.3 ulp (3.5 in the blend of Llama 3) where here
+        the float64 value is rounded once, and its float32 cos and sin are within an ulp where
+        here they are correctly rounded (nearly always). ``Spectrum(inv_freq)`` of a model's own
+        buffer has its very frequencies.
     dtype : dtype-like, default float32
         Format of the result; rounded once.
 
@@ -134,17 +135,19 @@ def _float32_cos_sin(
     position_ids: ArrayLike, spectrum: Spectrum
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     positions = _positions_by_pair(position_ids, spectrum).astype(np.float32)
-    angle = positions * spectrum.inv_freq.astype(np.float32)
-    factor = np.float32(spectrum.attention_factor)
-    # float64's cos of a float32 angle, rounded, is the correctly rounded float32 cos up to rare
-    # double roundings; NumPy's own float32 cos depends on the processor's vector unit.
-    cos = np.cos(angle.astype(np.float64)).astype(np.float32) * factor
-    sin = np.sin(angle.astype(np.float64)).astype(np.float32) * factor
+    with np.errstate(over="ignore", invalid="ignore"):  # no angle beyond float32 has a cosine
+        angle = positions * spectrum.inv_freq.astype(np.float32)
+        factor = np.float32(spectrum.attention_factor)
+        # float64's cos of a float32 angle, rounded, is the correctly rounded float32 cos up to rare
+        # double roundings; NumPy's own float32 cos depends on the processor's vector unit.
+        cos = np.cos(angle.astype(np.float64)).astype(np.float32) * factor
+        sin = np.sin(angle.astype(np.float64)).astype(np.float32) * factor
     return cos.astype(np.float64), sin.astype(np.float64)
 
 
 def _positions_by_pair(position_ids: ArrayLike, spectrum: Spectrum) -> NDArray[Any]:
     """Return the positions with a last axis that broadcasts against the pairs."""
+    check_spectrum(spectrum)
     positions = as_integers(position_ids, "position_ids")
     count = spectrum.position_axes
     if count == 1:

@@ -44,14 +44,26 @@ def float_dtype(dtype: DTypeLike, name: str = "dtype") -> np.dtype[Any]:
     TypeError
         For any other dtype.
     """
-    found = bfloat16 if isinstance(dtype, str) and dtype == "bfloat16" else np.dtype(dtype)
-    if _name(found) not in _SIGNIFICANT_BITS or not found.isnative:
+    found = _dtype(dtype)
+    if found is None or _name(found) not in _SIGNIFICANT_BITS or not found.isnative:
         msg = (
             f"{name}: expected float64, float32, float16 or bfloat16 in native byte order; "
-            f"got {found}; convert it first"
+            f"got {dtype if found is None else found}; convert it first"
         )
         raise TypeError(msg)
     return found
+
+
+def _dtype(dtype: object) -> np.dtype[Any] | None:
+    """Return the NumPy dtype, or None for what NumPy has no dtype for."""
+    if isinstance(dtype, str) and dtype == "bfloat16":
+        return bfloat16
+    if dtype is None:  # float64 to NumPy, which nobody asked for
+        return None
+    try:
+        return np.dtype(dtype)  # type: ignore[call-overload, no-any-return]
+    except (TypeError, ValueError, SyntaxError):
+        return None
 
 
 def eps(dtype: DTypeLike) -> float:
@@ -88,10 +100,11 @@ def widen(values: NDArray[Any]) -> NDArray[np.float64]:
     ndarray of float64, same shape
         The same numbers.
     """
-    if _name(values.dtype) != "bfloat16":
-        return values.astype(np.float64)
-    bits = values.view(np.uint16).astype(np.uint32) << 16
-    return bits.view(np.float32).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
+        if _name(values.dtype) != "bfloat16":
+            return values.astype(np.float64)
+        bits = values.view(np.uint16).astype(np.uint32) << 16
+        return bits.view(np.float32).astype(np.float64)
 
 
 def narrow(values: NDArray[np.float64], dtype: DTypeLike) -> NDArray[Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from .checks import LAYOUTS, check_choice, finite_real, positive_int
 from .scaling import Default, Scaling
 from .spectrum import Spectrum
@@ -108,7 +110,8 @@ class Rope:
         """
         if seq_len is not None:
             seq_len = positive_int(seq_len, "seq_len")
-        return self.scaling.spectrum(self, seq_len)
+        with np.errstate(all="ignore"):  # Spectrum refuses what is not finite, by name
+            return self.scaling.spectrum(self, seq_len)
 
 
 def _rule(scaling: object) -> Scaling:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from .arrays import as_floats, as_integers
 from .checks import (
     TENSOR_FORMATS,
+    check_flag,
     check_positions,
     check_same_tokens,
     check_width,
@@ -27,10 +28,10 @@ from .checks import (
 from .layouts import pair_channels
 from .phases import cos_sin_values
 from .precision import narrow, widen
+from .spectrum import Spectrum, check_spectrum
 
 if TYPE_CHECKING:
     from .rope import Rope
-    from .spectrum import Spectrum
 
 __all__ = ["apply_rotary", "apply_rotary_cached", "apply_rotary_qk", "rotate"]
 
@@ -75,9 +76,14 @@ def apply_rotary(
     Raises
     ------
     TypeError
-        If a dtype is not supported.
+        If an argument has another type, or a dtype is not supported.
     ValueError
         If a shape or an option does not fit.
+
+    Notes
+    -----
+    Position 0 changes no number, but a -0.0 may become +0.0, since a zero is added to it. An
+    infinity has no direction to be turned from: its pair becomes infinite or NaN.
 
     Examples
     --------
@@ -256,6 +262,7 @@ def rotate(
     >>> q.shape, k.shape
     ((1, 2, 4, 8), (1, 2, 1, 8))
     """
+    _check_rope(rope)
     queries = as_floats(q, "q")
     if queries.ndim and queries.shape[-1] != rope.head_dim:
         msg = f"q: expected head_dim {rope.head_dim} as the rope says; got shape {queries.shape}"
@@ -274,6 +281,16 @@ def rotate(
     )
 
 
+def _check_rope(rope: object) -> None:
+    """Raise TypeError unless it has what `rotate` reads of a Rope, whose room lies above this."""
+    if not all(hasattr(rope, name) for name in ("head_dim", "layout", "spectrum")):
+        msg = (
+            f"rope: expected a ropelab.Rope; got {type(rope).__name__}; "
+            f"a config gives one by ropelab.from_transformers"
+        )
+        raise TypeError(msg)
+
+
 def _for_tokens(
     array: NDArray[Any],
     name: str,
@@ -284,6 +301,7 @@ def _for_tokens(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return cos and sin of every token, shape (batch, sequence, d/2) or (tokens, d/2)."""
     tokens = token_shape(array.shape, tensor_format, name)
+    check_spectrum(spectrum)
     check_width(spectrum.rotary_dim, array.shape[-1], name)
     positions = as_integers(position_ids, "position_ids")
     check_positions(positions.shape, tokens, axes=spectrum.position_axes)
@@ -300,6 +318,7 @@ def _rotated(
     tensor_format: str,
     inverse: bool,
 ) -> NDArray[Any]:
+    check_flag(inverse, "inverse")
     axes = TENSOR_FORMATS[tensor_format]
     # From (tokens..., d/2) to the tensor's own order of axes, with heads to broadcast over.
     order = (*np.argsort(axes.token_axes).tolist(), len(axes.token_axes))
@@ -309,7 +328,7 @@ def _rotated(
     first, second = pair_channels(layout, 2 * cos.shape[-1])
     x, y = widen(array[..., first]), widen(array[..., second])
     result = array.copy()
-    with np.errstate(invalid="ignore"):  # an infinite input has no defined rotation: NaN
+    with np.errstate(over="ignore", invalid="ignore"):
         result[..., first] = narrow(x * c - y * s, array.dtype)
         result[..., second] = narrow(y * c + x * s, array.dtype)
     return result

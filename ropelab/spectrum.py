@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
@@ -10,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .arrays import as_array, as_floats, as_integers
+from .arrays import as_integers, as_reals
 from .checks import finite_real
 from .precision import float_dtype, narrow, widen
 
-__all__ = ["Spectrum"]
+__all__ = ["Spectrum", "check_spectrum"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Spectrum:
     r"""Frequencies and amplitudes of one rotary embedding.
 
@@ -49,35 +48,44 @@ class Spectrum:
     """
 
     inv_freq: NDArray[np.float64]
-    attention_factor: float = 1.0
-    softmax_factor: float = 1.0
-    axes: NDArray[np.int64] | None = None
+    attention_factor: float
+    softmax_factor: float
+    axes: NDArray[np.int64] | None  # never None; dataclasses.replace takes what __init__ takes
 
-    def __post_init__(self) -> None:
-        """Validate, and keep read-only copies."""
-        inv_freq = _frozen(widen(as_floats(_floats_of(self.inv_freq), "inv_freq")))
-        if inv_freq.ndim != 1 or inv_freq.size == 0:
-            msg = f"inv_freq: expected shape (d/2,) with d >= 2; got shape {inv_freq.shape}"
+    def __init__(
+        self,
+        inv_freq: ArrayLike,
+        attention_factor: float = 1.0,
+        softmax_factor: float = 1.0,
+        axes: ArrayLike | None = None,
+    ) -> None:
+        frequencies = as_reals(inv_freq, "inv_freq")
+        if frequencies.ndim != 1 or frequencies.size == 0:
+            msg = f"inv_freq: expected shape (d/2,) with d >= 2; got shape {frequencies.shape}"
             raise ValueError(msg)
-        if not np.isfinite(inv_freq).all():
-            worst = int(np.flatnonzero(~np.isfinite(inv_freq))[0])
-            msg = f"inv_freq: expected finite numbers; got {inv_freq[worst]} at pair {worst}"
+        if not np.isfinite(frequencies).all():
+            worst = int(np.flatnonzero(~np.isfinite(frequencies))[0])
+            msg = f"inv_freq: expected finite numbers; got {frequencies[worst]} at pair {worst}"
             raise ValueError(msg)
-        if self.axes is None:
-            axes = _frozen(np.zeros(inv_freq.size, np.int64))
-        else:
-            axes = _frozen(as_integers(self.axes, "axes").astype(np.int64))
-        if axes.shape != inv_freq.shape or axes.min() < 0:
+        given = np.zeros(frequencies.shape, int) if axes is None else as_integers(axes, "axes")
+        if given.shape != frequencies.shape or given.min() < 0:
             msg = (
-                f"axes: expected one position axis >= 0 for each of {inv_freq.size} pairs; "
-                f"got {axes.tolist()}"
+                f"axes: expected one position axis >= 0 for each of {frequencies.size} pairs; "
+                f"got {given.tolist()}"
             )
             raise ValueError(msg)
-        set_field: Callable[[str, Any], None] = lambda k, v: object.__setattr__(self, k, v)  # noqa: E731
-        set_field("inv_freq", inv_freq)
-        set_field("axes", axes)
-        for name in ("attention_factor", "softmax_factor"):
-            set_field(name, finite_real(getattr(self, name), name))
+        fields = {
+            "inv_freq": _frozen(frequencies),
+            "attention_factor": finite_real(attention_factor, "attention_factor"),
+            "softmax_factor": finite_real(softmax_factor, "softmax_factor"),
+            "axes": _frozen(given.astype(np.int64)),
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    def __reduce__(self) -> tuple[type[Spectrum], tuple[Any, ...]]:
+        # Through the constructor, since NumPy's copies and pickles are writeable.
+        return type(self), (self.inv_freq, self.attention_factor, self.softmax_factor, self.axes)
 
     @property
     def rotary_dim(self) -> int:
@@ -93,7 +101,7 @@ class Spectrum:
     @property
     def wavelengths(self) -> NDArray[np.float64]:
         """Tokens for one full turn of each pair, ``2 pi / inv_freq``; infinite if it stands."""
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             return 2.0 * np.pi / np.abs(self.inv_freq)
 
     @cached_property
@@ -143,10 +151,14 @@ class Spectrum:
         return (self.inv_freq.tobytes(), self.axes.tobytes(), *factors)
 
 
-def _floats_of(values: ArrayLike) -> NDArray[Any]:
-    """Read a list of Python numbers as float64; leave every typed array to its own dtype."""
-    array = as_array(values, "inv_freq")
-    return array if hasattr(values, "dtype") else array.astype(np.float64)
+def check_spectrum(spectrum: object) -> None:
+    """Raise TypeError unless it is a Spectrum."""
+    if not isinstance(spectrum, Spectrum):
+        msg = (
+            f"spectrum: expected a ropelab.Spectrum; got {type(spectrum).__name__}; "
+            f"a Rope gives one by .spectrum()"
+        )
+        raise TypeError(msg)
 
 
 def _frozen(values: NDArray[Any]) -> NDArray[Any]:

@@ -6,29 +6,30 @@ warning that names it, a missing one an error that says which rule needs it.
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from pathlib import Path
 from typing import Any
 
 from ..checks import finite_real, positive_int
 from ..rope import Rope
 from ..scaling import RULES, Scaling
+from .heads import head_dim_of, layout_of
+from .rope_parameters import OWN_KEYS, RopeParameters, find_parameters
+from .sources import SIGNS, first_given, optional_text, read_config, renamed, text_part
 from .transformers_models import (
     DEFAULT_THETA,
-    IGNORES_PARTIAL,
-    INTERLEAVED,
-    LEGACY_NAMES,
+    HONOURS_PARTIAL,
+    READS_ROTARY_DIM,
+    ROPE_MODELS,
     WITHOUT_ROPE,
 )
 
 __all__ = ["from_transformers"]
 
-# Keys of the dictionary that are read here rather than by a rule.
-_OWN_KEYS = frozenset({"rope_type", "type", "rope_theta", "partial_rotary_factor"})
+# Rules that the code of each model computes for itself; all others come from shared code.
+_IN_MODEL_CODE = frozenset({"default", "ntk_alpha"})
 
 
 def from_transformers(
@@ -79,165 +80,155 @@ def from_transformers(
     Llama3(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
            original_max_position_embeddings=8192)
     """
-    values = _text_config(_as_mapping(config))
-    model_type = values.get("model_type")
-    if values.get("position_embedding_type", "rope") not in ("rope", "rotary", None):
+    notes: list[str] = []
+    rope = _rope(read_config(config), optional_text(layer_type, "layer_type"), notes)
+    for note in notes:
+        warnings.warn(note, UserWarning, stacklevel=2)
+    return rope
+
+
+def _rope(config: Mapping[str, Any], layer_type: str | None, notes: list[str]) -> Rope | None:
+    """Read a config; what is to be warned of goes into `notes`."""
+    values = renamed(text_part(config, notes), notes)
+    given = values.get("model_type")
+    bare = isinstance(given, str) and not given  # of a config object of no class of its own
+    model_type = None if bare else optional_text(given, "model_type")
+    kind = optional_text(values.get("position_embedding_type"), "position_embedding_type")
+    if kind not in ("rope", "rotary", None) or model_type in WITHOUT_ROPE:
         return None
-    if model_type in WITHOUT_ROPE:
-        return None
-    parameters = _parameters(values, layer_type)
+    parameters = find_parameters(values, layer_type, notes)
     if parameters is None:
         return None
-    head_dim = _head_dim(values)
+    if kind is None and model_type not in ROPE_MODELS and not SIGNS & set(values):
+        notes.append(
+            f"this config has no RoPE key, and its model_type {model_type!r} is not known to have "
+            f"rotary embeddings; base {DEFAULT_THETA:g} and the whole head are assumed"
+        )
+    head_dim = head_dim_of(values, model_type)
+    scaling = _rule(values, parameters, notes)
     return Rope(
         head_dim,
-        base=_base(values, parameters),
-        rotary_dim=_rotary_dim(values, parameters, head_dim),
-        scaling=_rule(values, parameters),
-        layout="interleaved" if model_type in INTERLEAVED else "half",
+        base=_base(values, parameters, notes),
+        rotary_dim=_rotary_dim(values, parameters, head_dim, scaling, model_type, notes),
+        scaling=scaling,
+        layout=layout_of(values, model_type, notes),
         max_position_embeddings=values.get("max_position_embeddings"),
     )
 
 
-def _as_mapping(config: object) -> Mapping[str, Any]:
-    if isinstance(config, (str, os.PathLike)):
-        path = Path(config)
-        try:
-            config = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            msg = f"config: expected the path of a config.json; got {str(path)!r}: {error.strerror}"
-            raise ValueError(msg) from error
-        except ValueError as error:
-            msg = f"config: {str(path)!r} is not JSON: {error}"
-            raise ValueError(msg) from error
-    if hasattr(config, "to_dict"):
-        config = config.to_dict()
-    elif not isinstance(config, Mapping) and hasattr(config, "__dict__"):
-        config = vars(config)
-    if not isinstance(config, Mapping):
-        msg = f"config: expected a mapping, a path or a config object; got {type(config).__name__}"
-        raise TypeError(msg)
-    return config
+def _inner_first(
+    key: str, values: Mapping[str, Any], parameters: RopeParameters, notes: list[str]
+) -> Any:
+    inner = (f" in {parameters.name}", parameters.values.get(key))
+    return first_given(key, [inner, (" at the top level", values.get(key))], notes)
 
 
-def _text_config(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    text = values.get("text_config")
-    if isinstance(text, Mapping) and "num_attention_heads" not in values:
-        values = text
-    renamed = {new: values[old] for old, new in LEGACY_NAMES.items() if values.get(old) is not None}
-    return {**values, **{new: old for new, old in renamed.items() if values.get(new) is None}}
+def _base(values: Mapping[str, Any], parameters: RopeParameters, notes: list[str]) -> float:
+    theta = _inner_first("rope_theta", values, parameters, notes)
+    return DEFAULT_THETA if theta is None else finite_real(theta, "rope_theta", above=0.0)
 
 
-def _parameters(values: Mapping[str, Any], layer_type: str | None) -> Mapping[str, Any] | None:
-    """Return the dictionary of rope parameters, of one layer type if they are nested."""
-    old, new = values.get("rope_scaling"), values.get("rope_parameters")
-    if old and new and old != new:
-        _warn("rope_scaling replaces rope_parameters, as in Transformers; both were given")
-    given = old or new or {}
-    if not isinstance(given, Mapping):
-        name = "rope_scaling" if old else "rope_parameters"
-        msg = f"{name}: expected a dictionary; got {given!r}"
-        raise TypeError(msg)
-    labels = [key for key, value in given.items() if isinstance(value, Mapping) or value is None]
-    nested = bool(labels) and set(labels) == set(given)
-    if not nested:
-        known = values.get("layer_types")
-        if layer_type is not None and known and layer_type not in known:
-            msg = f"layer_type: expected one of {sorted(set(known))}; got {layer_type!r}"
-            raise ValueError(msg)
-        return given
-    if layer_type not in given:
+def _rotary_dim(
+    values: Mapping[str, Any],
+    parameters: RopeParameters,
+    head_dim: int,
+    scaling: Scaling,
+    model_type: str | None,
+    notes: list[str],
+) -> int | None:
+    """Return how many channels turn, or None for all."""
+    name, rule = "partial_rotary_factor", scaling.rope_type
+    share = _inner_first(name, values, parameters, notes)
+    width = values.get("rotary_dim")
+    if width is not None:
+        width = positive_int(width, "rotary_dim", even=True)
+        if model_type in ROPE_MODELS - READS_ROTARY_DIM:
+            notes.append(f"rotary_dim = {width} has no effect: {model_type} does not read it")
+            width = None
+    if share is None:
+        return width
+    share = finite_real(share, name, above=0.0)
+    if rule in _IN_MODEL_CODE and share != 1.0 and model_type not in HONOURS_PARTIAL:
+        if model_type in ROPE_MODELS:
+            notes.append(
+                f"{name} = {share} has no effect: Transformers' {model_type} does not read it "
+                f"under rope_type {rule!r}"
+            )
+            return width
+        if model_type is not None:
+            notes.append(
+                f"{name} = {share} is honoured, though not all models do so under rope_type "
+                f"{rule!r}, and the model_type {model_type!r} is not known"
+            )
+    turned = _share(head_dim, share) if share <= 1.0 else 0
+    if share != 1.0 and (turned == 0 or turned % 2):
         msg = (
-            f"layer_type: this config has rope parameters for each of {sorted(given)}; "
-            f"got {layer_type!r}; name one of them"
+            f"{name}: expected a share of head_dim = {head_dim}, at most 1, that is an even number "
+            f"of channels; got {share}" + (f", which is {turned}" if turned else "")
         )
         raise ValueError(msg)
-    chosen: Mapping[str, Any] | None = given[layer_type]
-    return chosen
+    if width not in (None, turned):
+        used, other = (f"rotary_dim = {width}", f"{name} = {share}")
+        if model_type in HONOURS_PARTIAL:
+            used, other, width = other, used, None
+        notes.append(f"{used} is used; {other} disagrees with it")
+    return width or (turned if share != 1.0 else None)
 
 
-def _head_dim(values: Mapping[str, Any]) -> int:
-    if values.get("head_dim"):
-        return positive_int(values["head_dim"], "head_dim")
-    for name in ("hidden_size", "num_attention_heads"):
-        if values.get(name) is None:
-            msg = f"{name}: a config without head_dim needs it, to know the width of a head"
-            raise ValueError(msg)
-    hidden = positive_int(values["hidden_size"], "hidden_size")
-    return hidden // positive_int(values["num_attention_heads"], "num_attention_heads")
-
-
-def _base(values: Mapping[str, Any], parameters: Mapping[str, Any]) -> float:
-    for source in (parameters, values):
-        if source.get("rope_theta") is not None:
-            return finite_real(source["rope_theta"], "rope_theta", above=0.0)
-    return DEFAULT_THETA
-
-
-def _rotary_dim(values: Mapping[str, Any], parameters: Mapping[str, Any], head_dim: int) -> int:
-    if values.get("rotary_dim") is not None:
-        return positive_int(values["rotary_dim"], "rotary_dim", even=True)
-    name = "partial_rotary_factor"
-    share = parameters.get(name, values.get(name))
-    if share is None:
-        return head_dim
-    share = finite_real(share, name, above=0.0)
-    model_type = values.get("model_type")
-    if share != 1.0 and model_type in IGNORES_PARTIAL and _rope_type(parameters) == "default":
-        _warn(
-            f"{name} = {share} has no effect: Transformers' {model_type} rotates the whole head "
-            f"under rope_type 'default'"
-        )
-        return head_dim
+def _share(head_dim: int, share: float) -> int:
+    """Truncate as Transformers does."""
     return int(head_dim * share)
 
 
-def _rope_type(parameters: Mapping[str, Any]) -> str:
-    new, old = parameters.get("rope_type"), parameters.get("type")
+def _rope_type(parameters: RopeParameters, notes: list[str]) -> str:
+    new, old = (optional_text(parameters.values.get(key), key) for key in ("rope_type", "type"))
     if new is not None and old is not None and new != old:
-        _warn(f"rope_type {new!r} is used, as in Transformers; type {old!r} disagrees with it")
+        notes.append(f"rope_type {new!r} is used, as in Transformers; type {old!r} disagrees")
     return str(new or old or "default")
 
 
-def _rule(values: Mapping[str, Any], parameters: Mapping[str, Any]) -> Scaling:
-    name = _rope_type(parameters)
-    if name == "dynamic" and "alpha" in parameters:
+def _rule(values: Mapping[str, Any], parameters: RopeParameters, notes: list[str]) -> Scaling:
+    name, found = _rope_type(parameters, notes), dict(parameters.values)
+    if name == "dynamic" and "alpha" in found:
         name = "ntk_alpha"  # HunYuan's spelling; with alpha its factor is not read
-        parameters = {key: value for key, value in parameters.items() if key != "factor"}
+        found.pop("factor", None)
     if name not in RULES:
         msg = f"rope_type: expected one of {', '.join(map(repr, RULES))}; got {name!r}"
         raise ValueError(msg)
     rule = RULES[name]
     wanted = {field.name: field.default is MISSING for field in fields(rule)}  # type: ignore[arg-type]
-    given = {key: value for key, value in parameters.items() if key in wanted}
+    unknown = sorted(set(found) - set(wanted) - OWN_KEYS)
+    if unknown:
+        notes.append(f"{parameters.name}: rope_type {name!r} does not read {', '.join(unknown)}")
     if "original_max_position_embeddings" in wanted:
-        given |= _original_length(values, parameters)
+        found |= _original_length(values, parameters, notes)
+    given = {key: value for key, value in found.items() if key in wanted}
     missing = sorted(key for key, required in wanted.items() if required and key not in given)
     if missing:
         needs = ", ".join(missing)
-        msg = f"rope_parameters: rope_type {name!r} needs {needs}; got {dict(parameters)}"
+        msg = f"{parameters.name}: rope_type {name!r} needs {needs}; got {dict(parameters.values)}"
         raise ValueError(msg)
-    unknown = sorted(set(parameters) - set(wanted) - _OWN_KEYS)
-    if unknown:
-        _warn(f"rope_parameters: rope_type {name!r} does not read {', '.join(unknown)}")
-    if isinstance(given.get("factor"), (int, float)) and given["factor"] < 1:
-        _warn(f"factor: expected at least 1; got {given['factor']}, which shortens the context")
-    return rule(**given)
+    scaling = rule(**given)
+    if "factor" in given and given["factor"] < 1:
+        notes.append(f"factor: expected at least 1; got {given['factor']}, which shortens contexts")
+    return scaling
 
 
-def _original_length(values: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Find the pre-training length where Transformers finds it: at the top, then in the dict."""
+def _original_length(
+    values: Mapping[str, Any], parameters: RopeParameters, notes: list[str]
+) -> dict[str, int]:
+    """Find the pre-training length where Transformers finds it; each layer type has its own."""
     name = "original_max_position_embeddings"
-    if values.get(name) is not None:
-        return {name: values[name]}
-    if parameters.get(name) is not None:
-        return {name: parameters[name]}
-    fallback = values.get("max_position_embeddings")
-    if fallback is None:
-        return {}
-    _warn(f"{name} is missing; max_position_embeddings = {fallback} is used, as in Transformers")
-    return {name: fallback}
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=2)
+    limit, inner = values.get("max_position_embeddings"), parameters.values.get(name)
+    if inner == limit and values.get(name) is not None:
+        inner = None  # Transformers fills it in where the dictionary has none
+    places = [(" at the top level", values.get(name)), (f" in {parameters.name}", inner)]
+    if parameters.per_layer:
+        places.reverse()
+    length = first_given(name, places, notes)
+    if length is None and limit is not None:
+        length = limit
+        notes.append(
+            f"{name} is missing; max_position_embeddings = {limit} is used, as in Transformers"
+        )
+    return {} if length is None else {name: length}

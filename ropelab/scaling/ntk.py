@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
@@ -37,7 +38,7 @@ def ntk_base(base: float, alpha: float, rotary_dim: int) -> float:
     Raises
     ------
     ValueError
-        If there is only one pair, whose frequency no base can change.
+        If there is only one pair, whose frequency no base can change, or the base overflows.
 
     Examples
     --------
@@ -47,7 +48,14 @@ def ntk_base(base: float, alpha: float, rotary_dim: int) -> float:
     if rotary_dim <= 2:
         msg = f"rotary_dim: NTK-aware scaling needs more than one pair; got rotary_dim {rotary_dim}"
         raise ValueError(msg)
-    return base * power(alpha, Fraction(rotary_dim, rotary_dim - 2))
+    larger = base * power(alpha, Fraction(rotary_dim, rotary_dim - 2))
+    if not 0.0 < larger < math.inf:
+        msg = (
+            f"alpha: expected a stretch whose base {base:g} * alpha**(d/(d-2)) is a float64; "
+            f"got {alpha:g} with d = {rotary_dim}"
+        )
+        raise ValueError(msg)
+    return larger
 
 
 @dataclass(frozen=True)

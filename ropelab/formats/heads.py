@@ -1,0 +1,54 @@
+"""The width of a model's heads, and which of their channels form a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..checks import check_flag, positive_int
+from .transformers_models import HALF_OUT, INTERLEAVED, ROTATES_QK_ROPE
+
+__all__ = ["head_dim_of", "layout_of"]
+
+_WIDEST_HEAD = 2**20  # no model's is; a slip here would ask for gigabytes
+
+
+def head_dim_of(values: Mapping[str, Any], model_type: str | None) -> int:
+    """Return the width of a head, or raise TypeError or ValueError naming the key."""
+    name = "head_dim"
+    if model_type in ROTATES_QK_ROPE and values.get("qk_rope_head_dim") is not None:
+        name = "qk_rope_head_dim"
+    if values.get(name) is not None:
+        head_dim = positive_int(values[name], name)
+    else:
+        for needed in ("hidden_size", "num_attention_heads"):
+            if values.get(needed) is None:
+                msg = f"{needed}: a config without head_dim needs it, to know the width of a head"
+                raise ValueError(msg)
+        name, hidden = "hidden_size", positive_int(values["hidden_size"], "hidden_size")
+        heads = positive_int(values["num_attention_heads"], "num_attention_heads")
+        head_dim, rest = divmod(hidden, heads)
+        if rest:
+            msg = (
+                f"hidden_size: expected a multiple of num_attention_heads = {heads}; got {hidden}; "
+                f"or give head_dim"
+            )
+            raise ValueError(msg)
+    if head_dim > _WIDEST_HEAD:
+        msg = f"{name}: expected heads of at most {_WIDEST_HEAD} channels; got {head_dim}"
+        raise ValueError(msg)
+    return head_dim
+
+
+def layout_of(values: Mapping[str, Any], model_type: str | None, notes: list[str]) -> str:
+    """Return the layout of a model's code; what is to be warned of goes into `notes`."""
+    if model_type not in INTERLEAVED:
+        return "half"
+    if model_type in HALF_OUT:
+        if not check_flag(values.get("rope_interleave", True), "rope_interleave"):
+            return "half"
+        notes.append(
+            f"layout 'interleaved' gives the scores q . k of Transformers' {model_type}, whose "
+            f"rotated q and k are ours after ropelab.to_half"
+        )
+    return "interleaved"

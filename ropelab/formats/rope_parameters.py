@@ -1,0 +1,125 @@
+"""Finding the dictionary of rope parameters: of either name, flat or one for each layer type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+from ..scaling import RULES
+
+__all__ = ["OWN_KEYS", "RopeParameters", "find_parameters"]
+
+# Keys of the dictionary that are read beside those of a rule.
+OWN_KEYS = frozenset({"rope_type", "type", "rope_theta", "partial_rotary_factor"})
+
+_PARAMETERS = OWN_KEYS.union(*({field.name for field in fields(r)} for r in RULES.values()))  # type: ignore[arg-type]
+
+
+class RopeParameters(NamedTuple):
+    """One dictionary of rope parameters, and where it was found."""
+
+    name: str
+    values: Mapping[str, Any]
+    per_layer: bool
+
+
+def find_parameters(
+    config: Mapping[str, Any], layer_type: str | None, notes: list[str]
+) -> RopeParameters | None:
+    """Return the rope parameters of a config, or of one of its layer types.
+
+    Parameters
+    ----------
+    config : mapping
+        The config that holds ``rope_scaling`` or ``rope_parameters``, or neither.
+    layer_type : str, optional
+        Which of several layer types to read.
+    notes : list of str
+        Collects what is to be warned of.
+
+    Returns
+    -------
+    RopeParameters or None
+        None for a layer type whose entry is None: it has no rotary embedding.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such dictionary of names.
+    """
+    old, new = (_dictionary(config.get(name), name) for name in ("rope_scaling", "rope_parameters"))
+    if old and new and old != new:
+        notes.append("rope_scaling replaces rope_parameters, as in Transformers; both were given")
+    name, given = ("rope_scaling", old) if old else ("rope_parameters", new)
+    layers = _layer_types(config)
+    if not _is_per_layer(given, layers, name):
+        _check_layer_type(layer_type, layers)
+        return RopeParameters(name, given, per_layer=False)
+    if layer_type is None or layer_type not in given:
+        msg = (
+            f"layer_type: this config has rope parameters for each of {sorted(given)}; "
+            f"got {layer_type!r}; name one of them"
+        )
+        raise ValueError(msg)
+    chosen = given[layer_type]
+    place = f"{name}[{layer_type!r}]"
+    return (
+        None
+        if chosen is None
+        else RopeParameters(place, _dictionary(chosen, place), per_layer=True)
+    )
+
+
+def _dictionary(value: object, name: str) -> Mapping[str, Any]:
+    """Return the dictionary, an empty one for None, or raise TypeError."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        msg = f"{name}: expected a dictionary or None; got {value!r} of type {type(value).__name__}"
+        raise TypeError(msg)
+    for key in value:
+        if not isinstance(key, str):
+            msg = f"{name}: expected names as keys; got {key!r} of type {type(key).__name__}"
+            raise TypeError(msg)
+    return value
+
+
+def _layer_types(config: Mapping[str, Any]) -> frozenset[str]:
+    layers = config.get("layer_types")
+    if layers is None:
+        return frozenset()
+    if not isinstance(layers, (list, tuple)) or not all(isinstance(name, str) for name in layers):
+        msg = f"layer_types: expected a list of names or None; got {layers!r}"
+        raise TypeError(msg)
+    return frozenset(layers)
+
+
+def _is_per_layer(given: Mapping[str, Any], layers: frozenset[str], name: str) -> bool:
+    """Say whether each key is a layer type; raise if only some are."""
+    labels = sorted(key for key, value in given.items() if isinstance(value, Mapping))
+    if not labels:
+        return bool(given) and layers.issuperset(given)
+    for key, value in given.items():
+        if key in _PARAMETERS:
+            msg = (
+                f"{name}: expected parameters either for all layers or for each of "
+                f"{', '.join(labels)}; got {key} = {value!r} beside them; move it into each"
+            )
+            raise ValueError(msg)
+        if value is not None and not isinstance(value, Mapping):
+            msg = (
+                f"{name}: expected a dictionary or None for the layer type {key!r}, as for "
+                f"{', '.join(labels)}; got {value!r}"
+            )
+            raise TypeError(msg)
+    return True
+
+
+def _check_layer_type(layer_type: str | None, layers: frozenset[str]) -> None:
+    """Raise ValueError if parameters for all layers are asked for those of an unknown one."""
+    if layer_type is None or layer_type in layers:
+        return
+    expected = f"one of {sorted(layers)}" if layers else "None, since the config has no layer_types"
+    msg = f"layer_type: expected {expected}; got {layer_type!r}"
+    raise ValueError(msg)

@@ -1,0 +1,133 @@
+"""Taking in a config: a mapping, an object or a JSON file, at its text, under present names."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .transformers_models import LEGACY_NAMES
+
+__all__ = ["SIGNS", "first_given", "optional_text", "read_config", "renamed", "text_part"]
+
+# Keys of a config that say it is a RoPE model's, be their value null.
+SIGNS = frozenset(
+    {"rope_parameters", "rope_scaling", "rope_theta", "partial_rotary_factor", "rotary_dim"}
+)
+
+
+def read_config(config: object) -> Mapping[str, Any]:
+    """Return the keys and values of a config, or raise TypeError or ValueError naming it.
+
+    Parameters
+    ----------
+    config : mapping, path or object
+        As in `ropelab.from_transformers`.
+
+    Returns
+    -------
+    mapping
+        The config's own keys.
+    """
+    if isinstance(config, (str, os.PathLike)):
+        config = _read_json(Path(config))
+        if not isinstance(config, Mapping):
+            msg = f"config: expected a file that holds a JSON object; got a {type(config).__name__}"
+            raise TypeError(msg)
+    return _mapping(config, "config")
+
+
+def text_part(config: Mapping[str, Any], notes: list[str]) -> Mapping[str, Any]:
+    """Return the part of a multimodal config that speaks of text."""
+    if config.get("text_config") is None:
+        return config
+    text = _mapping(config["text_config"], "text_config")
+    if "num_attention_heads" in config:
+        notes.append("text_config is not read: the config has num_attention_heads beside it")
+        return config
+    outside = sorted(
+        key
+        for key in SIGNS & set(config)
+        if config[key] is not None and config[key] != text.get(key)
+    )
+    if outside:
+        notes.append(f"{', '.join(outside)} beside text_config is not read; text_config is")
+    return text
+
+
+def renamed(config: Mapping[str, Any], notes: list[str]) -> Mapping[str, Any]:
+    """Return the config with the keys of older models under their present names."""
+    values = dict(config)
+    for old, new in LEGACY_NAMES.items():
+        if config.get(old) is not None:
+            values[new] = first_given(
+                new, [("", config.get(new)), (f" as {old}", config[old])], notes
+            )
+    return values
+
+
+def first_given(key: str, places: list[tuple[str, Any]], notes: list[str]) -> Any:
+    """Return the first value that is not None; note another one that disagrees with it."""
+    given = [(place, value) for place, value in places if value is not None]
+    for place, value in given[1:]:
+        if np.any(value != given[0][1]):  # an object's value may be an array
+            notes.append(
+                f"{key} = {given[0][1]!r}{given[0][0]} is used, as in Transformers; "
+                f"{value!r}{place} disagrees with it"
+            )
+    return given[0][1] if given else None
+
+
+def optional_text(value: object, name: str) -> str | None:
+    """Return a name or None, or raise; an empty name is no name."""
+    if value is None or (isinstance(value, str) and value):
+        return value
+    msg = f"{name}: expected a name or None; got {value!r} of type {type(value).__name__}"
+    raise ValueError(msg) if isinstance(value, str) else TypeError(msg)
+
+
+def _mapping(value: object, name: str) -> Mapping[str, Any]:
+    """Return a mapping as it is and an object as its attributes, or raise TypeError."""
+    found = value
+    if not isinstance(value, Mapping) and not callable(value):
+        if hasattr(value, "to_dict"):
+            found = value.to_dict()
+        elif hasattr(value, "__dict__"):
+            found = vars(value)
+    if not isinstance(found, Mapping):
+        msg = (
+            f"{name}: expected a mapping, the path of a config.json or a config object; "
+            f"got {type(value).__name__}"
+        )
+        raise TypeError(msg)
+    return found
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return json.loads(text, object_pairs_hook=_without_repetition)
+    except OSError as error:
+        msg = f"config: expected the path of a config.json; got {str(path)!r}: {error.strerror}"
+        raise ValueError(msg) from error
+    except RecursionError:
+        msg = f"config: {str(path)!r} is no sound JSON: it nests too deep to be a config"
+        raise ValueError(msg) from None
+    except ValueError as error:
+        msg = f"config: {str(path)!r} is no sound JSON: {error}"
+        raise ValueError(msg) from error
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a dictionary of the pairs; of two equal keys Python would keep the last in silence."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            msg = f"the key {key!r} is given twice, as {found[key]!r} and as {value!r}; keep one"
+            raise ValueError(msg)
+        found[key] = value
+    return found

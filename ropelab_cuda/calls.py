@@ -1,0 +1,222 @@
+"""One call, from arguments to launch: take, check, allocate, plan, launch. In that order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ropelab import Spectrum
+from ropelab.checks import (
+    ANGLES,
+    LAYOUTS,
+    check_choice,
+    check_positions,
+    check_same_tokens,
+    check_width,
+    token_shape,
+)
+from ropelab.spectrum import check_spectrum
+
+from .exchange import Gate
+from .launch_rotary import plan_rotary, plan_rotary_cached
+from .overlaps import check_overlaps
+from .views import View
+
+__all__ = [
+    "Arrangement",
+    "named_pair",
+    "rotate_by_positions",
+    "rotate_by_tables",
+]
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """How the channels and axes of a tensor are arranged, and which way it is to turn.
+
+    Parameters
+    ----------
+    layout, tensor_format : str
+        As in `ropelab.apply_rotary`.
+    inverse : bool
+        Whether to rotate by minus the position.
+
+    Raises
+    ------
+    ValueError
+        If the layout is unknown.
+    """
+
+    layout: str
+    tensor_format: str
+    inverse: bool
+
+    def __post_init__(self) -> None:
+        """Validate; the format is validated with the shapes."""
+        check_choice(self.layout, LAYOUTS, "layout")
+
+
+def named_pair(out: object) -> dict[str, Any]:
+    """Return a pair of outputs by names, or raise TypeError if it is none."""
+    if not isinstance(out, (tuple, list)) or len(out) != 2:
+        msg = f"out: expected a pair (q_out, k_out); got {type(out).__name__}"
+        raise TypeError(msg)
+    return {"out[0]": out[0], "out[1]": out[1]}
+
+
+def rotate_by_positions(
+    tensors: Mapping[str, Any],
+    outs: Mapping[str, Any] | None,
+    position_ids: Any,
+    spectrum: Spectrum,
+    angles: str,
+    arrangement: Arrangement,
+) -> tuple[Any, ...]:
+    """Rotate one or two tensors by their positions, in one launch.
+
+    Parameters
+    ----------
+    tensors : mapping of str to tensor
+        What to rotate, by the names of the arguments.
+    outs : mapping of str to tensor, optional
+        Where the rotations go, likewise; by default they are allocated.
+    position_ids : tensor
+        As in `ropelab.apply_rotary`.
+    spectrum : Spectrum
+        As in `ropelab.apply_rotary`.
+    angles : str
+        As in `ropelab.apply_rotary`.
+    arrangement : Arrangement
+        The other options.
+
+    Returns
+    -------
+    tuple of tensors
+        The rotated tensors.
+    """
+    check_choice(angles, ANGLES, "angles")
+    check_spectrum(spectrum)
+    gate, views = _take(tensors, arrangement.tensor_format)
+    name, first = next(iter(views.items()))
+    check_width(spectrum.rotary_dim, first.shape[-1], name)
+    positions = gate.integers(position_ids, "position_ids")
+    tokens = token_shape(first.shape, arrangement.tensor_format, name)
+    check_positions(positions.shape, tokens, axes=spectrum.position_axes)
+    results, operands = _outputs(gate, tensors, views, outs, {"position_ids": positions})
+    plan = plan_rotary(
+        operands,
+        positions,
+        spectrum,
+        layout=arrangement.layout,
+        tensor_format=arrangement.tensor_format,
+        angles=angles,
+        inverse=arrangement.inverse,
+    )
+    gate.launch(plan, results)
+    return results
+
+
+def rotate_by_tables(
+    tensors: Mapping[str, Any],
+    outs: Mapping[str, Any] | None,
+    cos: Any,
+    sin: Any,
+    arrangement: Arrangement,
+) -> tuple[Any, ...]:
+    """Rotate one or two tensors by given cosines and sines, in one launch.
+
+    Parameters
+    ----------
+    tensors : mapping of str to tensor
+        As in `rotate_by_positions`.
+    outs : mapping of str to tensor, optional
+        As in `rotate_by_positions`.
+    cos, sin : tensor
+        As in `ropelab.apply_rotary_cached`.
+    arrangement : Arrangement
+        The other options.
+
+    Returns
+    -------
+    tuple of tensors
+        The rotated tensors.
+    """
+    gate, views = _take(tensors, arrangement.tensor_format)
+    name, first = next(iter(views.items()))
+    tokens = token_shape(first.shape, arrangement.tensor_format, name)
+    tables = {
+        table_name: gate.floats(table, table_name, foreign=True)
+        for table_name, table in (("cos", cos), ("sin", sin))
+    }
+    for table_name, table in tables.items():
+        if not table.shape or table.shape[-1] == 0:
+            msg = f"{table_name}: expected shape (..., d/2); got {table.shape}"
+            raise ValueError(msg)
+        check_positions(table.shape[:-1], tokens, name=table_name)
+        check_width(2 * table.shape[-1], first.shape[-1], name)
+    if tables["cos"].shape[-1] != tables["sin"].shape[-1]:
+        widths = tables["cos"].shape[-1], tables["sin"].shape[-1]
+        msg = f"sin: expected the width of cos, {widths[0]}; got {widths[1]}"
+        raise ValueError(msg)
+    _check_same_dtype(tables)
+    results, operands = _outputs(gate, tensors, views, outs, tables)
+    plan = plan_rotary_cached(
+        operands,
+        tables["cos"],
+        tables["sin"],
+        layout=arrangement.layout,
+        tensor_format=arrangement.tensor_format,
+        inverse=arrangement.inverse,
+    )
+    gate.launch(plan, results)
+    return results
+
+
+def _take(tensors: Mapping[str, Any], tensor_format: str) -> tuple[Gate, dict[str, View]]:
+    """Open the gate, and take the tensors that are to be rotated."""
+    name, first = next(iter(tensors.items()))
+    gate = Gate(first, name)
+    views = {name: gate.floats(tensor, name) for name, tensor in tensors.items()}
+    for name, view in views.items():
+        token_shape(view.shape, tensor_format, name)
+    if len(views) > 1:
+        q, k = views.values()
+        check_same_tokens(q.shape, k.shape, tensor_format)
+        _check_same_dtype(views)
+    return gate, views
+
+
+def _check_same_dtype(views: Mapping[str, View]) -> None:
+    (first_name, first), (name, second) = views.items()
+    if second.dtype != first.dtype:
+        msg = (
+            f"{name}: expected the dtype of {first_name}, {first.dtype}; got {second.dtype}; "
+            f"convert one of them"
+        )
+        raise TypeError(msg)
+
+
+def _outputs(
+    gate: Gate,
+    tensors: Mapping[str, Any],
+    views: Mapping[str, View],
+    outs: Mapping[str, Any] | None,
+    others: Mapping[str, View],
+) -> tuple[tuple[Any, ...], Sequence[tuple[View, View]]]:
+    """Return the output tensors, and each input's view beside its output's."""
+    if outs is None:
+        results = tuple(
+            gate.framework.empty_like(tensor, view)
+            for tensor, view in zip(tensors.values(), views.values(), strict=True)
+        )
+        names = tuple(f"out for {name}" for name in tensors)
+    else:
+        results, names = tuple(outs.values()), tuple(outs)
+    targets = [
+        gate.output(result, name, view.shape, view.dtype)
+        for result, name, view in zip(results, names, views.values(), strict=True)
+    ]
+    if outs is not None:
+        check_overlaps(list(zip(names, targets, strict=True)), [*views.items()], [*others.items()])
+    return results, list(zip(views.values(), targets, strict=True))

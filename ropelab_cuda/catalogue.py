@@ -1,0 +1,101 @@
+"""Every kind of specialisation, planned for tensors that do not exist: what CI compiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ropelab import Spectrum
+from ropelab.checks import ANGLES
+
+from .compile import Specialisation
+from .launch import FORMATS, plan_cos_sin, plan_phases
+from .launch_rotary import plan_rotary, plan_rotary_cached
+from .parameters import INTEGER_TYPES
+from .views import View
+from .work import LAYOUTS
+
+__all__ = ["specialisations"]
+
+
+def specialisations() -> list[Specialisation]:
+    """Return specialisations of every kernel, dtype, layout, pipeline, alignment and width.
+
+    Returns
+    -------
+    list of Specialisation
+        Without repetition, always in the same order.
+    """
+    return list(dict.fromkeys((*_rotary(), *_rotary_cached(), *_tables())))
+
+
+def _compact(shape: tuple[int, ...], dtype: str, pointer: int = 1 << 20) -> View:
+    strides = tuple(int(np.prod(shape[axis + 1 :])) for axis in range(len(shape)))
+    return View(pointer, shape, strides, dtype)
+
+
+def _spectrum(rotary_dim: int, axes: int = 1) -> Spectrum:
+    pairs = rotary_dim // 2
+    return Spectrum(np.ones(pairs), axes=np.arange(pairs) % axes)
+
+
+TOKENS = 16
+# (heads, head_dim, rotary_dim, position axes, elements past an aligned address)
+_KINDS = (
+    (32, 128, 128, 1, 0),
+    (2, 64, 64, 1, 0),  # few heads: several tokens a block
+    (32, 96, 24, 1, 0),  # partial: with a tail to copy
+    (32, 128, 128, 3, 0),  # M-RoPE
+    (32, 80, 20, 1, 1),  # unaligned: element by element
+)
+
+
+def _rotary() -> Iterator[Specialisation]:
+    for dtype in FORMATS:
+        for heads, head_dim, rotary_dim, axes, past in _KINDS:
+            x = _compact((1, TOKENS, heads, head_dim), dtype, (1 << 20) + past * 8)
+            out = _compact(x.shape, dtype, (1 << 40) + past * 8)
+            positions = _compact((axes, 1, TOKENS)[axes == 1 :], INTEGER_TYPES[0])
+            for layout in LAYOUTS:
+                for angles in ANGLES:
+                    yield plan_rotary(
+                        [(x, out)],
+                        positions,
+                        _spectrum(rotary_dim, axes),
+                        layout=layout,
+                        tensor_format="bshd",
+                        angles=angles,
+                        inverse=False,
+                    ).specialisation
+
+
+def _rotary_cached() -> Iterator[Specialisation]:
+    for dtype in FORMATS:
+        for heads, head_dim, rotary_dim, axes, past in _KINDS:
+            if axes > 1:
+                continue
+            x = _compact((1, TOKENS, heads, head_dim), dtype, (1 << 20) + past * 8)
+            out = _compact(x.shape, dtype, (1 << 40) + past * 8)
+            for table_dtype in FORMATS if head_dim == 128 else ("float32",):
+                table = _compact((TOKENS, rotary_dim // 2), table_dtype)
+                for layout in LAYOUTS:
+                    yield plan_rotary_cached(
+                        [(x, out)],
+                        table,
+                        table,
+                        layout=layout,
+                        tensor_format="bshd",
+                        inverse=False,
+                    ).specialisation
+
+
+def _tables() -> Iterator[Specialisation]:
+    for axes in (1, 3):
+        positions = _compact((axes, 2, 5)[axes == 1 :], INTEGER_TYPES[0])
+        spectrum = _spectrum(128, axes)
+        yield plan_phases(positions, spectrum, _compact((2, 5, 64), "uint64")).specialisation
+        for dtype in FORMATS:
+            table = _compact((2, 5, 64), dtype)
+            for angles in ANGLES:
+                yield plan_cos_sin(positions, spectrum, table, table, angles=angles).specialisation

@@ -1,0 +1,208 @@
+"""The in-place twins of `rotary.py`, named with a trailing underscore as torch names its own.
+
+Channels past the rotary width are not touched. torch's autograd is told of the change.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ropelab import Rope, Spectrum
+
+from .calls import Arrangement, rotate_by_positions, rotate_by_tables
+from .ropes import spectrum_for
+
+__all__ = ["apply_rotary_", "apply_rotary_cached_", "apply_rotary_qk_", "rotate_"]
+
+
+def apply_rotary_(
+    x: Any,
+    position_ids: Any,
+    spectrum: Spectrum,
+    *,
+    layout: str = "half",
+    tensor_format: str = "bshd",
+    angles: str = "exact",
+    inverse: bool = False,
+) -> Any:
+    """Rotate a tensor in place.
+
+    Parameters
+    ----------
+    x : CUDA tensor of float
+        As in `apply_rotary`; its elements must not share memory.
+    position_ids : CUDA tensor of int
+        As in `apply_rotary`.
+    spectrum : ropelab.Spectrum
+        As in `apply_rotary`.
+    layout : {"half", "interleaved"}, default "half"
+        As in `apply_rotary`.
+    tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
+        As in `apply_rotary`.
+    angles : {"exact", "float32"}, default "exact"
+        As in `apply_rotary`.
+    inverse : bool, default False
+        As in `apply_rotary`.
+
+    Returns
+    -------
+    CUDA tensor
+        `x`.
+
+    Raises
+    ------
+    TypeError
+        As in `apply_rotary`.
+    ValueError
+        As in `apply_rotary`.
+    ImportError
+        If CuPy is missing.
+    """
+    arrangement = Arrangement(layout, tensor_format, inverse)
+    rotate_by_positions({"x": x}, {"x": x}, position_ids, spectrum, angles, arrangement)
+    return x
+
+
+def apply_rotary_qk_(
+    q: Any,
+    k: Any,
+    position_ids: Any,
+    spectrum: Spectrum,
+    *,
+    layout: str = "half",
+    tensor_format: str = "bshd",
+    angles: str = "exact",
+    inverse: bool = False,
+) -> tuple[Any, Any]:
+    """Rotate queries and keys in place, in one launch.
+
+    Parameters
+    ----------
+    q, k : CUDA tensor of float
+        As in `apply_rotary_qk`; views of one packed projection are welcome.
+    position_ids : CUDA tensor of int
+        As in `apply_rotary`.
+    spectrum : ropelab.Spectrum
+        As in `apply_rotary`.
+    layout : {"half", "interleaved"}, default "half"
+        As in `apply_rotary`.
+    tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
+        As in `apply_rotary`.
+    angles : {"exact", "float32"}, default "exact"
+        As in `apply_rotary`.
+    inverse : bool, default False
+        As in `apply_rotary`.
+
+    Returns
+    -------
+    q, k : CUDA tensor
+        The tensors that were given.
+
+    Raises
+    ------
+    TypeError
+        As in `apply_rotary_qk`.
+    ValueError
+        As in `apply_rotary_qk`.
+    ImportError
+        If CuPy is missing.
+    """
+    arrangement = Arrangement(layout, tensor_format, inverse)
+    both = {"q": q, "k": k}
+    rotate_by_positions(both, both, position_ids, spectrum, angles, arrangement)
+    return q, k
+
+
+def apply_rotary_cached_(
+    x: Any,
+    cos: Any,
+    sin: Any,
+    *,
+    layout: str = "half",
+    tensor_format: str = "bshd",
+    inverse: bool = False,
+) -> Any:
+    """Rotate a tensor in place by given cosines and sines.
+
+    Parameters
+    ----------
+    x : CUDA tensor of float
+        As in `apply_rotary_`.
+    cos, sin : CUDA tensor of float
+        As in `apply_rotary_cached`.
+    layout : {"half", "interleaved"}, default "half"
+        As in `apply_rotary`.
+    tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
+        As in `apply_rotary`.
+    inverse : bool, default False
+        As in `apply_rotary_cached`.
+
+    Returns
+    -------
+    CUDA tensor
+        `x`.
+
+    Raises
+    ------
+    TypeError
+        As in `apply_rotary_cached`.
+    ValueError
+        As in `apply_rotary_cached`.
+    ImportError
+        If CuPy is missing.
+    """
+    arrangement = Arrangement(layout, tensor_format, inverse)
+    rotate_by_tables({"x": x}, {"x": x}, cos, sin, arrangement)
+    return x
+
+
+def rotate_(
+    rope: Rope,
+    q: Any,
+    k: Any,
+    position_ids: Any,
+    *,
+    tensor_format: str = "bshd",
+    angles: str = "exact",
+    seq_len: int | None = None,
+) -> tuple[Any, Any]:
+    """Rotate queries and keys in place as a model does.
+
+    Parameters
+    ----------
+    rope : ropelab.Rope
+        As in `rotate`.
+    q, k : CUDA tensor of float
+        As in `apply_rotary_qk_`.
+    position_ids : CUDA tensor of int
+        As in `apply_rotary`.
+    tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
+        As in `apply_rotary`.
+    angles : {"exact", "float32"}, default "exact"
+        As in `apply_rotary`.
+    seq_len : int, optional
+        As in `rotate`.
+
+    Returns
+    -------
+    q, k : CUDA tensor
+        The tensors that were given.
+
+    Raises
+    ------
+    TypeError
+        As in `rotate`.
+    ValueError
+        As in `rotate`.
+    ImportError
+        If CuPy is missing.
+    """
+    return apply_rotary_qk_(
+        q,
+        k,
+        position_ids,
+        spectrum_for(rope, q, position_ids, seq_len),
+        layout=rope.layout,
+        tensor_format=tensor_format,
+        angles=angles,
+    )

@@ -1,0 +1,8 @@
+// Products that round as written: the compiler may not contract them into a fused multiply-add.
+// Where one is wanted, the kernels say fma. So the GPU and the host compute the same bits, but for
+// float denormals, which CuPy has the GPU flush to zero.
+
+#pragma once
+
+__device__ float product(float x, float y) { return __fmul_rn(x, y); }
+__device__ double product(double x, double y) { return __dmul_rn(x, y); }

@@ -1,0 +1,31 @@
+// Cosine and sine of every pair at every position, times the attention factor.
+//
+//   position_ids   (axes, outer, inner), any integer type
+//   cos, sin       (outer, inner, PAIRS), contiguous
+//
+// Moved: two entries a pair out, 1 to 8 bytes of position a token in.
+
+#include "formats.cuh"
+#include "spectrum.cuh"
+
+struct CosSinTable {
+  FORMAT::Bits* cos;
+  FORMAT::Bits* sin;
+  TokenGrid grid;
+  Positions positions;
+  Spectrum spectrum;
+};
+static_assert(sizeof(CosSinTable) == PARAMETER_BYTES, "parameters.py packs another structure");
+
+extern "C" __global__ void __launch_bounds__(MAX_THREADS)
+cos_sin_table(const __grid_constant__ CosSinTable p) {
+  const Token token = token_of_thread(p.grid);
+  if (!is_present(p.grid, token)) return;
+  const TokenPosition position(p.positions, p.spectrum, token);
+  const long long row = (token.outer * p.grid.inner + token.inner) * PAIRS;
+  for (int pair = threadIdx.x; pair < PAIRS; pair += blockDim.x) {
+    const CosSin<TRIG> angle = cos_sin(p.spectrum, position.of_pair(pair), pair);
+    p.cos[row + pair] = FORMAT::encode(angle.cos);
+    p.sin[row + pair] = FORMAT::encode(angle.sin);
+  }
+}

@@ -1,0 +1,240 @@
+// Rotate every head of every token, given the cosines and sines of the token's pairs.
+//
+//   q (tokens, heads_q, D) and k (tokens, heads_k, D): any strides, except that channels adjoin
+//   D = 2 * PAIRS rotated channels, then `tail` channels that pass through
+//
+//   threadIdx.x   of ACROSS, unit: a few pairs of one head, or one vector of the tail
+//   threadIdx.y   of LANES, head lane: of the heads of q and then k, number y, y + LANES, ...
+//   threadIdx.z   of TOKENS, token within the block, as in tokens.cuh
+//
+// The threads of a token share its angles: each computes a few pairs into shared memory, while the
+// first UNROLL heads of every thread are already on their way from global memory. What remains is
+// a copy with a little arithmetic. Every element is read once and written once, by one thread, so
+// out may be x itself.
+
+#pragma once
+
+#include "arithmetic.cuh"
+#include "formats.cuh"
+#include "tokens.cuh"
+
+using Format = FORMAT;
+using Bits = Format::Bits;
+using Number = Format::Number;
+
+struct Operand {
+  const void* x;
+  void* out;
+  long long x_outer, x_inner, x_head;  // strides
+  long long out_outer, out_inner, out_head;
+  long long heads;
+};
+
+struct Tensors {
+  Operand q, k;
+  TokenGrid grid;
+  long long tail;  // channels past D to copy; 0 in place
+};
+
+// ----------------------------------------------------------------------------------------------
+// Layouts: which channels a unit holds. VECTOR elements are the widest access that is aligned.
+
+// Pair i = (i, i + PAIRS). A unit is VECTOR pairs: one vector of each half.
+struct Half {
+  static constexpr int PAIRS_HELD = VECTOR;
+  Vector<Format, VECTOR> low, high;
+
+  __device__ void load(const Bits* row, int unit) {
+    low.load(row + unit * VECTOR);
+    high.load(row + PAIRS + unit * VECTOR);
+  }
+  __device__ void store(Bits* row, int unit) const {
+    low.store(row + unit * VECTOR);
+    high.store(row + PAIRS + unit * VECTOR);
+  }
+  __device__ void decode(Number* first, Number* second) const {
+    low.decode(first);
+    high.decode(second);
+  }
+  __device__ void encode(const Number* first, const Number* second) {
+    low.encode(first);
+    high.encode(second);
+  }
+};
+
+// Pair i = (2i, 2i + 1). A unit is one vector, so that neighbouring threads touch neighbouring
+// bytes; where only single elements are aligned, it is one pair by two accesses.
+struct Interleaved {
+  static constexpr int PAIRS_HELD = VECTOR > 1 ? VECTOR / 2 : 1;
+  static constexpr int ACCESSES = 2 * PAIRS_HELD / VECTOR;
+  Vector<Format, VECTOR> part[ACCESSES];
+
+  __device__ void load(const Bits* row, int unit) {
+#pragma unroll
+    for (int i = 0; i < ACCESSES; ++i) {
+      part[i].load(row + (unit * ACCESSES + i) * VECTOR);
+    }
+  }
+  __device__ void store(Bits* row, int unit) const {
+#pragma unroll
+    for (int i = 0; i < ACCESSES; ++i) {
+      part[i].store(row + (unit * ACCESSES + i) * VECTOR);
+    }
+  }
+  __device__ void decode(Number* first, Number* second) const {
+    Number both[2 * PAIRS_HELD];
+#pragma unroll
+    for (int i = 0; i < ACCESSES; ++i) part[i].decode(both + i * VECTOR);
+#pragma unroll
+    for (int i = 0; i < PAIRS_HELD; ++i) first[i] = both[2 * i], second[i] = both[2 * i + 1];
+  }
+  __device__ void encode(const Number* first, const Number* second) {
+    Number both[2 * PAIRS_HELD];
+#pragma unroll
+    for (int i = 0; i < PAIRS_HELD; ++i) both[2 * i] = first[i], both[2 * i + 1] = second[i];
+#pragma unroll
+    for (int i = 0; i < ACCESSES; ++i) part[i].encode(both + i * VECTOR);
+  }
+};
+
+using Unit = LAYOUT;
+constexpr int PAIRS_HELD = Unit::PAIRS_HELD;
+constexpr int UNITS = PAIRS / PAIRS_HELD;
+static_assert(PAIRS % PAIRS_HELD == 0, "a unit must not cross the end of the rotated channels");
+
+// ----------------------------------------------------------------------------------------------
+
+// x' = x cos - y sin,  y' = y cos + x sin
+__device__ void rotate_pair(Number& x, Number& y, Number cos, Number sin) {
+  const Number turned = fma(x, cos, -product(y, sin));
+  y = fma(y, cos, product(x, sin));
+  x = turned;
+}
+
+// The rows of one token: heads of q, then of k.
+struct Rows {
+  const Bits *q, *k;
+  Bits *q_out, *k_out;
+  int q_heads, heads;
+};
+
+__device__ const Bits* token_in(const Operand& t, Token token) {
+  return static_cast<const Bits*>(t.x) + token.outer * t.x_outer + token.inner * t.x_inner;
+}
+
+__device__ Bits* token_out(const Operand& t, Token token) {
+  return static_cast<Bits*>(t.out) + token.outer * t.out_outer + token.inner * t.out_inner;
+}
+
+__device__ Rows rows_of(const Tensors& t, Token token) {
+  return {token_in(t.q, token),  token_in(t.k, token), token_out(t.q, token),
+          token_out(t.k, token), (int)t.q.heads,       (int)(t.q.heads + t.k.heads)};
+}
+
+__device__ const Bits* row_in(const Tensors& t, const Rows& rows, int head) {
+  return head < rows.q_heads ? rows.q + head * t.q.x_head
+                             : rows.k + (head - rows.q_heads) * t.k.x_head;
+}
+
+__device__ Bits* row_out(const Tensors& t, const Rows& rows, int head) {
+  return head < rows.q_heads ? rows.q_out + head * t.q.out_head
+                             : rows.k_out + (head - rows.q_heads) * t.k.out_head;
+}
+
+// Some heads in flight: all are loaded before the first is used.
+struct Flight {
+  Unit held[UNROLL];
+
+  __device__ void load(const Tensors& t, const Rows& rows, int start, int unit) {
+#pragma unroll
+    for (int j = 0; j < UNROLL; ++j) {
+      const int head = start + j * LANES;
+      if (head < rows.heads) held[j].load(row_in(t, rows, head), unit);
+    }
+  }
+
+  __device__ void rotate_and_store(const Tensors& t, const Rows& rows, int start, int unit,
+                                   const Number* cos, const Number* sin) {
+#pragma unroll
+    for (int j = 0; j < UNROLL; ++j) {
+      const int head = start + j * LANES;
+      if (head < rows.heads) {
+        Number first[PAIRS_HELD], second[PAIRS_HELD];
+        held[j].decode(first, second);
+#pragma unroll
+        for (int i = 0; i < PAIRS_HELD; ++i) rotate_pair(first[i], second[i], cos[i], sin[i]);
+        held[j].encode(first, second);
+        held[j].store(row_out(t, rows, head), unit);
+      }
+    }
+  }
+};
+
+#if TAIL_VECTOR > 0
+__device__ void copy_tails(const Tensors& t, const Rows& rows, int vector) {
+  const int channel = 2 * PAIRS + vector * TAIL_VECTOR;
+  for (int head = threadIdx.y; head < rows.heads; head += LANES) {
+    Vector<Format, TAIL_VECTOR> held;
+    held.load(row_in(t, rows, head) + channel);
+    held.store(row_out(t, rows, head) + channel);
+  }
+}
+#endif
+
+// Cosines and sines of all pairs of a token, in shared memory.
+struct alignas(16) Angles {
+  Number cos[PAIRS], sin[PAIRS];
+};
+
+// Rotate one token's heads; `flight` holds the first of the thread's first unit.
+__device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& angles,
+                             Flight& flight) {
+#if TAIL_VECTOR > 0
+  const int units = UNITS + (int)(t.tail / TAIL_VECTOR);
+#else
+  constexpr int units = UNITS;
+#endif
+  for (int unit = threadIdx.x; unit < units; unit += ACROSS) {
+#if TAIL_VECTOR > 0
+    if (unit >= UNITS) {
+      copy_tails(t, rows, unit - UNITS);
+      continue;
+    }
+#endif
+    int head = threadIdx.y;
+    if (unit >= ACROSS) flight.load(t, rows, head, unit);
+    Number cos[PAIRS_HELD], sin[PAIRS_HELD];
+#pragma unroll
+    for (int i = 0; i < PAIRS_HELD; ++i) {
+      cos[i] = angles.cos[unit * PAIRS_HELD + i];
+      sin[i] = angles.sin[unit * PAIRS_HELD + i];
+    }
+    while (true) {
+      flight.rotate_and_store(t, rows, head, unit, cos, sin);
+      head += UNROLL * LANES;
+      if (head >= rows.heads) break;
+      flight.load(t, rows, head, unit);
+    }
+  }
+}
+
+// `angle_of(token, pair)` is the cosine and sine of one pair.
+template <class AngleOf> __device__ void rotate_tokens(const Tensors& t, const AngleOf& angle_of) {
+  __shared__ Angles shared[TOKENS];
+  Angles& angles = shared[threadIdx.z];
+  const Token token = token_of_thread(t.grid);
+  const bool present = is_present(t.grid, token);
+  const Rows rows = rows_of(t, token);
+  Flight flight;
+  if (present) {
+    if (threadIdx.x < UNITS) flight.load(t, rows, threadIdx.y, threadIdx.x);
+    const int threads = ACROSS * LANES;
+    for (int pair = threadIdx.y * ACROSS + threadIdx.x; pair < PAIRS; pair += threads) {
+      const auto angle = angle_of(token, pair);
+      angles.cos[pair] = angle.cos;
+      angles.sin[pair] = angle.sin;
+    }
+  }
+  __syncthreads();
+  if (present) rotate_token(t, rows, angles, flight);
+}

@@ -1,0 +1,24 @@
+// Rotate queries and keys by their positions; the angles are computed here, without any table.
+//
+//   q, k           as in heads.cuh; k may have no heads
+//   position_ids   (axes, outer, inner), any integer type
+//
+// Moved: each element in and out once, and 1 to 8 bytes of position a token.
+
+#include "heads.cuh"
+#include "spectrum.cuh"
+
+struct Rotary {
+  Tensors tensors;
+  Positions positions;
+  Spectrum spectrum;
+};
+static_assert(sizeof(Rotary) == PARAMETER_BYTES, "parameters.py packs another structure");
+
+extern "C" __global__ void __launch_bounds__(ACROSS * LANES * TOKENS)
+rotary(const __grid_constant__ Rotary p) {
+  rotate_tokens(p.tensors, [&](Token token, int pair) {
+    const TokenPosition position(p.positions, p.spectrum, token);
+    return cos_sin(p.spectrum, position.of_pair(pair), pair);
+  });
+}

@@ -1,0 +1,45 @@
+// The numbers of a spectrum, which travel by value in a kernel's parameters: no table to allocate,
+// to cache, or to keep alive under a CUDA graph.
+//
+//   frequency    (PAIRS) turns per token in fixed point, or radians per token in float32
+//   axis         (PAIRS) which position turns the pair; only where POSITION_AXES > 1
+//   cos_factor   the attention factor
+//   sin_factor   the same, negative to rotate by minus the angle
+
+#pragma once
+
+#include "cos_sin.cuh"
+#include "tokens.cuh"
+
+struct Spectrum {
+  TRIG cos_factor, sin_factor;
+  FREQUENCY frequency[PAIRS];
+#if POSITION_AXES > 1
+  unsigned char axis[PAIRS];
+#endif
+};
+
+// Cosine and sine of one pair, scaled.
+__device__ CosSin<TRIG> cos_sin(const Spectrum& s, long long position, int pair) {
+  const CosSin<TRIG> unit = cos_sin<TRIG>(position, s.frequency[pair]);
+  return {product(unit.cos, s.cos_factor), product(unit.sin, s.sin_factor)};
+}
+
+// The position that turns each of one token's pairs.
+struct TokenPosition {
+#if POSITION_AXES > 1
+  const Positions& positions;
+  const Token token;
+  const unsigned char* axis;
+  __device__ TokenPosition(const Positions& p, const Spectrum& s, Token t)
+      : positions(p), token(t), axis(s.axis) {}
+  __device__ long long of_pair(int pair) const {
+    return load_position(positions, token, axis[pair]);
+  }
+#else
+  const long long position;
+  __device__ TokenPosition(const Positions& p, const Spectrum&, Token t)
+      : position(load_position(p, t, 0)) {}
+  __device__ long long of_pair(int) const { return position; }
+#endif
+};

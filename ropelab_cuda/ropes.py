@@ -1,0 +1,75 @@
+"""The spectrum of a Rope for one call."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from ropelab import Rope, Spectrum
+from ropelab.checks import positive_int
+
+from ._cupy import require_cupy
+from .frameworks import Foreign, framework_of
+
+__all__ = ["spectrum_for"]
+
+
+def spectrum_for(rope: object, q: Any, position_ids: Any, seq_len: int | None) -> Spectrum:
+    """Return the spectrum by which a rope turns these tokens.
+
+    Parameters
+    ----------
+    rope : Rope
+        The rotary embedding.
+    q : tensor
+        Queries, of which the last axis must be ``rope.head_dim``.
+    position_ids : tensor of int
+        Read, which waits for the device, only if the rule depends on a length that is not given.
+    seq_len : int, optional
+        Current length.
+
+    Returns
+    -------
+    Spectrum
+        The same object for the same rope and length.
+
+    Raises
+    ------
+    TypeError
+        If `rope` is no Rope.
+    ValueError
+        If the head_dim or the length does not fit.
+    """
+    if not isinstance(rope, Rope):
+        msg = (
+            f"rope: expected a ropelab.Rope; got {type(rope).__name__}; "
+            f"a config gives one by ropelab.from_transformers"
+        )
+        raise TypeError(msg)
+    shape = tuple(getattr(q, "shape", ()))
+    if shape and shape[-1] != rope.head_dim:
+        msg = f"q: expected head_dim {rope.head_dim} as the rope says; got shape {shape}"
+        raise ValueError(msg)
+    if seq_len is not None:
+        seq_len = positive_int(seq_len, "seq_len")
+    if not rope.scaling.depends_on_length:
+        seq_len = None
+    elif seq_len is None:
+        seq_len = _length(position_ids)
+    return _spectrum(rope, seq_len)
+
+
+@lru_cache(maxsize=64)
+def _spectrum(rope: Rope, seq_len: int | None) -> Spectrum:
+    return rope.spectrum(seq_len)
+
+
+def _length(position_ids: Any) -> int | None:
+    """Return the largest position plus one; leave what is no tensor to the gate's message."""
+    framework = framework_of(position_ids)
+    if framework is None or 0 in position_ids.shape:
+        return None
+    array = (
+        require_cupy().from_dlpack(position_ids) if isinstance(framework, Foreign) else position_ids
+    )
+    return max(int(array.max()) + 1, 1)

@@ -1,0 +1,240 @@
+"""Rotating queries and keys on the GPU: `ropelab.rotary`, for tensors in device memory.
+
+Arithmetic is float32, for float64 tensors float64, and rounds once, at the store. Channels past
+the rotary width are copied bit for bit. A tensor may have any strides but the last. The work goes
+to the caller's current stream; nothing synchronises, so it can be captured in a CUDA graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ropelab import Rope, Spectrum
+
+from .calls import Arrangement, named_pair, rotate_by_positions, rotate_by_tables
+from .ropes import spectrum_for
+
+__all__ = ["apply_rotary", "apply_rotary_cached", "apply_rotary_qk", "rotate"]
+
+
+def apply_rotary(
+    x: Any,
+    position_ids: Any,
+    spectrum: Spectrum,
+    *,
+    layout: str = "half",
+    tensor_format: str = "bshd",
+    angles: str = "exact",
+    inverse: bool = False,
+    out: Any = None,
+) -> Any:
+    """Rotate each pair of channels by its position times its frequency.
+
+    Parameters
+    ----------
+    x : CUDA tensor of float64, float32, float16 or bfloat16
+        Queries or keys of shape (batch, sequence, heads, head_dim), or as `tensor_format` says: a
+        torch.Tensor, a cupy.ndarray, or anything with ``__dlpack__``.
+    position_ids : CUDA tensor of int, broadcastable to (batch, sequence) or (tokens,)
+        Position of each token, of any integer dtype but uint64; with several position axes in the
+        spectrum, a leading axis counts them.
+    spectrum : ropelab.Spectrum
+        Frequencies and attention factor; its rotary_dim may be smaller than head_dim.
+    layout : {"half", "interleaved"}, default "half"
+        Which two channels form a pair.
+    tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
+        Order of the axes: b batch, s sequence, h heads, d head_dim, t packed tokens.
+    angles : {"exact", "float32"}, default "exact"
+        The angle pipeline; see `ropelab.cos_sin`. ``"float32"`` holds for angles below 2**50.
+    inverse : bool, default False
+        Rotate by minus the position: the transpose, which is also the backward pass. The
+        attention factor multiplies both directions.
+    out : CUDA tensor, optional
+        Where the result goes: `x` itself, or a tensor of its shape, dtype, device and framework
+        that shares no memory with it.
+
+    Returns
+    -------
+    CUDA tensor, shape and dtype of `x`
+        The rotated tensor: `out`, or a new one of the framework of `x` (CuPy for any framework
+        but torch).
+
+    Raises
+    ------
+    TypeError
+        If an argument is no tensor that can be taken, or of an unsupported dtype.
+    ValueError
+        If a device, a shape, a stride or an option does not fit.
+    ImportError
+        If CuPy is missing.
+
+    Examples
+    --------
+    >>> q = torch.randn(2, 4096, 32, 128, device="cuda")  # doctest: +SKIP
+    >>> m = torch.arange(4096, device="cuda")  # doctest: +SKIP
+    >>> apply_rotary(q, m, ropelab.Rope(128).spectrum()).shape  # doctest: +SKIP
+    torch.Size([2, 4096, 32, 128])
+    """
+    outs = None if out is None else {"out": out}
+    arrangement = Arrangement(layout, tensor_format, inverse)
+    return rotate_by_positions({"x": x}, outs, position_ids, spectrum, angles, arrangement)[0]
+
+
+def apply_rotary_qk(
+    q: Any,
+    k: Any,
+    position_ids: Any,
+    spectrum: Spectrum,
+    *,
+    layout: str = "half",
+    tensor_format: str = "bshd",
+    angles: str = "exact",
+    inverse: bool = False,
+    out: Sequence[Any] | None = None,
+) -> tuple[Any, Any]:
+    """Rotate queries and keys of the same tokens in one launch; their head counts may differ.
+
+    Parameters
+    ----------
+    q, k : CUDA tensor of float
+        As `x` in `apply_rotary`; grouped-query attention has fewer heads in k.
+    position_ids : CUDA tensor of int
+        As in `apply_rotary`.
+    spectrum : ropelab.Spectrum
+        As in `apply_rotary`.
+    layout : {"half", "interleaved"}, default "half"
+        As in `apply_rotary`.
+    tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
+        As in `apply_rotary`.
+    angles : {"exact", "float32"}, default "exact"
+        As in `apply_rotary`.
+    inverse : bool, default False
+        As in `apply_rotary`.
+    out : (CUDA tensor, CUDA tensor), optional
+        Where the results go, as in `apply_rotary`.
+
+    Returns
+    -------
+    q, k : CUDA tensor
+        The rotated tensors.
+
+    Raises
+    ------
+    TypeError
+        As in `apply_rotary`; or if q and k differ in dtype.
+    ValueError
+        As in `apply_rotary`; or if q and k differ in more than their heads.
+    ImportError
+        If CuPy is missing.
+    """
+    outs = None if out is None else named_pair(out)
+    arrangement = Arrangement(layout, tensor_format, inverse)
+    tensors = {"q": q, "k": k}
+    q_out, k_out = rotate_by_positions(tensors, outs, position_ids, spectrum, angles, arrangement)
+    return q_out, k_out
+
+
+def apply_rotary_cached(
+    x: Any,
+    cos: Any,
+    sin: Any,
+    *,
+    layout: str = "half",
+    tensor_format: str = "bshd",
+    inverse: bool = False,
+    out: Any = None,
+) -> Any:
+    """Rotate by given cosines and sines.
+
+    Parameters
+    ----------
+    x : CUDA tensor of float
+        As in `apply_rotary`.
+    cos, sin : CUDA tensor of float, broadcastable to (batch, sequence, d/2) or (tokens, d/2)
+        One value a pair, as `cos_sin` returns them; both of one dtype, which need not be that of
+        `x`. Transformers' tables repeat them to width d; pass ``cos[..., : d // 2]`` there.
+    layout : {"half", "interleaved"}, default "half"
+        As in `apply_rotary`.
+    tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
+        As in `apply_rotary`.
+    inverse : bool, default False
+        Rotate the other way.
+    out : CUDA tensor, optional
+        As in `apply_rotary`.
+
+    Returns
+    -------
+    CUDA tensor, shape and dtype of `x`
+        The rotated tensor.
+
+    Raises
+    ------
+    TypeError
+        As in `apply_rotary`; or if cos and sin differ in dtype.
+    ValueError
+        As in `apply_rotary`.
+    ImportError
+        If CuPy is missing.
+    """
+    outs = None if out is None else {"out": out}
+    arrangement = Arrangement(layout, tensor_format, inverse)
+    return rotate_by_tables({"x": x}, outs, cos, sin, arrangement)[0]
+
+
+def rotate(
+    rope: Rope,
+    q: Any,
+    k: Any,
+    position_ids: Any,
+    *,
+    tensor_format: str = "bshd",
+    angles: str = "exact",
+    seq_len: int | None = None,
+    out: Sequence[Any] | None = None,
+) -> tuple[Any, Any]:
+    """Rotate queries and keys as a model does: its own layout, width and spectrum.
+
+    Parameters
+    ----------
+    rope : ropelab.Rope
+        The model's rotary embedding, from `ropelab.from_transformers` for instance.
+    q, k : CUDA tensor of float
+        As in `apply_rotary_qk`; their last axis must be ``rope.head_dim``.
+    position_ids : CUDA tensor of int
+        As in `apply_rotary`.
+    tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
+        As in `apply_rotary`.
+    angles : {"exact", "float32"}, default "exact"
+        As in `apply_rotary`.
+    seq_len : int, optional
+        Current length, for rules that depend on it; by default ``max(position_ids) + 1``. Reading
+        that waits for the device, so pass it to such rules; the others never ask for it.
+    out : (CUDA tensor, CUDA tensor), optional
+        As in `apply_rotary_qk`.
+
+    Returns
+    -------
+    q, k : CUDA tensor
+        The rotated tensors.
+
+    Raises
+    ------
+    TypeError
+        As in `apply_rotary_qk`.
+    ValueError
+        As in `apply_rotary_qk`; or if the head_dim is not the rope's.
+    ImportError
+        If CuPy is missing.
+    """
+    spectrum = spectrum_for(rope, q, position_ids, seq_len)
+    return apply_rotary_qk(
+        q,
+        k,
+        position_ids,
+        spectrum,
+        layout=rope.layout,
+        tensor_format=tensor_format,
+        angles=angles,
+        out=out,
+    )

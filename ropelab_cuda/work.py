@@ -1,0 +1,139 @@
+"""The tensors of a rotation as its kernels see them: walked in order, accessed widely."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ropelab.checks import TENSOR_FORMATS
+
+from . import parameters
+from .launch import FORMATS, MAX_THREADS, Macros
+from .tokens import Axes, walk
+from .views import View
+
+__all__ = ["VECTOR_BYTES", "Operand", "Work", "arrange", "token_axes"]
+
+LAYOUTS = {"half": "Half", "interleaved": "Interleaved"}
+VECTOR_BYTES = 16  # the widest load and store
+PAIRS_HELD = 4  # at most, by a thread: more would take registers from threads with reads in flight
+
+Operand = tuple[View, View]  # a tensor, and where its rotation goes
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a rotation has to do, whichever way its angles come.
+
+    Parameters
+    ----------
+    tensors : parameters.Tensors
+        Queries and keys, for the kernel.
+    outer, inner : int
+        Lengths of the two axes by which tokens are walked.
+    others : list of tuple of int
+        The strides of positions or tables along them.
+    heads : list of int
+        Heads of each tensor.
+    across : int
+        Threads along a head.
+    item_bytes : int
+        Bytes of an element.
+    angle_bytes : int
+        Bytes of the cosines and sines of one token.
+    macros : dict
+        The part of it that is compiled in.
+    """
+
+    tensors: parameters.Tensors
+    outer: int
+    inner: int
+    others: list[Axes]
+    heads: list[int]
+    across: int
+    item_bytes: int
+    angle_bytes: int
+    macros: Macros
+
+
+def token_axes(values: Axes, tensor_format: str) -> Axes:
+    """Pick the token axes, (batch, sequence) or (tokens,), out of a shape or of strides."""
+    return tuple(values[axis] for axis in TENSOR_FORMATS[tensor_format].token_axes)
+
+
+def arrange(
+    operands: Sequence[Operand],
+    pairs: int,
+    layout: str,
+    tensor_format: str,
+    rows: Sequence[Axes],
+) -> Work:
+    """Return how to walk some tensors and how wide to access them.
+
+    Parameters
+    ----------
+    operands : sequence of (View, View)
+        One or two tensors over the same tokens, each with its output.
+    pairs : int
+        Pairs to rotate; further channels are copied, unless every rotation is in place.
+    layout, tensor_format : str
+        As in `ropelab.apply_rotary`.
+    rows : sequence of tuple of int
+        Strides of positions or tables along the token axes.
+
+    Returns
+    -------
+    Work
+        Ready for the kernels.
+    """
+    first, size = operands[0][0], operands[0][0].item_bytes
+    views = [view for operand in operands for view in operand]
+    (outer, inner), walked = walk(
+        token_axes(first.shape, tensor_format),
+        [*(token_axes(view.strides, tensor_format) for view in views), *rows],
+        reorder=True,
+    )
+    head_axis = TENSOR_FORMATS[tensor_format].head_axis
+    heads = [x.shape[head_axis] for x, _ in operands]
+    strides = [
+        (*walk_strides, view.strides[head_axis] if view.shape[head_axis] > 1 else 0)
+        for view, walk_strides in zip(views, walked, strict=False)
+    ]
+    in_place = all(x.pointer == out.pointer for x, out in operands)
+    tail = 0 if in_place else first.shape[-1] - 2 * pairs
+
+    rows_start_at = [view.pointer for view in views]
+    rows_start_at += [stride * size for three in strides for stride in three]
+
+    def widest(*lengths: int) -> int:
+        """Return the elements of the widest access to which all rows and lengths align."""
+        return math.gcd(VECTOR_BYTES, *rows_start_at, *(n * size for n in lengths)) // size
+
+    vector = widest(pairs if layout == "half" else 2 * pairs)
+    vector = min(vector, PAIRS_HELD if layout == "half" else 2 * PAIRS_HELD)
+    tail_vector = widest(2 * pairs, tail) if tail else 0
+    pairs_held = vector if layout == "half" else max(1, vector // 2)
+    units = pairs // pairs_held + (tail // tail_vector if tail else 0)
+    filled = [
+        parameters.Operand(x.pointer, out.pointer, *strides[2 * i], *strides[2 * i + 1], heads[i])
+        for i, (x, out) in enumerate(operands)
+    ]
+    filled += [parameters.Operand()] * (2 - len(filled))  # no keys: no heads
+    return Work(
+        tensors=parameters.Tensors(*filled, parameters.TokenGrid(outer, inner), tail),
+        outer=outer,
+        inner=inner,
+        others=walked[len(views) :],
+        heads=heads,
+        across=min(units, MAX_THREADS),
+        item_bytes=size,
+        angle_bytes=2 * pairs * max(size, 4),
+        macros={
+            "FORMAT": FORMATS[first.dtype],
+            "LAYOUT": LAYOUTS[layout],
+            "PAIRS": pairs,
+            "VECTOR": vector,
+            "TAIL_VECTOR": tail_vector,
+        },
+    )

@@ -1,0 +1,97 @@
+"""Launch every kind of kernel on awkward shapes, for compute-sanitizer to watch; no test itself.
+
+    PYTORCH_NO_CUDA_MEMORY_CACHING=1 compute-sanitizer python3 -m tests.every_kernel
+
+Without torch's cache each tensor is an allocation of its own, and a step outside it is seen. Every
+result is copied to the host, so that initcheck sees an element which nobody wrote. Whether the
+numbers are right is asked elsewhere.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+
+import ropelab
+import ropelab_cuda
+
+DTYPES = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
+LAYOUTS = ("half", "interleaved")
+ANGLES = ("exact", "float32")
+
+BATCH, SEQUENCE = 3, 37  # no multiple of what a block takes
+SMALL = (BATCH, SEQUENCE, 5, 2)  # and heads of queries and of keys
+LARGE = (1, 2048, 32, 8)  # enough to fill a device, for which threads share the work differently
+
+
+def tensor(*shape: int, dtype: torch.dtype) -> torch.Tensor:
+    """Return random numbers; made on the host, so that no kernel but ours runs."""
+    return torch.randn(shape).to(dtype).cuda()
+
+
+def rotations(
+    shape: tuple[int, int, int, int], head_dim: int, width: int, dtype: torch.dtype, layout: str
+) -> list[Any]:
+    """Rotate q and k in all ways; a width below head_dim leaves channels to copy."""
+    batch, sequence, q_heads, k_heads = shape
+    q = tensor(batch, sequence, q_heads, head_dim, dtype=dtype)
+    k = tensor(batch, sequence, k_heads, head_dim, dtype=dtype)
+    positions = torch.arange(-sequence, sequence)[::2].clone().cuda()  # some negative
+    spectrum = ropelab.Rope(head_dim, rotary_dim=width).spectrum()
+    results: list[Any] = []
+    for angles in ANGLES:
+        options: dict[str, Any] = {"layout": layout, "angles": angles}
+        results += ropelab_cuda.apply_rotary_qk(q, k, positions, spectrum, **options)
+        results.append(ropelab_cuda.apply_rotary(q, positions, spectrum, **options))
+    cos, sin = ropelab_cuda.cos_sin(positions, spectrum, dtype=dtype)
+    results += [cos, sin, ropelab_cuda.apply_rotary_cached(q, cos, sin, layout=layout)]
+    ropelab_cuda.apply_rotary_cached_(q, cos, sin, layout=layout)
+    results += ropelab_cuda.apply_rotary_qk_(q, k, positions, spectrum, layout=layout)
+    return results
+
+
+def transposed(dtype: torch.dtype, layout: str) -> list[Any]:
+    """Rotate views into one packed projection, heads before tokens, at positions of each row."""
+    packed = tensor(BATCH, SEQUENCE, 9, 32, dtype=dtype).transpose(1, 2)
+    q, k = packed[:, :5], packed[:, 5:7]
+    positions = torch.randint(2**31 - 1, (BATCH, SEQUENCE), dtype=torch.int32).cuda()
+    spectrum = ropelab.Rope(32).spectrum()
+    options: dict[str, Any] = {"layout": layout, "tensor_format": "bhsd"}
+    rotated = ropelab_cuda.apply_rotary_qk(q, k, positions, spectrum, inverse=True, **options)
+    ropelab_cuda.apply_rotary_qk_(q, k, positions, spectrum, **options)
+    return [*rotated, packed]
+
+
+def several_axes(dtype: torch.dtype, layout: str) -> list[Any]:
+    """Rotate by three position axes, and write out their phases."""
+    spectrum = ropelab.Spectrum(np.logspace(0, -3, 5), axes=np.array([0, 1, 2, 1, 0]))
+    positions = torch.randint(100, (3, BATCH, SEQUENCE), dtype=torch.uint8).cuda()
+    x = tensor(BATCH, SEQUENCE, 7, 11, dtype=dtype)  # 11: no access wider than an element
+    rotated = ropelab_cuda.apply_rotary(x, positions, spectrum, layout=layout)
+    phases = ropelab_cuda.exact_phases(positions, spectrum)
+    return [rotated, phases, *ropelab_cuda.cos_sin(positions, spectrum, angles="float32")]
+
+
+def main() -> None:
+    """Launch, and read every result."""
+    torch.manual_seed(0)
+    results: list[Any] = []
+    for dtype, layout in product(DTYPES, LAYOUTS):
+        results += rotations(SMALL, 128, 128, dtype, layout)
+    for dtype, layout in product(DTYPES[::2], LAYOUTS):
+        results += rotations(SMALL, 96, 24, dtype, layout)
+        results += rotations(SMALL, 7, 6, dtype, layout)
+        results += transposed(dtype, layout)
+        results += several_axes(dtype, layout)
+    for layout in LAYOUTS:
+        results += rotations(LARGE, 128, 128, torch.bfloat16, layout)
+    for result in results:
+        result.cpu()
+    print(f"{len(results)} results read")
+
+
+if __name__ == "__main__":
+    main()

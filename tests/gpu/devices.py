@@ -1,0 +1,173 @@
+"""NumPy arrays to tensors on a GPU and back, and an Implementation made of ropelab_cuda.
+
+Every result is read from memory that was poisoned first, between guards that must survive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+
+import ropelab_cuda
+from ropelab.golden import SPECIFICATION, Implementation
+from ropelab.golden.case import Array
+from ropelab.precision import bfloat16
+
+__all__ = ["CuPy", "Framework", "Torch", "implementation"]
+
+GUARD = 64  # elements on either side of an output
+POISON = 0xA5
+
+
+class Framework(Protocol):
+    """How one framework holds tensors."""
+
+    name: str
+
+    def put(self, array: Array) -> Any:
+        """Return a device tensor of an array."""
+
+    def take(self, tensor: Any) -> Array:
+        """Return the array of a device tensor."""
+
+
+class Torch:
+    """torch tensors; bfloat16 travels as its bits."""
+
+    name = "torch"
+
+    def put(self, array: Array) -> Any:
+        import torch
+
+        if array.dtype == bfloat16:
+            return torch.from_numpy(array.view(np.int16).copy()).cuda().view(torch.bfloat16)
+        return torch.from_numpy(np.ascontiguousarray(array)).cuda().reshape(array.shape)
+
+    def take(self, tensor: Any) -> Array:
+        import torch
+
+        if tensor.dtype == torch.bfloat16:
+            bits: Array = tensor.view(torch.int16).cpu().numpy()
+            return bits.view(bfloat16)
+        array: Array = tensor.cpu().numpy()
+        return array
+
+
+class CuPy:
+    """CuPy arrays; bfloat16 is ml_dtypes' there."""
+
+    name = "cupy"
+
+    def put(self, array: Array) -> Any:
+        import cupy
+        import ml_dtypes
+
+        if array.dtype == bfloat16:
+            return cupy.asarray(array.view(np.uint16)).view(ml_dtypes.bfloat16)
+        return cupy.asarray(array)
+
+    def take(self, tensor: Any) -> Array:
+        import cupy
+
+        if tensor.dtype.name == "bfloat16":
+            bits: Array = cupy.asnumpy(tensor.view(cupy.uint16))
+            return bits.view(bfloat16)
+        array: Array = cupy.asnumpy(tensor)
+        return array
+
+
+class _Guarded:
+    """A poisoned output between two guards."""
+
+    def __init__(self, framework: Framework, like: Array) -> None:
+        count = like.size + 2 * GUARD
+        poison = np.full(count * like.dtype.itemsize, POISON, np.uint8).view(like.dtype)
+        self.framework, self.size = framework, like.size
+        self.whole = framework.put(poison)
+        self.tensor = self.whole[GUARD : GUARD + like.size].reshape(like.shape)
+
+    def take(self) -> Array:
+        """Return the output, having made sure that nothing outside it was written."""
+        raw = self.framework.take(self.whole).view(np.uint8).reshape(self.size + 2 * GUARD, -1)
+        assert (raw[:GUARD] == POISON).all(), "written before the output"
+        assert (raw[GUARD + self.size :] == POISON).all(), "written past the output"
+        return self.framework.take(self.tensor)
+
+
+def _strided(framework: Framework, array: Array) -> Any:
+    """Return a view of a larger tensor: rows apart by an odd padding, first element offset."""
+    if array.ndim < 2:
+        return framework.put(array)
+    wide = np.zeros((*array.shape[:-1], array.shape[-1] + 3), array.dtype)
+    wide[..., 1:-2] = array
+    return framework.put(wide)[..., 1:-2]
+
+
+def implementation(framework: Framework, way: str) -> Implementation:
+    """Return the kernels as an Implementation.
+
+    Parameters
+    ----------
+    framework : Framework
+        Whose tensors to pass.
+    way : {"new", "out", "in place", "strided"}
+        Where the results go, and how the inputs lie in memory.
+
+    Returns
+    -------
+    Implementation
+        Rotations, phases and tables by ropelab_cuda; the rest is the specification's.
+    """
+    put: Callable[[Array], Any] = framework.put
+    lay = (lambda array: _strided(framework, array)) if way == "strided" else put
+
+    def rotated(
+        name: str, tensors: tuple[Array, ...], given: tuple[Any, ...], **options: Any
+    ) -> Any:
+        inputs = tuple(lay(tensor) for tensor in tensors)
+        rest = tuple(put(g) if isinstance(g, np.ndarray) else g for g in given)
+        if way == "in place":
+            answers = getattr(ropelab_cuda, f"{name}_")(*inputs, *rest, **options)
+            same = answers if isinstance(answers, tuple) else (answers,)
+            assert all(a is b for a, b in zip(same, inputs, strict=True))
+            return tuple(framework.take(tensor) for tensor in inputs)
+        if way == "out":
+            outs = tuple(_Guarded(framework, tensor) for tensor in tensors)
+            out = tuple(o.tensor for o in outs) if len(outs) > 1 else outs[0].tensor
+            getattr(ropelab_cuda, name)(*inputs, *rest, **options, out=out)
+            return tuple(o.take() for o in outs)
+        answers = getattr(ropelab_cuda, name)(*inputs, *rest, **options)
+        for tensor, before in zip(inputs, tensors, strict=True):
+            assert framework.take(tensor).tobytes() == before.tobytes(), "an input was written"
+        answers = answers if isinstance(answers, tuple) else (answers,)
+        assert all(type(a) is type(inputs[0]) for a in answers)
+        return tuple(framework.take(answer) for answer in answers)
+
+    def apply_rotary(x: Array, *given: Any, **options: Any) -> Array:
+        return rotated("apply_rotary", (x,), given, **options)[0]  # type: ignore[no-any-return]
+
+    def apply_rotary_qk(q: Array, k: Array, *given: Any, **options: Any) -> tuple[Array, Array]:
+        return rotated("apply_rotary_qk", (q, k), given, **options)  # type: ignore[no-any-return]
+
+    def apply_rotary_cached(x: Array, *given: Any, **options: Any) -> Array:
+        return rotated("apply_rotary_cached", (x,), given, **options)[0]  # type: ignore[no-any-return]
+
+    def exact_phases(ids: Array, spectrum: Any) -> Array:
+        return framework.take(ropelab_cuda.exact_phases(put(ids), spectrum))
+
+    def cos_sin(ids: Array, spectrum: Any, *, angles: str, dtype: Any) -> tuple[Array, Array]:
+        name = "bfloat16" if dtype == bfloat16 else np.dtype(dtype).name
+        cos, sin = ropelab_cuda.cos_sin(put(ids), spectrum, angles=angles, dtype=name)
+        return framework.take(cos), framework.take(sin)
+
+    return replace(
+        SPECIFICATION,
+        exact_phases=exact_phases,
+        cos_sin=cos_sin,
+        apply_rotary=apply_rotary,
+        apply_rotary_qk=apply_rotary_qk,
+        apply_rotary_cached=apply_rotary_cached,
+    )

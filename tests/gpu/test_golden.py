@@ -1,0 +1,43 @@
+"""Every golden that asks for a kernel, on the GPU: each framework, each way to pass the results."""
+
+from __future__ import annotations
+
+import pytest
+
+from ropelab.golden import Result, load, verify
+from tests.gpu.devices import CuPy, Framework, Torch, implementation
+
+pytestmark = pytest.mark.gpu
+
+KERNELS = ("apply_rotary", "apply_rotary_qk", "apply_rotary_cached", "model", "cos_sin")
+ASKED = [
+    golden
+    for golden in load()
+    if golden.case.op in (*KERNELS, "exact_phases")
+    or golden.case.options.get("call") in ("apply_rotary", "apply_rotary_qk")
+]
+
+
+@pytest.mark.parametrize("way", ["new", "out", "in place", "strided"])
+@pytest.mark.parametrize("framework", [Torch(), CuPy()], ids=["torch", "cupy"])
+def test_the_kernels_reproduce_every_golden(framework: Framework, way: str) -> None:
+    results = verify(ASKED, implementation(framework, way))
+    assert len(results) == len(ASKED) >= 350
+    print(f"\n{framework.name}, {way}: {len(results)} goldens, worst error by dtype and layout")
+    for line in worst(results):
+        print(line)
+    failed = [f"{r.case.id}: {r.error:.3g} {r.message}" for r in results if not r.passed]
+    assert failed == []
+
+
+def worst(results: list[Result]) -> list[str]:
+    """Return the worst pair error of each dtype, layout and pipeline, in eps; near for float64."""
+    table: dict[tuple[str, ...], float] = {}
+    for result in results:
+        case = result.case
+        far = case.dtype == "float64" and case.tolerance.bound > 4.0  # by the drift of 64-bit turns
+        if case.tolerance.metric == "pair" and case.op != "model" and not far:
+            o = case.options
+            key = (case.dtype, o.get("layout", "table"), o.get("angles", "given"))
+            table[key] = max(table.get(key, 0.0), result.error)
+    return [f"  {' '.join(key):32} {error:.3f} eps" for key, error in sorted(table.items())]

@@ -1,0 +1,149 @@
+"""Plans of the rotation: access widths, walks and blocks, on tensors that do not exist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ropelab
+import ropelab_cuda
+from ropelab_cuda.launch import MAX_THREADS, Plan
+from ropelab_cuda.launch_rotary import plan_rotary
+from ropelab_cuda.tuning import Tuning
+from ropelab_cuda.views import View
+from tests.shim.builder import run
+from tests.shim.on_cpu import on_cpu
+
+
+def compact(pointer: int, shape: tuple[int, ...], dtype: str) -> View:
+    strides = tuple(int(np.prod(shape[axis + 1 :])) for axis in range(len(shape)))
+    return View(pointer, shape, strides, dtype)
+
+
+def plan_of(
+    shape: tuple[int, ...] = (2, 3, 4, 8),
+    rotary_dim: int = 8,
+    *,
+    dtype: str = "float32",
+    pointer: int = 1 << 20,
+    out: int | None = None,
+    layout: str = "half",
+    tuning: Tuning | None = None,
+) -> Plan:
+    x = compact(pointer, shape, dtype)
+    target = x if out is None else compact(out, shape, dtype)
+    return plan_rotary(
+        [(x, target)],
+        View(np.zeros(1, np.int64).ctypes.data, (), (), "int64"),
+        ropelab.Spectrum(np.ones(rotary_dim // 2)),
+        layout=layout,
+        tensor_format="bshd",
+        angles="exact",
+        inverse=False,
+        tuning=tuning,
+    )
+
+
+def macros(plan: Plan) -> dict[str, Any]:
+    return dict(plan.specialisation.defines)
+
+
+@pytest.mark.parametrize(
+    ("layout", "dtype", "head_dim", "rotary_dim", "pointer", "vector"),
+    [
+        ("half", "bfloat16", 128, 128, 0, 4),  # four pairs a thread, by two accesses
+        ("interleaved", "bfloat16", 128, 128, 0, 8),
+        ("half", "float32", 128, 128, 0, 4),
+        ("half", "float64", 128, 128, 0, 2),
+        ("half", "bfloat16", 96, 24, 0, 4),  # 12 pairs are 24 bytes
+        ("interleaved", "bfloat16", 96, 24, 0, 8),
+        ("half", "bfloat16", 128, 128, 4, 2),  # an address that is a multiple of 4 only
+        ("half", "bfloat16", 127, 126, 0, 1),  # rows that lie 254 bytes apart
+        ("interleaved", "bfloat16", 6, 6, 0, 2),
+    ],
+)
+def test_the_widest_aligned_access(
+    layout: str, dtype: str, head_dim: int, rotary_dim: int, pointer: int, vector: int
+) -> None:
+    address = (1 << 20) + pointer
+    plan = plan_of((2, 3, 4, head_dim), rotary_dim, dtype=dtype, pointer=address, layout=layout)
+    assert macros(plan)["VECTOR"] == vector
+
+
+def test_the_tail_is_copied_out_of_place_only() -> None:
+    shape = (2, 3, 4, 20)
+    assert macros(plan_of(shape, 12))["TAIL_VECTOR"] == 0
+    assert macros(plan_of(shape, 12, out=1 << 30))["TAIL_VECTOR"] == 4
+    assert plan_of(shape, 12).parameters.tensors.tail == 0
+    assert plan_of(shape, 12, out=1 << 30).parameters.tensors.tail == 8
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 2), (1, 1, 500, 2), (3, 5, 7, 4098), (1, 9, 64, 512)])
+def test_a_block_stays_within_its_limit(shape: tuple[int, ...]) -> None:
+    for layout in ("half", "interleaved"):
+        plan = plan_of(shape, shape[-1] - shape[-1] % 2 - 2 * (shape[-1] > 4000), layout=layout)
+        assert 1 <= np.prod(plan.block) <= MAX_THREADS
+
+
+def test_a_grid_stays_within_its_limits() -> None:
+    plan = plan_of((3, 2**30 + 1, 1, 2), 2)
+    assert plan.block == (1, 1, 64)
+    assert plan.grid == (-(-3 * (2**30 + 1) // 64), 1, 1)  # batch and sequence are one axis
+    with pytest.raises(ValueError, match=r"^position_ids: expected tokens .* 2147483647 blocks"):
+        plan_of((1 << 20, 1 << 20, 8, 64), 64)
+
+
+@pytest.mark.parametrize(
+    ("shape", "block"),
+    [
+        ((8, 4096, 40, 128), (16, 10, 1)),
+        ((1, 1, 40, 128), (16, 20, 1)),  # few tokens are spread over more threads
+        ((1, 131072, 9, 128), (16, 2, 2)),  # few heads share a block with another token's
+        ((8, 4096, 40, 64), (8, 8, 1)),  # whole warps: 8 lanes rather than 10
+        ((8, 4096, 40, 256), (32, 8, 1)),
+        ((8, 4096, 1, 2), (1, 1, 64)),
+    ],
+)
+def test_how_threads_share_the_work(shape: tuple[int, ...], block: tuple[int, ...]) -> None:
+    assert plan_of(shape, shape[-1], dtype="bfloat16").block == block
+
+
+def test_angles_too_wide_for_shared_memory_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^spectrum: expected .* 49152 bytes .* got 56000 bytes"):
+        plan_of((1, 1, 1, 7000), 7000, dtype="float64")
+
+
+def test_a_spectrum_too_wide_for_the_parameters_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^spectrum: expected .* 32764 bytes .* got .* 4096 freq"):
+        plan_of((1, 1, 1, 8192), 8192)
+
+
+@pytest.mark.shim
+@pytest.mark.parametrize("layout", ["half", "interleaved"])
+def test_every_tuning_gives_the_same_bits(layout: str) -> None:
+    x = np.random.default_rng(0).standard_normal((2, 7, 5, 24)).astype(np.float16)
+    ids = np.array(131_071)
+    numbers = ropelab.Spectrum(1.0 / np.arange(1.0, 9.0))
+    with on_cpu():
+        expected = ropelab_cuda.apply_rotary(x, ids, numbers, layout=layout)
+    for tuning in (Tuning(1, 1, 1), Tuning(3, 2, 4), Tuning(8, 4, 2)):
+        out = np.zeros_like(x)
+        plan = plan_rotary(
+            [
+                (
+                    compact(x.ctypes.data, x.shape, "float16"),
+                    compact(out.ctypes.data, x.shape, "float16"),
+                )
+            ],
+            View(ids.ctypes.data, (), (), "int64"),
+            numbers,
+            layout=layout,
+            tensor_format="bshd",
+            angles="exact",
+            inverse=False,
+            tuning=tuning,
+        )
+        run(plan)
+        assert out.tobytes() == expected.tobytes()

@@ -1,0 +1,141 @@
+// The CUDA words of the kernels, in C++ for the host, so that g++ compiles the very same text.
+//
+// Blocks run in turn. The threads of a block are fibers of one system thread: each runs until it
+// waits at __syncthreads() or ends, then the next one does. So `static` memory is shared memory,
+// and a barrier that only some threads reach is found. Vector accesses check their alignment, on
+// which a GPU would trap and a CPU would not.
+
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ucontext.h>
+
+using std::fma, std::fmaf, std::floor, std::memcpy, std::rint;
+
+#define __global__
+#define __device__ inline
+#define __grid_constant__
+#define __launch_bounds__(...)
+#define __shared__ static
+
+struct uint2 { unsigned x, y; };
+struct alignas(16) uint4 { unsigned x, y, z, w; };
+struct dim3 { unsigned x = 1, y = 1, z = 1; };
+static dim3 gridDim, blockDim, blockIdx, threadIdx;
+
+inline float __uint_as_float(unsigned bits) {
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+inline unsigned __float_as_uint(float x) {
+  unsigned bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+inline float __fmul_rn(float x, float y) { return x * y; }
+inline double __dmul_rn(double x, double y) { return x * y; }
+
+template <class Word> inline void check_aligned(const Word* address) {
+  if (reinterpret_cast<uintptr_t>(address) % sizeof(Word) != 0) {
+    std::fprintf(stderr, "misaligned access of %zu bytes at %p\n", sizeof(Word), (const void*)address);
+    std::abort();
+  }
+}
+template <class Word> inline Word load_word(const Word* address) {
+  check_aligned(address);
+  Word word;
+  memcpy(&word, address, sizeof word);
+  return word;
+}
+template <class Word> inline void store_word(Word* address, Word word) {
+  check_aligned(address);
+  memcpy(address, &word, sizeof word);
+}
+
+// Narrow formats: to nearest, ties to even; every NaN becomes the one that the GPU makes.
+inline float host_half_to_float(unsigned short bits) {
+  _Float16 half;
+  memcpy(&half, &bits, sizeof half);
+  return half;
+}
+inline unsigned short host_float_to_half(float x) {
+  if (x != x) return 0x7fff;
+  const _Float16 half = x;
+  unsigned short bits;
+  memcpy(&bits, &half, sizeof bits);
+  return bits;
+}
+inline unsigned short host_float_to_bfloat16(float x) {
+  if (x != x) return 0x7fff;
+  const unsigned bits = __float_as_uint(x);
+  return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
+// ----------------------------------------------------------------------------------------------
+// A block: fibers that take turns between barriers.
+
+constexpr unsigned MOST_THREADS = 1024;
+struct Fiber {
+  ucontext_t context;
+  char stack[64 << 10];
+  dim3 thread;
+  bool ended;
+};
+static Fiber* fibers;
+static Fiber* running;
+static ucontext_t scheduler;
+
+inline void __syncthreads() { swapcontext(&running->context, &scheduler); }
+
+// Run a block whose threads all execute `body`.
+inline void run_block(unsigned threads, void (*body)()) {
+  for (unsigned i = 0; i < threads; ++i) {
+    Fiber& fiber = fibers[i];
+    fiber.thread = {i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y};
+    fiber.ended = false;
+    getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = fiber.stack;
+    fiber.context.uc_stack.ss_size = sizeof fiber.stack;
+    makecontext(&fiber.context, body, 0);
+  }
+  unsigned ended = 0;
+  while (ended < threads) {
+    ended = 0;
+    for (unsigned i = 0; i < threads; ++i) {
+      running = &fibers[i];
+      threadIdx = running->thread;
+      if (!running->ended) swapcontext(&scheduler, &running->context);
+      ended += running->ended;
+    }
+    if (ended != 0 && ended != threads) {
+      std::fprintf(stderr, "%u of %u threads missed a barrier\n", ended, threads);
+      std::abort();
+    }
+  }
+}
+
+// KERNEL takes one structure by value; its address comes from the plan.
+template <class Parameters, void (*KERNEL)(Parameters)>
+void launch_on_cpu(const unsigned* grid, const unsigned* block, const void* parameters) {
+  static Parameters p;
+  memcpy(&p, parameters, sizeof p);
+  gridDim = {grid[0], grid[1], grid[2]};
+  blockDim = {block[0], block[1], block[2]};
+  const unsigned threads = block[0] * block[1] * block[2];
+  if (threads > MOST_THREADS) std::abort();
+  fibers = static_cast<Fiber*>(std::malloc(threads * sizeof(Fiber)));
+  const auto body = [] {
+    KERNEL(p);
+    running->ended = true;
+    swapcontext(&running->context, &scheduler);
+  };
+  for (blockIdx.z = 0; blockIdx.z < gridDim.z; ++blockIdx.z)
+    for (blockIdx.y = 0; blockIdx.y < gridDim.y; ++blockIdx.y)
+      for (blockIdx.x = 0; blockIdx.x < gridDim.x; ++blockIdx.x) run_block(threads, body);
+  std::free(fibers);
+}
