@@ -11,6 +11,7 @@ from ropelab.checks import (
     ANGLES,
     LAYOUTS,
     check_choice,
+    check_flag,
     check_positions,
     check_same_tokens,
     check_width,
@@ -46,6 +47,8 @@ class Arrangement:
     ------
     ValueError
         If the layout is unknown.
+    TypeError
+        If `inverse` is no bool.
     """
 
     layout: str
@@ -55,6 +58,7 @@ class Arrangement:
     def __post_init__(self) -> None:
         """Validate; the format is validated with the shapes."""
         check_choice(self.layout, LAYOUTS, "layout")
+        check_flag(self.inverse, "inverse")
 
 
 def named_pair(out: object) -> dict[str, Any]:

@@ -15,7 +15,15 @@ struct Rotary {
 };
 static_assert(sizeof(Rotary) == PARAMETER_BYTES, "parameters.py packs another structure");
 
-extern "C" __global__ void __launch_bounds__(ACROSS * LANES * TOKENS)
+// Left to itself the assembler holds more threads resident, which the usual kernel gains by; where
+// tails or axes need more registers it would spill some for that.
+#if TAIL_VECTOR > 0 || POSITION_AXES > 1
+#define BOUNDS ACROSS * LANES * TOKENS, 1
+#else
+#define BOUNDS ACROSS * LANES * TOKENS
+#endif
+
+extern "C" __global__ void __launch_bounds__(BOUNDS)
 rotary(const __grid_constant__ Rotary p) {
   rotate_tokens(p.tensors, [&](Token token, int pair) {
     const TokenPosition position(p.positions, p.spectrum, token);

@@ -27,7 +27,7 @@ __device__ Number entry(const Table& table, Token token, int pair) {
   return (Number)Entries::decode(entries[row + pair]);
 }
 
-extern "C" __global__ void __launch_bounds__(ACROSS * LANES * TOKENS)
+extern "C" __global__ void __launch_bounds__(ACROSS * LANES * TOKENS, 1)
 rotary_cached(const __grid_constant__ RotaryCached p) {
   const Number direction = (Number)p.direction;
   rotate_tokens(p.tensors, [&](Token token, int pair) {
