@@ -20,6 +20,7 @@ from .views import View
 __all__ = [
     "FORMATS",
     "MAX_THREADS",
+    "MAX_TOKENS",
     "Macros",
     "Plan",
     "grid_of",
@@ -35,6 +36,7 @@ FORMATS = {
     "bfloat16": "Bfloat16",
 }
 MAX_THREADS = 512  # of a block
+MAX_TOKENS = 64  # of a block: the hardware counts no further along its third axis
 MAX_BLOCKS = 2**31 - 1  # of a launch
 
 Macros = dict[str, str | int]
@@ -169,7 +171,7 @@ def _plan_table(
     structure.positions = parameters.positions(position_ids, row, numbers.axes)
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=False)
     across = min(numbers.pairs, MAX_THREADS)
-    together = MAX_THREADS // across  # tokens of a block
+    together = min(MAX_THREADS // across, MAX_TOKENS)
     return Plan(
         specialise(kernel, macros | numbers.macros, structure),
         grid_of(structure.grid, together),

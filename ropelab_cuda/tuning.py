@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from .launch import MAX_THREADS, Macros
+from .launch import MAX_THREADS, MAX_TOKENS, Macros
 from .work import Work
 
 __all__ = ["Tuning", "choose_tuning"]
@@ -72,7 +72,7 @@ def choose_tuning(work: Work) -> Tuning:
     lanes = max(1, min(lanes, (MAX_THREADS if few else 256) // work.across))
     whole = WARP // math.gcd(WARP, work.across)  # lanes that make whole warps
     lanes -= lanes % whole if lanes > whole else 0
-    tokens = max(1, min(2 * WARP // (work.across * lanes), work.inner, fitting))
+    tokens = max(1, min(2 * WARP // (work.across * lanes), work.inner, fitting, MAX_TOKENS))
     # Two heads in flight, or all of a small odd number; wider elements count for more.
     each = -(-heads // lanes)
     unroll = each if each in (3, 5) else 2

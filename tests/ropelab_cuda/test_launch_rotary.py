@@ -9,7 +9,7 @@ import pytest
 
 import ropelab
 import ropelab_cuda
-from ropelab_cuda.launch import MAX_THREADS, Plan
+from ropelab_cuda.launch import MAX_THREADS, Plan, plan_cos_sin, plan_phases
 from ropelab_cuda.launch_rotary import plan_rotary
 from ropelab_cuda.tuning import Tuning
 from ropelab_cuda.views import View
@@ -85,6 +85,7 @@ def test_a_block_stays_within_its_limit(shape: tuple[int, ...]) -> None:
     for layout in ("half", "interleaved"):
         plan = plan_of(shape, shape[-1] - shape[-1] % 2 - 2 * (shape[-1] > 4000), layout=layout)
         assert 1 <= np.prod(plan.block) <= MAX_THREADS
+        assert plan.block[2] <= 64
 
 
 def test_a_grid_stays_within_its_limits() -> None:
@@ -147,3 +148,14 @@ def test_every_tuning_gives_the_same_bits(layout: str) -> None:
         )
         run(plan)
         assert out.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("pairs", [1, 3, 6, 64, 600])
+def test_a_table_block_stays_within_what_hardware_launches(pairs: int) -> None:
+    numbers = ropelab.Spectrum(np.ones(pairs))
+    ids = compact(1 << 20, (5, 1000), "int64")
+    phases = plan_phases(ids, numbers, compact(1 << 30, (5, 1000, pairs), "uint64"))
+    table = compact(1 << 30, (5, 1000, pairs), "float32")
+    for plan in (phases, plan_cos_sin(ids, numbers, table, table, angles="exact")):
+        assert np.prod(plan.block) <= MAX_THREADS
+        assert plan.block[2] <= 64

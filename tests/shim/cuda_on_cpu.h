@@ -127,7 +127,10 @@ void launch_on_cpu(const unsigned* grid, const unsigned* block, const void* para
   gridDim = {grid[0], grid[1], grid[2]};
   blockDim = {block[0], block[1], block[2]};
   const unsigned threads = block[0] * block[1] * block[2];
-  if (threads > MOST_THREADS) std::abort();
+  if (threads > MOST_THREADS || block[2] > 64 || grid[0] >> 31 || (grid[1] | grid[2]) >> 16) {
+    std::fprintf(stderr, "no GPU launches blocks of %u x %u x %u\n", block[0], block[1], block[2]);
+    std::abort();
+  }
   fibers = static_cast<Fiber*>(std::malloc(threads * sizeof(Fiber)));
   const auto body = [] {
     KERNEL(p);
