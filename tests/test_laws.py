@@ -194,7 +194,7 @@ def test_tokens_may_come_in_any_order(
 @MORE
 @given(st.integers(-LIMIT, LIMIT - 1), st.floats(1e-6, 3.0))
 def test_neighbouring_positions_stay_distinct(position: int, inv_freq: float) -> None:
-    # In bfloat16, 512 positions from 65536 on are two numbers (published-numbers.md, 13).
+    # In bfloat16, 512 positions from 65536 on are two numbers.
     here, there = exact_phases([position, position + 1], Spectrum([inv_freq]))[:, 0].tolist()
     step = (there - here) % 2**64 * 2.0**-64 * 2.0 * np.pi
     assert abs(step - inv_freq) <= turn_rounding(np.array([1]))[0] + 4 * eps("float64") * inv_freq

@@ -177,7 +177,7 @@ def load(directory: Path = DIRECTORY) -> list[Golden]:
     """
     memory: dict[str, bytes] = {}
 
-    def array(place: Mapping[str, Any]) -> Array:
+    def _array(place: Mapping[str, Any]) -> Array:
         if place["file"] not in memory:
             memory[place["file"]] = (directory / place["file"]).read_bytes()
         dtype = DTYPES.get(place["dtype"], np.dtype(place["dtype"].replace("bfloat16", "u2")))
@@ -188,8 +188,8 @@ def load(directory: Path = DIRECTORY) -> list[Golden]:
 
     goldens = []
     for row in manifest_of(directory)["cases"]:
-        arguments = {key: array(place) for key, place in row["arguments"].items()}
-        expected = {key: array(place) for key, place in row["expected"].items()}
+        arguments = {key: _array(place) for key, place in row["arguments"].items()}
+        expected = {key: _array(place) for key, place in row["expected"].items()}
         bound = Tolerance(**row["tolerance"])
         case = Case(row["id"], row["op"], arguments, row["options"], bound, tuple(row["flags"]))
         goldens.append(Golden(case, expected))

@@ -24,7 +24,13 @@ _CARD = {"head_dim": 16, "rotary_dim": 16, "base": 1e4, "layout": "half", "rope_
 
 
 def refusals() -> Iterator[Case]:
-    """Yield every case of bad input."""
+    """Yield every case of bad input.
+
+    Yields
+    ------
+    Case
+        One a refusal.
+    """
     x, ids, inv_freq = tensor((2, 3, 5, 16), "float32"), np.zeros((2, 3), np.int64), np.ones(8)
     good: Mapping[str, Array] = {"x": x, "position_ids": ids, "inv_freq": inv_freq}
     for name, error, arrays, options in (

@@ -44,7 +44,8 @@ def test_linear_divides_every_frequency(factor: float) -> None:
     np.testing.assert_array_max_ulp(inv_freq, truth, maxulp=1)  # it rounds twice
 
 
-# published-numbers.md, 3, recomputed from b' = b * alpha ** (d / (d - 2)); HunYuan: variants.md, H.
+# b' = b * alpha ** (d / (d - 2)), "NTK-aware scaled RoPE" (2023); HunYuan: its base as llama.cpp
+# stores it in converted models.
 @pytest.mark.parametrize(
     ("alpha", "published"),
     [
@@ -74,7 +75,7 @@ def test_ntk_divides_the_last_frequency_by_alpha_and_keeps_the_first(
     np.testing.assert_array_max_ulp(inv_freq[-1:], np.array([last]), maxulp=3)
 
 
-# published-numbers.md, 4: d = 64, factor 4.
+# Base multipliers reported in vllm#5093 for d = 64, factor 4.
 @pytest.mark.parametrize(("times", "multiplier"), [(1, 1.0), (2, 5.26644), (4, 14.12138)])
 def test_dynamic_ntk_multiplies_the_base_as_published(times: int, multiplier: float) -> None:
     rope = Rope(64, scaling=DynamicNTK(4.0), max_position_embeddings=2048)
@@ -89,7 +90,7 @@ def test_dynamic_ntk_leaves_lengths_up_to_the_trained_one_alone(seq_len: int) ->
     assert rope.spectrum(seq_len) == rope.spectrum() == plain
 
 
-# variants.md, 1.1: the last frequency of Transformers' module, run in float32.
+# The last frequency of the module of Transformers 5.23.0, run in float32.
 @pytest.mark.parametrize(
     ("seq_len", "last"), [(4097, 1.15422e-4), (6000, 5.9843e-5), (8192, 3.8493e-5)]
 )
@@ -135,7 +136,7 @@ def test_llama3_is_metas_three_branches(head_dim: int, rule: Llama3) -> None:
     np.testing.assert_allclose(rope.spectrum().inv_freq, truth, rtol=8 * 2.0**-52, atol=0.0)
 
 
-# variants.md, H: Transformers 5.23.0 in float32, at indices 0, 1, n/4, n/2, 3n/4, n-1; the sum.
+# Transformers 5.23.0 in float32, at indices 0, 1, n/4, n/2, 3n/4, n-1; the sum.
 @pytest.mark.parametrize(
     ("rope", "seq_len", "values", "total"),
     [

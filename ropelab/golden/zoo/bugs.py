@@ -145,13 +145,13 @@ def stale() -> Implementation:
     """Keep a spectrum under a key without rule and length."""
     kept: dict[Any, Spectrum] = {}
 
-    def remembered(rope: Rope, seq_len: int | None) -> Spectrum:
+    def _remembered(rope: Rope, seq_len: int | None) -> Spectrum:
         key = (rope.rotary_dim, rope.base)
         if key not in kept:
             kept[key] = rope.spectrum(seq_len)
         return kept[key]
 
-    return replace(SPECIFICATION, spectrum=remembered)
+    return replace(SPECIFICATION, spectrum=_remembered)
 
 
 def never_filled(spectrum: Spectrum) -> Spectrum:

@@ -18,42 +18,42 @@ __all__ = ["with_options", "with_positions", "with_rope", "with_spectrum", "with
 def with_positions(change: Callable[[Array], Array]) -> Implementation:
     """Return the specification with other positions put in."""
 
-    def single(x: Array, ids: Array, *rest: Any, **options: Any) -> Array:
+    def _single(x: Array, ids: Array, *rest: Any, **options: Any) -> Array:
         return ropelab.apply_rotary(x, change(ids), *rest, **options)
 
-    def both(q: Array, k: Array, ids: Array, *rest: Any, **options: Any) -> tuple[Array, Array]:
+    def _both(q: Array, k: Array, ids: Array, *rest: Any, **options: Any) -> tuple[Array, Array]:
         return ropelab.apply_rotary_qk(q, k, change(ids), *rest, **options)
 
-    return replace(SPECIFICATION, apply_rotary=single, apply_rotary_qk=both)
+    return replace(SPECIFICATION, apply_rotary=_single, apply_rotary_qk=_both)
 
 
 def with_spectrum(change: Callable[[Spectrum], Spectrum]) -> Implementation:
     """Return the specification with other frequencies or amplitudes put in."""
 
-    def single(x: Array, ids: Array, spectrum: Spectrum, **options: Any) -> Array:
+    def _single(x: Array, ids: Array, spectrum: Spectrum, **options: Any) -> Array:
         return ropelab.apply_rotary(x, ids, change(spectrum), **options)
 
-    def both(
+    def _both(
         q: Array, k: Array, ids: Array, spectrum: Spectrum, **options: Any
     ) -> tuple[Array, Array]:
         return ropelab.apply_rotary_qk(q, k, ids, change(spectrum), **options)
 
-    return replace(SPECIFICATION, apply_rotary=single, apply_rotary_qk=both)
+    return replace(SPECIFICATION, apply_rotary=_single, apply_rotary_qk=_both)
 
 
 def with_options(**changes: Callable[[Any], Any]) -> Implementation:
     """Return the specification with an option changed on the way in."""
 
-    def changed(options: dict[str, Any]) -> dict[str, Any]:
+    def _changed(options: dict[str, Any]) -> dict[str, Any]:
         return {**options, **{key: change(options[key]) for key, change in changes.items()}}
 
-    def single(*given: Any, **options: Any) -> Array:
-        return ropelab.apply_rotary(*given, **changed(options))
+    def _single(*given: Any, **options: Any) -> Array:
+        return ropelab.apply_rotary(*given, **_changed(options))
 
-    def both(*given: Any, **options: Any) -> tuple[Array, Array]:
-        return ropelab.apply_rotary_qk(*given, **changed(options))
+    def _both(*given: Any, **options: Any) -> tuple[Array, Array]:
+        return ropelab.apply_rotary_qk(*given, **_changed(options))
 
-    return replace(SPECIFICATION, apply_rotary=single, apply_rotary_qk=both)
+    return replace(SPECIFICATION, apply_rotary=_single, apply_rotary_qk=_both)
 
 
 def with_tables(
@@ -61,18 +61,18 @@ def with_tables(
 ) -> Implementation:
     """Return the specification with tables made in another way, for one axis of exact angles."""
 
-    def single(x: Array, ids: Array, spectrum: Spectrum, *, angles: str, **options: Any) -> Array:
+    def _single(x: Array, ids: Array, spectrum: Spectrum, *, angles: str, **options: Any) -> Array:
         if angles != "exact" or spectrum.position_axes > 1:
             return ropelab.apply_rotary(x, ids, spectrum, angles=angles, **options)
         cos, sin = table(ids, spectrum)
         return ropelab.apply_rotary_cached(x, cos, sin, **options)
 
-    def both(
+    def _both(
         q: Array, k: Array, ids: Array, spectrum: Spectrum, **options: Any
     ) -> tuple[Array, Array]:
-        return single(q, ids, spectrum, **options), single(k, ids, spectrum, **options)
+        return _single(q, ids, spectrum, **options), _single(k, ids, spectrum, **options)
 
-    return replace(SPECIFICATION, apply_rotary=single, apply_rotary_qk=both)
+    return replace(SPECIFICATION, apply_rotary=_single, apply_rotary_qk=_both)
 
 
 def with_rope(change: Callable[[Rope], Rope]) -> Implementation:

@@ -45,7 +45,7 @@ DYNAMIC: Config = {
     "rope_scaling": {"type": "dynamic", "factor": 4.0},
 }
 
-# Read from the models' config.json; variants.md, F names the places.
+# The keys that speak of positions in the config.json published with each model.
 MODELS: dict[str, tuple[Config, Rope]] = {
     "Llama-2-7B": (LLAMA_2, Rope(128, max_position_embeddings=4096)),
     "Llama-3.1-8B, rope_scaling": (
