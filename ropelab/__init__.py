@@ -1,4 +1,4 @@
-"""What every Rotary Position Embedding is: a NumPy specification, exact at any position.
+"""What every Rotary Position Embedding is: a readable NumPy specification with exact phases.
 
     config -> Rope -> Spectrum -> phases -> cos, sin -> rotated q, k
 
@@ -8,7 +8,7 @@ Importing it needs NumPy alone.
 from .formats import from_transformers
 from .layouts import to_half, to_interleaved
 from .phases import cos_sin, exact_phases
-from .precision import bfloat16
+from .precision import bfloat16, widen
 from .rope import Rope
 from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
 from .spectrum import Spectrum
@@ -26,4 +26,5 @@ __all__ = [
     "rotate",
     "to_half",
     "to_interleaved",
+    "widen",
 ]

@@ -22,6 +22,7 @@ __all__ = [
     "check_flag",
     "check_positions",
     "check_same_tokens",
+    "check_table",
     "check_width",
     "finite_real",
     "heads",
@@ -122,16 +123,39 @@ def check_positions(
         )
         raise ValueError(msg)
     given = shape if axes == 1 else shape[1:]
-    fits = len(given) <= len(tokens) and all(
-        a in (1, b) for a, b in zip(reversed(given), reversed(tokens), strict=False)
-    )
-    if not fits:
+    if not _broadcasts(given, tokens):
         words = "(batch, sequence)" if len(tokens) == 2 else "(tokens,)"
         msg = (
             f"{name}: expected a shape that broadcasts to {words} = {tokens}; got {tuple(given)}; "
             f"pass one position a token"
         )
         raise ValueError(msg)
+
+
+def check_table(shape: tuple[int, ...], tokens: tuple[int, ...], head_dim: int, name: str) -> None:
+    """Raise ValueError unless a table of that shape holds one value a pair for the tokens."""
+    words = "(batch, sequence)" if len(tokens) == 2 else "(tokens,)"
+    if not shape or shape[-1] == 0 or not _broadcasts(shape[:-1], tokens):
+        msg = (
+            f"{name}: expected shape (..., d/2) whose first axes broadcast to {words} = {tokens}; "
+            f"got {tuple(shape)}; give it one row a token"
+        )
+        raise ValueError(msg)
+    width = shape[-1]
+    if 2 * width > head_dim:
+        msg = (
+            f"{name}: expected at most {head_dim // 2} columns, one a pair of {head_dim} channels; "
+            f"got {width}; tables that repeat them, as Transformers' do, are cut by "
+            f"{name}[..., :{width // 2}]"
+        )
+        raise ValueError(msg)
+
+
+def _broadcasts(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Return whether a shape broadcasts to another without changing it."""
+    return len(given) <= len(wanted) and all(
+        a in (1, b) for a, b in zip(reversed(given), reversed(wanted), strict=False)
+    )
 
 
 def check_same_tokens(

@@ -14,7 +14,10 @@ from numpy.typing import DTypeLike, NDArray
 __all__ = ["bfloat16", "eps", "float_dtype", "narrow", "widen"]
 
 bfloat16 = np.dtype([("bfloat16", "<u2")])
-"""Raw bfloat16 bits: ``bits.view(ropelab.bfloat16)`` of any uint16 array."""
+"""Raw bfloat16 bits: ``bits.view(ropelab.bfloat16)`` of any uint16 array.
+
+Not a number to NumPy, whose astype would take the bits for an integer: use `widen`.
+"""
 
 _SIGNIFICANT_BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
@@ -99,6 +102,11 @@ def widen(values: NDArray[Any]) -> NDArray[np.float64]:
     -------
     ndarray of float64, same shape
         The same numbers.
+
+    Examples
+    --------
+    >>> widen(np.array([0x3FC0], np.uint16).view(bfloat16)).tolist()
+    [1.5]
     """
     with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
         if _name(values.dtype) != "bfloat16":

@@ -22,6 +22,7 @@ from .checks import (
     check_flag,
     check_positions,
     check_same_tokens,
+    check_table,
     check_width,
     token_shape,
 )
@@ -71,7 +72,8 @@ def apply_rotary(
     -------
     ndarray, shape and dtype of `x`
         The rotated tensor; a bfloat16 tensor that came by DLPack is returned as raw bits of
-        dtype `ropelab.bfloat16`.
+        dtype `ropelab.bfloat16`: `ropelab.widen` gives their numbers, and
+        ``torch.from_numpy(y.view(np.uint16)).view(torch.bfloat16)`` a torch tensor.
 
     Raises
     ------
@@ -203,11 +205,7 @@ def apply_rotary_cached(
     tables = []
     for table, name in ((cos, "cos"), (sin, "sin")):
         values = widen(as_floats(table, name))
-        if values.ndim == 0 or values.shape[-1] == 0:
-            msg = f"{name}: expected shape (..., d/2); got {values.shape}"
-            raise ValueError(msg)
-        check_positions(values.shape[:-1], tokens, name=name)
-        check_width(2 * values.shape[-1], array.shape[-1], "x")
+        check_table(values.shape, tokens, array.shape[-1], name)
         tables.append(np.broadcast_to(values, (*tokens, values.shape[-1])))
     if tables[0].shape != tables[1].shape:
         msg = f"sin: expected the width of cos, {tables[0].shape[-1]}; got {tables[1].shape[-1]}"

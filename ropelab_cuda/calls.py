@@ -14,6 +14,7 @@ from ropelab.checks import (
     check_flag,
     check_positions,
     check_same_tokens,
+    check_table,
     check_width,
     token_shape,
 )
@@ -154,11 +155,7 @@ def rotate_by_tables(
         for table_name, table in (("cos", cos), ("sin", sin))
     }
     for table_name, table in tables.items():
-        if not table.shape or table.shape[-1] == 0:
-            msg = f"{table_name}: expected shape (..., d/2); got {table.shape}"
-            raise ValueError(msg)
-        check_positions(table.shape[:-1], tokens, name=table_name)
-        check_width(2 * table.shape[-1], first.shape[-1], name)
+        check_table(table.shape, tokens, first.shape[-1], table_name)
     if tables["cos"].shape[-1] != tables["sin"].shape[-1]:
         widths = tables["cos"].shape[-1], tables["sin"].shape[-1]
         msg = f"sin: expected the width of cos, {widths[0]}; got {widths[1]}"

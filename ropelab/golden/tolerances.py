@@ -38,6 +38,9 @@ _FREQUENCIES: Mapping[str, tuple[float, str]] = MappingProxyType(
 
 def frequencies(rope_type: str) -> Tolerance:
     """Return the tolerance of a rule's frequencies, in ulp of float64."""
+    if rope_type not in _FREQUENCIES:
+        msg = f"{rope_type}: say in golden/tolerances.py how near its frequencies come, and why"
+        raise ValueError(msg)
     bound, why = _FREQUENCIES[rope_type]
     return Tolerance("ulp", bound, "float64", why)
 

@@ -1,7 +1,7 @@
 """Frequency rules, one file each.
 
 A rule is a frozen dataclass derived from `Scaling`, in a module of its own; `RULES` finds it
-there. Adding one touches no other file of this package.
+there. Adding one touches no other file of this package; a re-export below is a convenience.
 """
 
 from __future__ import annotations

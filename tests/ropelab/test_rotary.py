@@ -307,7 +307,7 @@ def test_apply_rotary_qk_refuses_keys(value: object, kind: type[Exception]) -> N
     ("name", "value", "kind"),
     [
         ("x", "abc", TypeError),
-        ("x", X[..., :4], ValueError),
+        ("cos", np.ones((S, 8)), ValueError),  # each value twice, as in Transformers
         ("cos", None, TypeError),
         ("cos", np.ones((S, 4), int), TypeError),
         ("cos", 1.0, ValueError),
