@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ropelab import from_transformers
+from ropelab.scaling import RULES
 from tests.ropelab.formats.published import GEMMA_3, LLAMA_3, LLAMA_3_RULE, Config
 from tests.ropelab.support import refuses
 
@@ -194,3 +195,63 @@ def test_a_config_that_says_nothing_of_rope_is_not_taken_to_mean_the_default() -
     config = {"model_type": "vit", "hidden_size": 768, "num_attention_heads": 12}
     with pytest.warns(UserWarning, match=r"(?i)rope"):
         from_transformers(config)
+
+
+@pytest.mark.parametrize("name", ["yarn", "longrope", "su", "proportional", "mrope", "axial"])
+def test_a_rule_that_is_still_to_come_is_told_from_an_unknown_word(name: str) -> None:
+    if name in RULES:
+        pytest.skip("it has come")
+    with refuses(ValueError, "rope_type", repr(name), "does not have yet"):
+        from_transformers({**LLAMA_3, **rule(rope_type=name)})
+
+
+def test_a_word_that_is_no_rule_is_not_called_one() -> None:
+    with pytest.raises(ValueError, match=r"got 'telepathy'$"):
+        from_transformers({**LLAMA_3, **rule(rope_type="telepathy")})
+
+
+def test_axes_that_are_not_read_are_named() -> None:
+    given = {"type": "default", "mrope_section": [16, 24, 24], "mrope_interleaved": True}
+    with pytest.warns(UserWarning, match=r"mrope_section not read.*positions of text") as caught:
+        rope = from_transformers({**LLAMA_3, "rope_scaling": given})
+    assert rope == from_transformers(LLAMA_3)
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "start"),
+    [
+        (b"GGUF\x03\0\0\0" + b"x" * 999, "GGUF"),
+        (b"\x10\0\0\0\0\0\0\0{}", r"\x10"),
+        (b"\xfe\xfd", "xfe"),
+    ],
+)
+def test_a_binary_file_is_called_one(content: bytes, start: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(content)
+    with refuses(ValueError, "config", "model.gguf", "is not JSON", start):
+        from_transformers(path)
+
+
+def test_the_folder_of_a_model_is_answered_with_its_config(tmp_path: Path) -> None:
+    with refuses(ValueError, "config", "no config.json"):
+        from_transformers(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text("{}")
+    with refuses(ValueError, "config", f"give {str(path)!r}"):
+        from_transformers(tmp_path)
+
+
+@pytest.mark.parametrize("space", ["", "\n "])
+def test_json_text_is_not_taken_for_a_path_nor_echoed(space: str) -> None:
+    text = space + json.dumps({**LLAMA_3, "x": "y" * 9000})
+    with pytest.raises(ValueError, match=r"^config: .*json\.loads") as caught:
+        from_transformers(text)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("path", ["x" * 9000, "config\0.json", ""])
+def test_what_cannot_be_a_path_is_refused_in_a_few_words(path: str) -> None:
+    with pytest.raises(ValueError, match=r"^config: ") as caught:
+        from_transformers(path)
+    assert len(str(caught.value)) < 400

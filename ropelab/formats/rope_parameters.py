@@ -56,6 +56,8 @@ def find_parameters(
     if not _is_per_layer(given, layers, name):
         _check_layer_type(layer_type, layers)
         return RopeParameters(name, given, per_layer=False)
+    if layer_type is None and all(each == next(iter(given.values())) for each in given.values()):
+        layer_type = next(iter(given))  # the layers do not differ
     if layer_type is None or layer_type not in given:
         msg = (
             f"layer_type: this config has rope parameters for each of {sorted(given)}; "

@@ -16,8 +16,19 @@ __all__ = ["SIGNS", "first_given", "optional_text", "read_config", "renamed", "t
 
 # Keys of a config that say it is a RoPE model's, be their value null.
 SIGNS = frozenset(
-    {"rope_parameters", "rope_scaling", "rope_theta", "partial_rotary_factor", "rotary_dim"}
+    {
+        "rope_parameters",
+        "rope_scaling",
+        "rope_theta",
+        "rope_local_base_freq",
+        "global_rope_theta",
+        "local_rope_theta",
+        "partial_rotary_factor",
+        "rotary_dim",
+    }
 )
+
+_LONGEST_ECHO = 240  # characters of a path in a message
 
 
 def read_config(config: object) -> Mapping[str, Any]:
@@ -34,6 +45,7 @@ def read_config(config: object) -> Mapping[str, Any]:
         The config's own keys.
     """
     if isinstance(config, (str, os.PathLike)):
+        _check_path(os.fsdecode(config))
         config = _read_json(Path(config))
         if not isinstance(config, Mapping):
             msg = f"config: expected a file that holds a JSON object; got a {type(config).__name__}"
@@ -108,18 +120,52 @@ def _mapping(value: object, name: str) -> Mapping[str, Any]:
 
 
 def _read_json(path: Path) -> Any:
+    place = repr(_short(str(path)))
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        return json.loads(text, object_pairs_hook=_without_repetition)
-    except OSError as error:
-        msg = f"config: expected the path of a config.json; got {str(path)!r}: {error.strerror}"
+        with path.open("rb") as file:
+            start = file.read(64)
+            if b"\x00" in start or start.startswith((b"GGUF", b"\x80", b"PK\x03\x04")):
+                msg = (
+                    f"config: {place} is not JSON (it starts with {start[:4]!r}); read its "
+                    f"metadata with the reader of its format, and give them as a mapping"
+                )
+                raise ValueError(msg)
+            text = (start + file.read()).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        msg = f"config: {place} is not JSON (it starts with {start[:4]!r}): {error.reason}"
         raise ValueError(msg) from error
+    except OSError as error:
+        msg = f"config: expected the path of a config.json; got {place}: {error.strerror}"
+        if isinstance(error, (IsADirectoryError, PermissionError)) and path.is_dir():
+            inside = path / "config.json"
+            mend = f"give {str(inside)!r}" if inside.is_file() else "it holds no config.json"
+            msg = f"{msg}; {mend}"
+        raise ValueError(msg) from error
+    try:
+        return json.loads(text, object_pairs_hook=_without_repetition)
     except RecursionError:
-        msg = f"config: {str(path)!r} is no sound JSON: it nests too deep to be a config"
+        msg = f"config: {place} is no sound JSON: it nests too deep to be a config"
         raise ValueError(msg) from None
     except ValueError as error:
-        msg = f"config: {str(path)!r} is no sound JSON: {error}"
+        msg = f"config: {place} is no sound JSON: {error}"
         raise ValueError(msg) from error
+
+
+def _check_path(path: str) -> None:
+    """Raise ValueError if the text is a config itself, or cannot name a file."""
+    if path.lstrip().startswith("{"):
+        msg = (
+            f"config: expected a path; got {len(path)} characters of what looks like JSON; "
+            f"give json.loads of them"
+        )
+        raise ValueError(msg)
+    if "\0" in path:
+        msg = f"config: expected a path; got {_short(path)!r}, which has a null character"
+        raise ValueError(msg)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_ECHO else f"{text[:100]}...{text[-100:]}"
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -127,7 +173,8 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            msg = f"the key {key!r} is given twice, as {found[key]!r} and as {value!r}; keep one"
+            first, second = (_short(repr(each)) for each in (found[key], value))
+            msg = f"the key {_short(key)!r} is given twice, as {first} and as {second}; keep one"
             raise ValueError(msg)
         found[key] = value
     return found

@@ -15,7 +15,9 @@ from typing import Any
 from ..checks import finite_real, positive_int
 from ..rope import Rope
 from ..scaling import RULES, Scaling
+from .default_thetas import OWN_PARAMETERS, default_theta
 from .heads import head_dim_of, layout_of
+from .layer_bases import check_unread_bases, layer_parameters
 from .rope_parameters import OWN_KEYS, RopeParameters, find_parameters
 from .sources import SIGNS, first_given, optional_text, read_config, renamed, text_part
 from .transformers_models import (
@@ -31,6 +33,12 @@ __all__ = ["from_transformers"]
 # Rules that the code of each model computes for itself; all others come from shared code.
 _IN_MODEL_CODE = frozenset({"default", "ntk_alpha"})
 
+# Rules of Transformers, and their older names, beside those of `RULES`.
+_NOT_YET = frozenset({"axial", "longrope", "mrope", "proportional", "su", "yarn"})
+
+# Keys that share the pairs of channels out among several axes of positions.
+_AXES = frozenset({"mrope_section", "mrope_interleaved"})
+
 
 def from_transformers(
     config: Mapping[str, Any] | str | os.PathLike[str] | object, layer_type: str | None = None
@@ -40,7 +48,8 @@ def from_transformers(
     Parameters
     ----------
     config : mapping, path of a config.json, or config object
-        A model's config. A multimodal one is read at its ``text_config``.
+        A model's config. A multimodal one is read at its ``text_config``. One without
+        ``rope_theta`` has the base that Transformers gives its ``model_type``.
     layer_type : str, optional
         Which entry of per-layer parameters to read, ``"full_attention"`` for instance.
 
@@ -96,19 +105,28 @@ def _rope(config: Mapping[str, Any], layer_type: str | None, notes: list[str]) -
     kind = optional_text(values.get("position_embedding_type"), "position_embedding_type")
     if kind not in ("rope", "rotary", None) or model_type in WITHOUT_ROPE:
         return None
+    values = layer_parameters(values, model_type, notes)
     parameters = find_parameters(values, layer_type, notes)
     if parameters is None:
         return None
+    check_unread_bases(values, per_layer=parameters.per_layer)
+    if model_type in OWN_PARAMETERS and not parameters.values:
+        notes.append(
+            f"rope_parameters: Transformers' {model_type} fills in a rule of its own where a "
+            f"config gives none; it is not read; give it, as config.to_dict() does"
+        )
+    guessed = len(notes)
     if kind is None and model_type not in ROPE_MODELS and not SIGNS & set(values):
         notes.append(
             f"this config has no RoPE key, and its model_type {model_type!r} is not known to have "
             f"rotary embeddings; base {DEFAULT_THETA:g} and the whole head are assumed"
         )
+    base = _base(values, parameters, model_type, notes if guessed == len(notes) else [])
     head_dim = head_dim_of(values, model_type)
     scaling = _rule(values, parameters, notes)
     return Rope(
         head_dim,
-        base=_base(values, parameters, notes),
+        base=base,
         rotary_dim=_rotary_dim(values, parameters, head_dim, scaling, model_type, notes),
         scaling=scaling,
         layout=layout_of(values, model_type, notes),
@@ -123,9 +141,16 @@ def _inner_first(
     return first_given(key, [inner, (" at the top level", values.get(key))], notes)
 
 
-def _base(values: Mapping[str, Any], parameters: RopeParameters, notes: list[str]) -> float:
+def _base(
+    values: Mapping[str, Any],
+    parameters: RopeParameters,
+    model_type: str | None,
+    notes: list[str],
+) -> float:
     theta = _inner_first("rope_theta", values, parameters, notes)
-    return DEFAULT_THETA if theta is None else finite_real(theta, "rope_theta", above=0.0)
+    if theta is None:
+        return default_theta(model_type, notes)
+    return finite_real(theta, "rope_theta", above=0.0)
 
 
 def _rotary_dim(
@@ -194,9 +219,19 @@ def _rule(values: Mapping[str, Any], parameters: RopeParameters, notes: list[str
         found.pop("factor", None)
     if name not in RULES:
         msg = f"rope_type: expected one of {', '.join(map(repr, RULES))}; got {name!r}"
+        if name in _NOT_YET:
+            msg += ", a rule of Transformers that ropelab does not have yet; give such a model's "
+            msg += "frequencies to ropelab.apply_rotary as a ropelab.Spectrum"
         raise ValueError(msg)
     rule = RULES[name]
     wanted = {field.name: field.default is MISSING for field in fields(rule)}  # type: ignore[arg-type]
+    axes = sorted(_AXES & set(found) - set(wanted))
+    if "mrope_section" in axes:
+        notes.append(
+            f"{parameters.name}: {', '.join(axes)} not read; the rope is right for positions of "
+            f"text, which are the same on every axis, not for those of images or video"
+        )
+        found = {key: value for key, value in found.items() if key not in axes}
     unknown = sorted(set(found) - set(wanted) - OWN_KEYS)
     if unknown:
         notes.append(f"{parameters.name}: rope_type {name!r} does not read {', '.join(unknown)}")

@@ -15,7 +15,7 @@ import numpy as np
 from .attest import attest
 from .case import Case
 from .catalogue import catalogue
-from .compare import distance
+from .compare import differing, distance
 from .files import DIRECTORY, Golden, integrity, load, manifest_of, packed, write
 from .implementation import SPECIFICATION, Implementation, run
 
@@ -34,16 +34,26 @@ def _silently(items: Iterable[T]) -> Iterable[T]:
 
 @dataclass(frozen=True)
 class Result:
-    """How one case went."""
+    """How one case went: its error, why there is none, and the part of elements that differ."""
 
     case: Case
     error: float
     message: str = ""
+    differing: float = 0.0
 
     @property
     def passed(self) -> bool:
-        """Whether the error is within the case's own bound."""
-        return not self.message and self.error <= self.case.tolerance.bound
+        """Whether the case's own tolerance is kept."""
+        allowed = self.case.tolerance
+        within = self.error <= allowed.bound and self.differing <= allowed.differing
+        return within and not self.message
+
+    @property
+    def share(self) -> float:
+        """How much of the tolerance is used; without a bound, the error itself."""
+        allowed = self.case.tolerance
+        error = self.error / allowed.bound if allowed.bound else self.error
+        return max(error, self.differing / allowed.differing)
 
 
 def verify(
@@ -66,10 +76,12 @@ def verify(
     results = []
     for golden in goldens:
         try:
-            answer = run(golden.case, implementation)
-            results.append(Result(golden.case, distance(golden.case, golden.expected, answer)))
-        except Exception as error:
-            message = f"{type(error).__name__}: {error}"
+            given = (golden.case, golden.expected, run(golden.case, implementation))
+            error = distance(*given)
+            part = differing(*given) if error < math.inf else 0.0
+            results.append(Result(golden.case, error, differing=part))
+        except Exception as raised:  # whatever a foreign implementation raises
+            message = f"{type(raised).__name__}: {raised}"
             results.append(Result(golden.case, math.inf, message))
     return results
 
