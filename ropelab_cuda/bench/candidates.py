@@ -95,7 +95,10 @@ def _ours(inputs: Inputs, layout: str) -> list[Candidate]:
 
 def _peer(inputs: Inputs, name: str, layout: str, rotate: peers.Rotate) -> Candidate:
     cos, sin = inputs.tables[layout]
-    call = lambda pair: rotate(pair.q, pair.k, cos, sin)  # noqa: E731
+
+    def call(pair: Pair) -> Any:
+        return rotate(pair.q, pair.k, cos, sin)
+
     return Candidate(name, layout, call, "float32", ROUNDED_THRICE)
 
 
