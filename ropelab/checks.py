@@ -20,6 +20,7 @@ __all__ = [
     "TensorFormat",
     "check_choice",
     "check_flag",
+    "check_position_axes",
     "check_positions",
     "check_same_tokens",
     "check_table",
@@ -115,19 +116,29 @@ def check_positions(
     name : str, default "position_ids"
         What the message calls them.
     """
-    wanted = tokens if axes == 1 else (axes, *tokens)
-    if axes > 1 and (not shape or shape[0] != axes):
-        msg = (
-            f"{name}: the spectrum turns pairs by {axes} position axes, so shape "
-            f"({axes}, ...) broadcastable to {wanted} was expected; got {tuple(shape)}"
-        )
-        raise ValueError(msg)
+    check_position_axes(shape, axes, tokens, name)
     given = shape if axes == 1 else shape[1:]
     if not _broadcasts(given, tokens):
         words = "(batch, sequence)" if len(tokens) == 2 else "(tokens,)"
         msg = (
             f"{name}: expected a shape that broadcasts to {words} = {tokens}; got {tuple(given)}; "
             f"pass one position a token"
+        )
+        raise ValueError(msg)
+
+
+def check_position_axes(
+    shape: tuple[int, ...],
+    axes: int,
+    tokens: tuple[int, ...] | None = None,
+    name: str = "position_ids",
+) -> None:
+    """Raise ValueError unless the first axis of positions counts the axes that a spectrum names."""
+    if axes > 1 and (not shape or shape[0] != axes):
+        whole = "" if tokens is None else f" broadcastable to {(axes, *tokens)}"
+        msg = (
+            f"{name}: the spectrum turns pairs by {axes} position axes, so shape ({axes}, ...)"
+            f"{whole} was expected; got {tuple(shape)}; stack one array of positions an axis"
         )
         raise ValueError(msg)
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .arrays import as_integers
-from .checks import ANGLES, check_choice
+from .checks import ANGLES, check_choice, check_position_axes
 from .precision import float_dtype, narrow
 from .spectrum import Spectrum, check_spectrum
 
@@ -154,10 +154,5 @@ def _positions_by_pair(position_ids: ArrayLike, spectrum: Spectrum) -> NDArray[A
     count = spectrum.position_axes
     if count == 1:
         return positions[..., np.newaxis]
-    if positions.ndim == 0 or positions.shape[0] != count:
-        msg = (
-            f"position_ids: the spectrum turns pairs by {count} position axes, so shape "
-            f"({count}, ...) was expected; got {positions.shape}"
-        )
-        raise ValueError(msg)
+    check_position_axes(positions.shape, count)
     return np.moveaxis(positions[spectrum.axes], 0, -1)

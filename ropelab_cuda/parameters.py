@@ -70,7 +70,7 @@ class Tensors(ctypes.Structure):
 
 
 class Positions(ctypes.Structure):
-    """Position ids over the same tokens; `type` is an index into launch.INTEGER_TYPES."""
+    """Position ids over the same tokens; `type` is an index into INTEGER_TYPES."""
 
     _fields_ = (
         ("data", c_uint64),

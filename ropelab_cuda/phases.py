@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ropelab import Spectrum, bfloat16
-from ropelab.checks import ANGLES, check_choice
+from ropelab.checks import ANGLES, check_choice, check_position_axes
 from ropelab.spectrum import check_spectrum
 
 from .calls import named_pair
@@ -114,12 +114,7 @@ def _take(position_ids: Any, spectrum: Spectrum) -> tuple[Gate, View, tuple[int,
     positions = gate.integers(position_ids, "position_ids")
     axes, tokens = spectrum.position_axes, positions.shape
     if axes > 1:
-        if not tokens or tokens[0] != axes:
-            msg = (
-                f"position_ids: the spectrum turns pairs by {axes} position axes, so shape "
-                f"({axes}, ...) was expected; got {tokens}"
-            )
-            raise ValueError(msg)
+        check_position_axes(tokens, axes)
         tokens = tokens[1:]
     return gate, positions, (*tokens, spectrum.rotary_dim // 2)
 

@@ -13,7 +13,7 @@ from .launch import FORMATS, MAX_THREADS, Macros
 from .tokens import Axes, walk
 from .views import View
 
-__all__ = ["VECTOR_BYTES", "Operand", "Work", "arrange", "token_axes"]
+__all__ = ["Operand", "Work", "arrange", "token_axes"]
 
 LAYOUTS = {"half": "Half", "interleaved": "Interleaved"}
 VECTOR_BYTES = 16  # the widest load and store
