@@ -11,9 +11,11 @@ from .phases import cos_sin, exact_phases
 from .precision import bfloat16, widen
 from .rope import Rope
 from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
+from .scaling import SCALINGS
 from .spectrum import Spectrum
 
 __all__ = [
+    "SCALINGS",
     "Rope",
     "Spectrum",
     "apply_rotary",

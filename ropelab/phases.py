@@ -31,7 +31,8 @@ def exact_phases(position_ids: ArrayLike, spectrum: Spectrum) -> NDArray[np.uint
 
     .. math:: \varphi_i(m) = m \cdot t_i \bmod 2^{64}
 
-    with :math:`t_i` the spectrum's turns. The integers are the same on every machine.
+    with :math:`t_i` the spectrum's turns, and m taken modulo the pair's period if it has one. The
+    integers are the same on every machine.
 
     Parameters
     ----------
@@ -153,6 +154,15 @@ def _positions_by_pair(position_ids: ArrayLike, spectrum: Spectrum) -> NDArray[A
     positions = as_integers(position_ids, "position_ids")
     count = spectrum.position_axes
     if count == 1:
-        return positions[..., np.newaxis]
-    check_position_axes(positions.shape, count)
-    return np.moveaxis(positions[spectrum.axes], 0, -1)
+        positions = positions[..., np.newaxis]
+    else:
+        check_position_axes(positions.shape, count)
+        positions = np.moveaxis(positions[spectrum.axes], 0, -1)
+    return positions if spectrum.periods is None else _wrapped(positions, spectrum.periods)
+
+
+def _wrapped(positions: NDArray[Any], periods: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the positions modulo the period of each pair that has one."""
+    if positions.dtype == np.uint64:  # NumPy has no integer that holds both
+        periods = periods.astype(np.uint64)
+    return np.where(periods > 0, positions % np.maximum(periods, 1), positions)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .checks import LAYOUTS, check_choice, finite_real, positive_int
+from .arrays import as_integers
+from .checks import LAYOUTS, check_choice, finite_real, integer, positive_int
 from .scaling import Default, Scaling
 from .spectrum import Spectrum
 
@@ -31,6 +33,13 @@ class Rope:
         Which two channels form a pair.
     max_position_embeddings : int, optional
         Length that the model is made for, in tokens.
+    axes : sequence of int, shape (d/2,), optional
+        Which position axis turns each pair, as `ropelab.positions` makes them; by default the rule
+        says it, and most rules turn all pairs by axis 0.
+    output_layout : {"half", "interleaved"}, optional
+        Where the rotated members of a pair are put; by default `layout`.
+    rotary_offset : int, default 0
+        The first rotated channel.
 
     Raises
     ------
@@ -50,6 +59,9 @@ class Rope:
     scaling: Scaling
     layout: str
     max_position_embeddings: int | None
+    axes: tuple[int, ...] | None
+    output_layout: str | None  # never None; dataclasses.replace takes what __init__ takes
+    rotary_offset: int
 
     def __init__(
         self,
@@ -60,6 +72,9 @@ class Rope:
         scaling: Scaling | None = None,
         layout: str = "half",
         max_position_embeddings: int | None = None,
+        axes: Sequence[int] | None = None,
+        output_layout: str | None = None,
+        rotary_offset: int = 0,
     ) -> None:
         width = positive_int(head_dim, "head_dim")
         if rotary_dim is None and width % 2:
@@ -70,6 +85,15 @@ class Rope:
             msg = f"rotary_dim: expected at most head_dim = {width}; got {d}"
             raise ValueError(msg)
         check_choice(layout, LAYOUTS, "layout")
+        if output_layout is not None:
+            check_choice(output_layout, LAYOUTS, "output_layout")
+        first = integer(rotary_offset, "rotary_offset")
+        if not 0 <= first <= width - d:
+            msg = (
+                f"rotary_offset: expected 0 to {width - d}, so that {d} channels follow it in a "
+                f"head of {width}; got {first}"
+            )
+            raise ValueError(msg)
         if max_position_embeddings is not None:
             max_position_embeddings = positive_int(
                 max_position_embeddings, "max_position_embeddings"
@@ -81,6 +105,9 @@ class Rope:
             "scaling": Default() if scaling is None else _rule(scaling),
             "layout": layout,
             "max_position_embeddings": max_position_embeddings,
+            "axes": None if axes is None else _axes(axes, d // 2),
+            "output_layout": layout if output_layout is None else output_layout,
+            "rotary_offset": first,
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -111,7 +138,16 @@ class Rope:
         if seq_len is not None:
             seq_len = positive_int(seq_len, "seq_len")
         with np.errstate(all="ignore"):  # Spectrum refuses what is not finite, by name
-            return self.scaling.spectrum(self, seq_len)
+            spectrum = self.scaling.spectrum(self, seq_len)
+        return spectrum if self.axes is None else replace(spectrum, axes=np.array(self.axes))
+
+
+def _axes(axes: Sequence[int], pairs: int) -> tuple[int, ...]:
+    given = as_integers(axes, "axes")
+    if given.shape != (pairs,) or given.min() < 0:
+        msg = f"axes: expected one position axis >= 0 for each of {pairs} pairs; got {axes!r}"
+        raise ValueError(msg)
+    return tuple(given.tolist())
 
 
 def _rule(scaling: object) -> Scaling:

@@ -32,6 +32,9 @@ class Spectrum:
         Multiplies the softmax scale of the attention that follows; no function here applies it.
     axes : array-like of int, shape (d/2,), optional
         Which position axis turns each pair; by default all are turned by axis 0.
+    periods : array-like of int, shape (d/2,), optional
+        Tokens after which each pair repeats exactly, bit for bit; 0 for a pair that no whole
+        number of tokens brings back. None, the default, if there is no other pair.
 
     Raises
     ------
@@ -51,6 +54,7 @@ class Spectrum:
     attention_factor: float
     softmax_factor: float
     axes: NDArray[np.int64] | None  # never None; dataclasses.replace takes what __init__ takes
+    periods: NDArray[np.int64] | None
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class Spectrum:
         attention_factor: float = 1.0,
         softmax_factor: float = 1.0,
         axes: ArrayLike | None = None,
+        periods: ArrayLike | None = None,
     ) -> None:
         frequencies = as_reals(inv_freq, "inv_freq")
         if frequencies.ndim != 1 or frequencies.size == 0:
@@ -67,25 +72,20 @@ class Spectrum:
             worst = int(np.flatnonzero(~np.isfinite(frequencies))[0])
             msg = f"inv_freq: expected finite numbers; got {frequencies[worst]} at pair {worst}"
             raise ValueError(msg)
-        given = np.zeros(frequencies.shape, int) if axes is None else as_integers(axes, "axes")
-        if given.shape != frequencies.shape or given.min() < 0:
-            msg = (
-                f"axes: expected one position axis >= 0 for each of {frequencies.size} pairs; "
-                f"got {given.tolist()}"
-            )
-            raise ValueError(msg)
         fields = {
             "inv_freq": _frozen(frequencies),
             "attention_factor": finite_real(attention_factor, "attention_factor"),
             "softmax_factor": finite_real(softmax_factor, "softmax_factor"),
-            "axes": _frozen(given.astype(np.int64)),
+            "axes": _by_pair(axes, frequencies.size, "axes", "one position axis >= 0"),
+            "periods": _periods(periods, frequencies.size),
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
     def __reduce__(self) -> tuple[type[Spectrum], tuple[Any, ...]]:
         # Through the constructor, since NumPy's copies and pickles are writeable.
-        return type(self), (self.inv_freq, self.attention_factor, self.softmax_factor, self.axes)
+        factors = (self.attention_factor, self.softmax_factor)
+        return type(self), (self.inv_freq, *factors, self.axes, self.periods)
 
     @property
     def rotary_dim(self) -> int:
@@ -145,10 +145,11 @@ class Spectrum:
         return hash(self._key)
 
     @cached_property
-    def _key(self) -> tuple[bytes, bytes, float, float]:
+    def _key(self) -> tuple[bytes | float, ...]:
         assert self.axes is not None
+        periods = b"" if self.periods is None else self.periods.tobytes()
         factors = (self.attention_factor, self.softmax_factor)
-        return (self.inv_freq.tobytes(), self.axes.tobytes(), *factors)
+        return (self.inv_freq.tobytes(), self.axes.tobytes(), periods, *factors)
 
 
 def check_spectrum(spectrum: object) -> None:
@@ -159,6 +160,20 @@ def check_spectrum(spectrum: object) -> None:
             f"a Rope gives one by .spectrum()"
         )
         raise TypeError(msg)
+
+
+def _by_pair(values: ArrayLike | None, pairs: int, name: str, expected: str) -> NDArray[np.int64]:
+    """Return one integer a pair, none of them negative, or raise; by default zeros."""
+    given = np.zeros(pairs, np.int64) if values is None else as_integers(values, name)
+    if given.shape != (pairs,) or given.min() < 0:
+        msg = f"{name}: expected {expected} for each of {pairs} pairs; got {given.tolist()}"
+        raise ValueError(msg)
+    return _frozen(given.astype(np.int64))
+
+
+def _periods(periods: ArrayLike | None, pairs: int) -> NDArray[np.int64] | None:
+    given = _by_pair(periods, pairs, "periods", "a number of tokens >= 0")
+    return given if given.any() else None
 
 
 def _frozen(values: NDArray[Any]) -> NDArray[Any]:

@@ -18,11 +18,11 @@ from ropelab.checks import (
     check_width,
     token_shape,
 )
-from ropelab.spectrum import check_spectrum
 
 from .exchange import Gate
 from .launch_rotary import plan_rotary, plan_rotary_cached
 from .overlaps import check_overlaps
+from .ropes import check_turnable
 from .views import View
 
 __all__ = [
@@ -101,7 +101,7 @@ def rotate_by_positions(
         The rotated tensors.
     """
     check_choice(angles, ANGLES, "angles")
-    check_spectrum(spectrum)
+    check_turnable(spectrum)
     gate, views = _take(tensors, arrangement.tensor_format)
     name, first = next(iter(views.items()))
     check_width(spectrum.rotary_dim, first.shape[-1], name)

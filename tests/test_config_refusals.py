@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ropelab import from_transformers
-from ropelab.scaling import RULES
+from ropelab.scaling import SCALINGS
 from tests.ropelab.formats.published import GEMMA_3, LLAMA_3, LLAMA_3_RULE, Config
 from tests.ropelab.support import refuses
 
@@ -199,7 +199,7 @@ def test_a_config_that_says_nothing_of_rope_is_not_taken_to_mean_the_default() -
 
 @pytest.mark.parametrize("name", ["yarn", "longrope", "su", "proportional", "mrope", "axial"])
 def test_a_rule_that_is_still_to_come_is_told_from_an_unknown_word(name: str) -> None:
-    if name in RULES:
+    if name in SCALINGS:
         pytest.skip("it has come")
     with refuses(ValueError, "rope_type", repr(name), "does not have yet"):
         from_transformers({**LLAMA_3, **rule(rope_type=name)})

@@ -1,4 +1,4 @@
-"""The base that Transformers' config classes take where a config gives none (read in 5.23.0).
+"""The base that Transformers' config classes take where a config gives none (read in 5.24.0).
 
 Each class has an attribute ``default_theta``, 10000 unless it says otherwise
 (`RotaryEmbeddingConfigMixin` in ``modeling_rope_utils.py``); some have a dictionary, by layer type.
@@ -29,9 +29,9 @@ _BY_THETA = {
     160_000.0: "gte",
     500_000.0: """
         EvollaModel bitnet blt blt_global_transformer blt_local_decoder blt_local_encoder cohere csm
-        csm_depth_decoder_model ernie4_5 ernie4_5_moe ernie4_5_vl_moe_text evolla flex_olmo
-        llama4_text mllama_text_model muse_glimmer_assistant paddleocr_vl_text qwen3_vl_moe_text
-        qwen3_vl_text
+        csm_depth_decoder_model ernie4_5 ernie4_5_moe ernie4_5_vl_moe_text evolla exaone
+        flex_olmo llama4_text mllama_text_model muse_glimmer_assistant paddleocr_vl_text
+        qwen3_vl_moe_text qwen3_vl_text
     """,
     1_000_000.0: """
         cwm emu3_text_model lfm2 lfm2_moe lfm3 lfm3_vl_vision minimax mixtral phimoe
@@ -41,9 +41,10 @@ _BY_THETA = {
     2_000_000.0: "smollm3",
     5_000_000.0: "minimax_m2 minimax_m3_vl_text",
     6_000_000.0: "bailing_hybrid",
+    8_000_000.0: "sarvam_moe",
     10_000_000.0: "longcat_flash",
     11_158_840.0: "hy_v3",
-    12_000_000.0: "apertus",
+    12_000_000.0: "apertus apertus1p5_text",
     100_000_000.0: "cosmos3_edge_text",
 }
 
@@ -88,7 +89,8 @@ LAYER_THETAS: Mapping[str, Mapping[str, float]] = MappingProxyType(
 # Models whose config class fills in a rule of its own where a config has no dictionary at all.
 OWN_PARAMETERS = _names(
     """
-    apertus beam cwm deepseek_v4 diffusion_gemma_text dots3_note_text embedding_gemma2_text
+    apertus apertus1p5_text beam cwm deepseek_v4 diffusion_gemma_text dory dots3_note_text
+    embedding_gemma2_text
     gemma4_text gemma4_unified_text gpt_oss higgs_audio_v2 laguna lfm3 mellum mimo_v2_flash
     ministral3 mistral4 mistral_large4_text muse_spark_text openai_privacy_filter step3p5 ultrabert
     zaya

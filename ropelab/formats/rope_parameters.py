@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-from ..scaling import RULES
+from ..scaling import SCALINGS
 
 __all__ = ["OWN_KEYS", "RopeParameters", "find_parameters"]
 
 # Keys of the dictionary that are read beside those of a rule.
 OWN_KEYS = frozenset({"rope_type", "type", "rope_theta", "partial_rotary_factor"})
 
-_PARAMETERS = OWN_KEYS.union(*({field.name for field in fields(r)} for r in RULES.values()))  # type: ignore[arg-type]
+_PARAMETERS = OWN_KEYS.union(*({field.name for field in fields(r)} for r in SCALINGS.values()))  # type: ignore[arg-type]
 
 
 class RopeParameters(NamedTuple):

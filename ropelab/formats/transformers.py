@@ -14,7 +14,7 @@ from typing import Any
 
 from ..checks import finite_real, positive_int
 from ..rope import Rope
-from ..scaling import RULES, Scaling
+from ..scaling import SCALINGS, Scaling
 from .default_thetas import OWN_PARAMETERS, default_theta
 from .heads import head_dim_of, layout_of
 from .layer_bases import check_unread_bases, layer_parameters
@@ -33,7 +33,7 @@ __all__ = ["from_transformers"]
 # Rules that the code of each model computes for itself; all others come from shared code.
 _IN_MODEL_CODE = frozenset({"default", "ntk_alpha"})
 
-# Rules of Transformers, and their older names, beside those of `RULES`.
+# Rules of Transformers, and their older names, beside those of `SCALINGS`.
 _NOT_YET = frozenset({"axial", "longrope", "mrope", "proportional", "su", "yarn"})
 
 # Keys that share the pairs of channels out among several axes of positions.
@@ -217,13 +217,13 @@ def _rule(values: Mapping[str, Any], parameters: RopeParameters, notes: list[str
     if name == "dynamic" and "alpha" in found:
         name = "ntk_alpha"  # HunYuan's spelling; with alpha its factor is not read
         found.pop("factor", None)
-    if name not in RULES:
-        msg = f"rope_type: expected one of {', '.join(map(repr, RULES))}; got {name!r}"
+    if name not in SCALINGS:
+        msg = f"rope_type: expected one of {', '.join(map(repr, SCALINGS))}; got {name!r}"
         if name in _NOT_YET:
             msg += ", a rule of Transformers that ropelab does not have yet; give such a model's "
             msg += "frequencies to ropelab.apply_rotary as a ropelab.Spectrum"
         raise ValueError(msg)
-    rule = RULES[name]
+    rule = SCALINGS[name]
     wanted = {field.name: field.default is MISSING for field in fields(rule)}  # type: ignore[arg-type]
     axes = sorted(_AXES & set(found) - set(wanted))
     if "mrope_section" in axes:

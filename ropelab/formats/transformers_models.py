@@ -1,4 +1,4 @@
-"""What Transformers' model code fixes beside the config, by model_type (read in 5.23.0)."""
+"""What Transformers' model code fixes beside the config, by model_type (read in 5.24.0)."""
 
 from __future__ import annotations
 
@@ -86,11 +86,11 @@ ROPE_MODELS = (
     | INTERLEAVED
     | _names(
         """
-        afmoe apertus arcee aria_text beam bitnet chameleon cohere_compass_text
+        afmoe apertus apertus1p5_text arcee aria_text beam bitnet chameleon cohere_compass_text
         cosmos3_edge_text csm csm_depth_decoder_model cwm dbrx deepseek_ocr2_text dia dia_decoder
-        dia_encoder diffllama doge dots1 embedding_gemma2_text emu3 emu3_text_model esm esmc
-        eurobert evolla exaone4 exaone_moe falcon falcon_h1 flex_olmo flint gemma gemma2 gemma3
-        gemma3_text gemma3n_text gemma4_text gemma4_unified_text gpt_oss gradium_phonon_tts
+        dia_encoder diffllama doge dory dots1 embedding_gemma2_text emu3 emu3_text_model esm esmc
+        eurobert evolla exaone exaone4 exaone_moe falcon falcon_h1 flex_olmo flint gemma gemma2
+        gemma3 gemma3_text gemma3n_text gemma4_text gemma4_unified_text gpt_oss gradium_phonon_tts
         granite granite4_vision_text granite_docling_text granite_swa granitemoe granitemoe_swa
         granitemoehybrid granitemoeshared gte higgs_audio_v2 hrm_text hunyuan_v1_dense
         hunyuan_v1_moe hunyuan_vl_text hy_v3 hy_v4 hyperclovax idefics internlm3 iquestcoder
@@ -103,9 +103,9 @@ ROPE_MODELS = (
         pocket_tts_audio_tokenizer_encoder qwen2 qwen2_5_omni qwen2_5_omni_dit
         qwen2_5_omni_talker qwen2_5_omni_text qwen2_5_vl qwen2_5_vl_text qwen2_moe qwen2_vl
         qwen2_vl_text qwen3 qwen3_moe qwen3_omni_moe qwen3_omni_moe_talker_code_predictor
-        qwen3_omni_moe_talker_text qwen3_omni_moe_text qwen3_vl_moe_text qwen3_vl_text seed_oss
-        smollm3 starcoder2 t5_gemma_module t5gemma t5gemma2_decoder t5gemma2_text timesfm2_5
-        ultrabert unlimited_ocr_text vaultgemma voxtral_realtime voxtral_realtime_encoder
+        qwen3_omni_moe_talker_text qwen3_omni_moe_text qwen3_vl_moe_text qwen3_vl_text sarvam_moe
+        seed_oss smollm3 starcoder2 t5_gemma_module t5gemma t5gemma2_decoder t5gemma2_text
+        timesfm2_5 ultrabert unlimited_ocr_text vaultgemma voxtral_realtime voxtral_realtime_encoder
         voxtral_realtime_text xcodec2 zamba2
         """
     )

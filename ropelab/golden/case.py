@@ -69,7 +69,7 @@ class Case:
     id : str
         Stable for ever.
     op : str
-        The function asked, a field of `ropelab.golden.implementation.Implementation`.
+        The question's kind, one of `ropelab.golden.operations.OPERATIONS`.
     arguments : mapping of str to ndarray
         Arrays, by argument name.
     options : mapping of str to JSON value

@@ -7,10 +7,10 @@ unrounded number lies near a tie; that is one eps of the pair at most.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from types import MappingProxyType
 
+from .cards import TOLERANCES
 from .case import Tolerance
 
 __all__ = ["equal", "frequencies", "pair", "pair_through_frequencies"]
@@ -21,27 +21,12 @@ def equal() -> Tolerance:
     return Tolerance("equal", 0.0, "float64", "integers, or bits that are moved: no rounding")
 
 
-_FREQUENCIES: Mapping[str, tuple[float, str]] = MappingProxyType(
-    {
-        "default": (0.0, "powers are correctly rounded, and nothing follows"),
-        "linear": (1.0, "a correctly rounded power, divided once"),
-        "ntk_alpha": (2.0, "the new base is within 1.5 ulp, and enters with a power below one"),
-        "dynamic": (2.0, "as ntk_alpha; its stretch is a difference of exact products"),
-        "llama3": (
-            4.0,
-            "rotations within 1.5 ulp move the blend by half an ulp of one where it begins, 3.5 "
-            "ulp of a frequency divided by 8; elsewhere a division or nothing",
-        ),
-    }
-)
-
-
 def frequencies(rope_type: str) -> Tolerance:
     """Return the tolerance of a rule's frequencies, in ulp of float64."""
-    if rope_type not in _FREQUENCIES:
-        msg = f"{rope_type}: say in golden/tolerances.py how near its frequencies come, and why"
+    if rope_type not in TOLERANCES:
+        msg = f"{rope_type}: say beside its cards how near its frequencies come, and why"
         raise ValueError(msg)
-    bound, why = _FREQUENCIES[rope_type]
+    bound, why = TOLERANCES[rope_type]
     return Tolerance("ulp", bound, "float64", why)
 
 

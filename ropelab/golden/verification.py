@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import mpmath
 import numpy as np
 
-from .attest import attest
 from .case import Case
-from .catalogue import catalogue
 from .compare import differing, distance
+from .families import catalogue
 from .files import DIRECTORY, Golden, integrity, load, manifest_of, packed, write
-from .implementation import SPECIFICATION, Implementation, run
+from .implementation import SPECIFICATION, Implementation
+from .operations import attest, run
 
 __all__ = ["MINIMUM_CASES", "Result", "attestation", "check", "freeze_new", "verify"]
 

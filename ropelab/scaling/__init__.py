@@ -1,6 +1,6 @@
 """Frequency rules, one file each.
 
-A rule is a frozen dataclass derived from `Scaling`, in a module of its own; `RULES` finds it
+A rule is a frozen dataclass derived from `Scaling`, in a module of its own; `SCALINGS` finds it
 there. Adding one touches no other file of this package; a re-export below is a convenience.
 """
 
@@ -19,7 +19,7 @@ from .llama3 import Llama3
 from .ntk import NTKAware
 
 __all__ = [
-    "RULES",
+    "SCALINGS",
     "Default",
     "DynamicNTK",
     "Geometry",
@@ -32,7 +32,7 @@ __all__ = [
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
 
-RULES: Mapping[str, type[Scaling]] = MappingProxyType(
+SCALINGS: Mapping[str, type[Scaling]] = MappingProxyType(
     {rule.rope_type: rule for rule in sorted(Scaling.__subclasses__(), key=lambda r: r.rope_type)}
 )
 """Every rule by its rope_type."""

@@ -38,7 +38,7 @@ class Scaling(ABC):
     """
 
     rope_type: ClassVar[str]
-    """The rule's name in configs and in `ropelab.scaling.RULES`."""
+    """The rule's name in configs and in `ropelab.scaling.SCALINGS`."""
 
     depends_on_length: ClassVar[bool] = False
     """Whether `spectrum` reads `seq_len`."""

@@ -108,3 +108,17 @@ def test_a_length_that_is_no_positive_integer_is_refused(
     rope = Rope(8, scaling=DynamicNTK(2.0), max_position_embeddings=4)
     with refuses(kind, "seq_len", repr(seq_len)):
         rope.spectrum(seq_len)  # type: ignore[arg-type]
+
+
+def test_a_rope_may_name_axes_an_offset_and_an_output_layout() -> None:
+    rope = Rope(16, rotary_dim=4, axes=[0, 1], rotary_offset=12, output_layout="half")
+    assert np.array_equal(rope.spectrum().axes, [0, 1])  # type: ignore[arg-type]
+    assert (rope.axes, rope.rotary_offset, rope.output_layout) == ((0, 1), 12, "half")
+    assert Rope(16, layout="interleaved").output_layout == "interleaved"
+    for options, words in (
+        ({"axes": [0]}, "axes: expected one position axis"),
+        ({"rotary_offset": 13}, "rotary_offset: expected 0 to 12"),
+        ({"output_layout": "neox"}, "output_layout: expected one of"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Rope(16, rotary_dim=4, **options)

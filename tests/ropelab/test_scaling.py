@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ropelab import Rope
-from ropelab.scaling import RULES, Default, DynamicNTK, Linear, Llama3, NTKAware
+from ropelab.scaling import SCALINGS, Default, DynamicNTK, Linear, Llama3, NTKAware
 from ropelab.scaling.ntk import ntk_base
 from ropelab.scaling.power import power
 from tests.ropelab.support import refuses
@@ -215,9 +215,9 @@ def test_the_registry_is_read_only_and_names_every_rule() -> None:
         "llama3": Llama3,
         "ntk_alpha": NTKAware,
     }
-    assert {name: RULES[name] for name in expected} == expected
+    assert {name: SCALINGS[name] for name in expected} == expected
     with pytest.raises(TypeError):
-        RULES["linear"] = Default  # type: ignore[index]
+        SCALINGS["linear"] = Default  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

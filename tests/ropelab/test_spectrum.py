@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ropelab import Rope, Spectrum
+from ropelab import Rope, Spectrum, cos_sin, exact_phases
 from tests.ropelab.support import refuses
 
 
@@ -200,3 +200,28 @@ def test_axes_that_do_not_name_one_axis_a_pair_are_refused(
 def test_a_dtype_that_is_not_one_of_the_four_formats_is_refused(dtype: object, came: str) -> None:
     with refuses(TypeError, "dtype", came):
         Spectrum([1.0]).astype(dtype)  # type: ignore[arg-type]
+
+
+def test_a_pair_with_a_period_repeats_bit_for_bit_however_far() -> None:
+    spectrum = Spectrum([1.0, 2.0 * np.pi / 7], periods=[0, 7])
+    far = np.array([3, 3 + 7 * (2**31 // 7), 3 - 7 * 10**9, 3 + 7 * 2**55])
+    phases = exact_phases(far, spectrum)
+    assert (phases[:, 1] == phases[0, 1]).all()
+    assert len(set(phases[:, 0].tolist())) == 4
+    without = exact_phases(far[:1], Spectrum(spectrum.inv_freq))
+    assert phases[:1].tolist() == without.tolist()
+    for dtype in (np.uint8, np.int8, np.uint64):
+        small = np.array([0, 6, 7, 8, 100], dtype)
+        expected = exact_phases(small.astype(np.int64), spectrum)
+        assert exact_phases(small, spectrum).tolist() == expected.tolist()
+    cos, _ = cos_sin(far, spectrum, angles="float32")
+    assert (cos[:, 1] == cos[0, 1]).all()
+
+
+def test_periods_are_none_if_no_pair_has_one() -> None:
+    assert Spectrum([1.0], periods=[0]) == Spectrum([1.0])
+    assert Spectrum([1.0], periods=[6]) != Spectrum([1.0])
+    with pytest.raises(
+        ValueError, match=r"periods: expected a number of tokens >= 0 .* got \[-1\]"
+    ):
+        Spectrum([1.0], periods=[-1])

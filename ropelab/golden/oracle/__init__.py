@@ -5,15 +5,17 @@ phases, cosines and rotations are mpmath numbers until one last rounding, and ch
 by index arithmetic. Agreement of two such different texts is what makes a golden believable.
 """
 
-from .frequencies import frequencies
 from .numbers import PRECISION_BITS, from_bits, rounded
 from .rotation import cosines, permuted, phases, rotated, turns
+from .rules import amplitudes, frequencies, integers
 
 __all__ = [
     "PRECISION_BITS",
+    "amplitudes",
     "cosines",
     "frequencies",
     "from_bits",
+    "integers",
     "permuted",
     "phases",
     "rotated",

@@ -17,9 +17,12 @@ def turns(inv_freq: list[float]) -> list[int]:
         return [_fixed(exactly(speed) / (2 * mp.pi)) for speed in inv_freq]
 
 
-def phases(position: int, inv_freq: list[float]) -> list[int]:
-    """Return the fraction of a turn times 2**64 after `position` steps of `turns`."""
-    return [position * turn % 2**64 for turn in turns(inv_freq)]
+def phases(position: int, inv_freq: list[float], periods: list[int]) -> list[int]:
+    """Return turns times 2**64 after `position` steps, counted anew in each period if any."""
+    return [
+        (position % period if period else position) * turn % 2**64
+        for turn, period in zip(turns(inv_freq), periods, strict=True)
+    ]
 
 
 def _fixed(fraction: Real) -> int:
@@ -57,6 +60,8 @@ def rotated(
     layout: str,
     tensor_format: str,
     inverse: bool,
+    output_layout: str | None = None,
+    rotary_offset: int = 0,
 ) -> dict[tuple[int, ...], Real]:
     """Rotate a tensor given as {index: number}.
 
@@ -71,23 +76,32 @@ def rotated(
     layout, tensor_format : str
         As in the specification.
     inverse : bool
-        Whether to conjugate.
+        Whether to conjugate, and to go from the output's layout to the input's.
+    output_layout : str, optional
+        Where the two members of a pair are put; by default where they came from.
+    rotary_offset : int
+        The first rotated channel.
 
     Returns
     -------
     dict
         Only the rotated channels.
     """
+    ends = (layout, output_layout or layout)
+    ends = ends[::-1] if inverse else ends
     result = {}
     for index in _rows(shape):
         token = tuple(index[tensor_format.index(axis)] for axis in tensor_format if axis in "bst")
         if tensor_format == "sbhd":
             token = token[::-1]
         for i, factor in enumerate(turn[token]):
-            first, second = pair(layout, 2 * len(turn[token]), i)
-            z = mp.mpc(x[(*index, first)], x[(*index, second)])
+            d = 2 * len(turn[token])
+            source, target = (
+                [rotary_offset + channel for channel in pair(words, d, i)] for words in ends
+            )
+            z = mp.mpc(x[(*index, source[0])], x[(*index, source[1])])
             z *= mp.conj(factor) if inverse else factor
-            result[(*index, first)], result[(*index, second)] = z.real, z.imag
+            result[(*index, target[0])], result[(*index, target[1])] = z.real, z.imag
     return result
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from ropelab.golden import DIRECTORY, SPECIFICATION, check, freeze_new, load, verify
-from ropelab.golden.attest import attest
 from ropelab.golden.case import Array, Case
-from ropelab.golden.catalogue import catalogue
+from ropelab.golden.families import catalogue
 from ropelab.golden.files import integrity, manifest_of, sums
+from ropelab.golden.operations import attest
 from ropelab.golden.verification import MINIMUM_CASES, attestation
 
 FILES = sorted(path.name for path in DIRECTORY.iterdir())

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .case import Array, Case
-from .inputs import tensor
-from .tolerances import equal
+from ..case import Array, Case
+from ..inputs import tensor
+from ..tolerances import equal
 
-__all__ = ["refusals"]
+__all__ = ["cases"]
 
 _ROTATION = {
     "layout": "half",
@@ -23,7 +23,7 @@ _ROTATION = {
 _CARD = {"head_dim": 16, "rotary_dim": 16, "base": 1e4, "layout": "half", "rope_type": "default"}
 
 
-def refusals() -> Iterator[Case]:
+def cases() -> Iterator[Case]:
     """Yield every case of bad input.
 
     Yields

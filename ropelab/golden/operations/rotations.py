@@ -1,0 +1,119 @@
+"""Rotated tensors: by positions, by given tables, and all the way from a config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import oracle
+from ..case import DTYPES, Array, Case, dtype_name
+from ..implementation import Implementation
+from .base import Answers, Index, Operation, given_spectrum, indices, numbers_of, position_at
+from .spectra import attested_spectrum
+
+__all__ = ["OPERATIONS"]
+
+_WORDS = ("layout", "tensor_format", "inverse")
+_OPTIONAL = ("output_layout", "rotary_offset")
+
+
+def _options(case: Case, *names: str) -> dict[str, Any]:
+    extra = [name for name in _OPTIONAL if name in case.options]
+    return {name: case.options[name] for name in (*_WORDS, *names, *extra)}
+
+
+def _ask_rotary(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
+    given = (arrays["x"], arrays["position_ids"], given_spectrum(case, arrays))
+    return {"x": asked.apply_rotary(*given, **_options(case, "angles"))}
+
+
+def _ask_qk(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
+    given = (arrays["q"], arrays["k"], arrays["position_ids"], given_spectrum(case, arrays))
+    q, k = asked.apply_rotary_qk(*given, **_options(case, "angles"))
+    return {"q": q, "k": k}
+
+
+def _ask_cached(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
+    given = (arrays["x"], arrays["cos"], arrays["sin"])
+    return {"x": asked.apply_rotary_cached(*given, **_options(case))}
+
+
+def _ask_model(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
+    """Go the whole way: config, rope, spectrum, rotation."""
+    rope = asked.from_transformers(case.options["config"])
+    spectrum = asked.spectrum(rope, case.options["seq_len"])
+    given = (arrays["q"], arrays["k"], arrays["position_ids"], spectrum)
+    q, k = asked.apply_rotary_qk(*given, **{**_options(case, "angles"), "layout": rope.layout})
+    return {"q": q, "k": k}
+
+
+def _attest_rotary(case: Case) -> Answers:
+    return _each(case, case.arguments)
+
+
+def _attest_model(case: Case) -> Answers:
+    return _each(case, attested_spectrum(case.options["rope"], case.options["seq_len"]))
+
+
+def _attest_cached(case: Case) -> Answers:
+    cos, sin = (numbers_of(case.arguments[name]) for name in ("cos", "sin"))
+    pairs = range(case.arguments["cos"].shape[-1])
+    turn = {
+        token: [cos[(*token, i)] + 1j * sin[(*token, i)] for i in pairs]
+        for token in _tokens(case, "x")
+    }
+    return {"x": _rotated(case, "x", turn)}
+
+
+def _each(case: Case, spectrum: Mapping[str, Array]) -> Answers:
+    names = [name for name in ("x", "q", "k") if name in case.arguments]
+    turn = _turns(case, names[0], spectrum)
+    return {name: _rotated(case, name, turn) for name in names}
+
+
+def _tokens(case: Case, name: str) -> list[Index]:
+    """Return the indices of all tokens, (batch, sequence) or (token,), of a tensor."""
+    axes, shape = case.options["tensor_format"], case.arguments[name].shape
+    order = "t" if "t" in axes else "bs"
+    return indices(tuple(shape[axes.index(axis)] for axis in order))
+
+
+def _turns(case: Case, name: str, spectrum: Mapping[str, Array]) -> dict[Index, list[Any]]:
+    """Return the complex factor of every pair of every token."""
+    positions, speeds = case.arguments["position_ids"], spectrum["inv_freq"].tolist()
+    nothing = np.zeros(len(speeds), np.int64)
+    axes = spectrum.get("axes", nothing).tolist()
+    periods = spectrum.get("periods", nothing).tolist()
+    factor = case.options.get("attention_factor", 1.0)
+    if "factors" in spectrum:
+        factor = float(spectrum["factors"][0])
+
+    def turned(token: Index, pair: int) -> Any:
+        m = position_at(positions, token, axes[pair] if max(axes) else None)
+        m = m % periods[pair] if periods[pair] else m
+        return oracle.cosines(m, speeds[pair], factor, case.options["angles"])
+
+    return {
+        token: [turned(token, pair) for pair in range(len(speeds))] for token in _tokens(case, name)
+    }
+
+
+def _rotated(case: Case, name: str, turn: dict[Index, list[Any]]) -> Array:
+    array = case.arguments[name]
+    moved = oracle.rotated(numbers_of(array), array.shape, turn, **_options(case))
+    dtype = dtype_name(array.dtype)
+    result = array.copy()
+    bits = oracle.rounded(list(moved.values()), dtype).view(DTYPES[dtype])
+    for index, value in zip(moved, bits, strict=True):
+        result[index] = value
+    return result
+
+
+OPERATIONS = {
+    "apply_rotary": Operation(_ask_rotary, _attest_rotary),
+    "apply_rotary_qk": Operation(_ask_qk, _attest_rotary),
+    "apply_rotary_cached": Operation(_ask_cached, _attest_cached),
+    "model": Operation(_ask_model, _attest_model),
+}
