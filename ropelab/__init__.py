@@ -14,6 +14,17 @@ from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
 from .scaling import SCALINGS
 from .spectrum import Spectrum
 
+# isort: split
+from .formats import (
+    from_exllamav2,
+    from_gguf,
+    from_megatron,
+    from_nemo_automodel,
+    from_transformer_engine,
+    from_vllm,
+    layers_from_megatron,
+)
+
 __all__ = [
     "SCALINGS",
     "Rope",
@@ -29,4 +40,14 @@ __all__ = [
     "to_half",
     "to_interleaved",
     "widen",
+]
+
+__all__ += [
+    "from_exllamav2",
+    "from_gguf",
+    "from_megatron",
+    "from_nemo_automodel",
+    "from_transformer_engine",
+    "from_vllm",
+    "layers_from_megatron",
 ]

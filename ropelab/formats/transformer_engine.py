@@ -85,11 +85,13 @@ def read_transformer_engine(
 
     Parameters
     ----------
-    dim, pretrained_max_position_embeddings : int
+    dim : int
         As there.
-    rotary_percent, seq_len_interpolation_factor, rotary_base : float
+    rotary_percent, seq_len_interpolation_factor : float
         As there.
-    interleaved : bool
+    pretrained_max_position_embeddings : int
+        As there.
+    rotary_base, interleaved : float, bool
         As there.
 
     Returns

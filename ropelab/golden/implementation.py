@@ -27,15 +27,26 @@ class Implementation:
     apply_rotary_cached: Callable[..., Array]
     to_half: Callable[..., Array]
     to_interleaved: Callable[..., Array]
+    readers: Mapping[str, Callable[..., Any]]  # by dialect, each as its read_<dialect>
 
 
 def _spectrum(rope: ropelab.Rope, seq_len: int | None) -> ropelab.Spectrum:
     return rope.spectrum(seq_len)
 
 
+_READERS = {
+    "exllamav2": ropelab.formats.read_exllamav2,
+    "gguf": ropelab.formats.read_gguf,
+    "megatron": ropelab.formats.read_megatron,
+    "nemo_automodel": ropelab.formats.read_nemo_automodel,
+    "transformer_engine": ropelab.formats.read_transformer_engine,
+    "vllm": ropelab.formats.read_vllm,
+}
+_OWN = {"spectrum": _spectrum, "readers": _READERS}
+
 SPECIFICATION = Implementation(
-    spectrum=_spectrum,
-    **{f.name: getattr(ropelab, f.name) for f in fields(Implementation) if f.name != "spectrum"},
+    **_OWN,
+    **{f.name: getattr(ropelab, f.name) for f in fields(Implementation) if f.name not in _OWN},
 )
 
 

@@ -17,6 +17,7 @@ from .dynamic_ntk import DynamicNTK
 from .linear import Linear
 from .llama3 import Llama3
 from .ntk import NTKAware
+from .stretched import Stretched
 
 __all__ = [
     "SCALINGS",
@@ -27,6 +28,7 @@ __all__ = [
     "Llama3",
     "NTKAware",
     "Scaling",
+    "Stretched",
 ]
 
 for _module in iter_modules(__path__):

@@ -118,8 +118,11 @@ def test_qwen2_vl_keeps_its_frequencies_in_float16() -> None:
 
 def test_gemma_3_has_two_bases() -> None:
     text = {"head_dim": 256, "rope_scaling": {"rope_type": "linear", "factor": 8.0}}
-    config = {"architectures": ["Gemma3ForConditionalGeneration"], "text_config": text}
-    config["head_dim"] = 256
+    config = {
+        "architectures": ["Gemma3ForConditionalGeneration"],
+        "text_config": text,
+        "head_dim": 256,
+    }
     full, sliding = rope(config), rope(config, sliding=True)
     assert (full.base, full.scaling) == (1e6, Linear(8.0))
     assert (sliding.base, sliding.scaling) == (1e4, Default())

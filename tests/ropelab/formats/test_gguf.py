@@ -88,12 +88,12 @@ def test_llama3_is_a_tensor_of_divisors() -> None:
 
 @pytest.mark.parametrize(("n_ctx", "first"), [(4096, 1.0), (4097, 0.125), (None, 0.125)])
 def test_longrope_is_decided_by_the_context_size(n_ctx: int | None, first: float) -> None:
-    tensors = {
+    tensors: dict[str, Any] = {
         "rope_factors_short": [1.0] * 48,
         "rope_factors_long": [8.0] * 48,
         "n_ctx": n_ctx,
     }
-    given = {
+    given: dict[str, Any] = {
         "embedding_length": 3072,
         "rope__scaling__type": "longrope",
         "rope__scaling__original_context_length": 4096,
@@ -107,7 +107,7 @@ def test_longrope_is_decided_by_the_context_size(n_ctx: int | None, first: float
 
 
 def test_yarn_comes_out_as_in_transformers() -> None:
-    given = {
+    given: dict[str, Any] = {
         "rope__freq_base": 1e6,
         "rope__scaling__type": "yarn",
         "rope__scaling__factor": 4.0,
@@ -120,7 +120,7 @@ def test_yarn_comes_out_as_in_transformers() -> None:
 
 
 def test_settings_of_yarn_that_a_loader_does_not_read() -> None:
-    given = {
+    given: dict[str, Any] = {
         "rope__scaling__type": "yarn",
         "rope__scaling__factor": 64.0,
         "rope__scaling__original_context_length": 4096,
@@ -130,7 +130,11 @@ def test_settings_of_yarn_that_a_loader_does_not_read() -> None:
     assert keys("mistral3", **given) == []
     default, devstral = (rope(name, **given).spectrum() for name in ("qwen2", "mistral3"))
     assert (default.inv_freq != devstral.inv_freq).any()
-    zero = {**given, "rope__scaling__yarn_ext_factor": 0.0, "rope__scaling__yarn_attn_factor": 1.5}
+    zero: dict[str, Any] = {
+        **given,
+        "rope__scaling__yarn_ext_factor": 0.0,
+        "rope__scaling__yarn_attn_factor": 1.5,
+    }
     grok = rope("grok", **zero).spectrum()
     np.testing.assert_array_equal(grok.inv_freq, Rope(128).spectrum().inv_freq / 64)
     assert grok.attention_factor == 1.5
@@ -148,7 +152,7 @@ def test_settings_of_yarn_that_a_loader_does_not_read() -> None:
 def test_yarn_of_latent_attention(
     name: str, multiplier: float | None, a: float, softmax: float
 ) -> None:
-    given = {
+    given: dict[str, Any] = {
         "rope__dimension_count": 64,
         "rope__scaling__type": "yarn",
         "rope__scaling__factor": 40.0,
@@ -162,7 +166,11 @@ def test_yarn_of_latent_attention(
 
 
 def test_layers_with_a_sliding_window() -> None:
-    gemma = {"rope__freq_base": 1e6, "rope__scaling__factor": 8.0, "attention__key_length": 256}
+    gemma: dict[str, Any] = {
+        "rope__freq_base": 1e6,
+        "rope__scaling__factor": 8.0,
+        "attention__key_length": 256,
+    }
     full = rope("gemma3", **gemma)
     assert (full.base, full.scaling) == (1e6, Linear(8.0))
     sliding = rope("gemma3", tensors={"sliding": True}, **gemma)
@@ -176,7 +184,7 @@ def test_layers_with_a_sliding_window() -> None:
 def test_sections_by_blocks_and_woven() -> None:
     blocks = rope("qwen2vl", rope__dimension_sections=[16, 24, 24, 0])
     assert blocks.axes == (0,) * 16 + (1,) * 24 + (2,) * 24
-    given = {"rope__dimension_sections": [24, 20, 20, 0]}
+    given: dict[str, Any] = {"rope__dimension_sections": [24, 20, 20, 0]}
     woven = rope("qwen3vl", **given)
     # ops.cpp, ggml_mrope_cache_init: pairs 61 and 62 have no section left and take theta_e.
     assert woven.axes is not None
@@ -188,7 +196,7 @@ def test_sections_by_blocks_and_woven() -> None:
 
 
 def test_alpha_is_read_for_one_architecture() -> None:
-    given = {"rope__scaling__alpha": 1000.0}
+    given: dict[str, Any] = {"rope__scaling__alpha": 1000.0}
     assert rope("hunyuan_vl", **given).scaling == NTKAware(1000.0)
     assert rope("hunyuan-dense", **given).scaling == Default()
     assert keys("hunyuan-dense", **given) == ["rope.scaling.alpha"]
