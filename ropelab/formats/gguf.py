@@ -144,9 +144,7 @@ def read_gguf(
     >>> read_gguf({"general.architecture": "gptj"})
     Reading(rope=None, findings=())
     """
-    if not isinstance(metadata, Mapping):
-        msg = f"metadata: expected a mapping of keys and values; got {type(metadata).__name__}"
-        raise TypeError(msg)
+    _check_mapping(metadata)
     name = metadata.get("general.architecture")
     check_choice(name, sorted(INTERLEAVED | HALF | SECTIONS | WOVEN | WITHOUT_ROPE), "architecture")
     if name in WITHOUT_ROPE:
@@ -174,6 +172,12 @@ def read_gguf(
         axes=axes,
     )
     return Reading(rope, tuple(findings))
+
+
+def _check_mapping(metadata: object) -> None:
+    if not isinstance(metadata, Mapping):
+        msg = f"metadata: expected a mapping of keys and values; got {type(metadata).__name__}"
+        raise TypeError(msg)
 
 
 def _widths(given: Mapping[str, Any], name: str) -> tuple[int, int]:

@@ -32,8 +32,14 @@ __all__ = ["from_vllm", "read_vllm"]
 Config = Mapping[str, Any] | str | os.PathLike[str] | object
 
 _LENGTH = "original_max_position_embeddings"
-_OWN = ("rope_type", "type", "rope_theta", "partial_rotary_factor", "mrope_section")
-_OWN = (*_OWN, "mrope_interleaved")
+_OWN = (
+    "mrope_interleaved",
+    "mrope_section",
+    "partial_rotary_factor",
+    "rope_theta",
+    "rope_type",
+    "type",
+)
 # Names under which vLLM looks at the top level, in this order.
 _THETA = ("rope_theta", "rotary_emb_base")
 _PARTIAL = ("partial_rotary_factor", "rotary_pct", "rotary_emb_fraction")
@@ -47,8 +53,15 @@ _PLAIN: Mapping[str, type[Scaling]] = {
     "llama3": Llama3,
     "ntk": VLLMNTK,
 }
-_KNOWN = (*_PLAIN, "deepseek_llama_scaling", "deepseek_yarn", "dynamic", "longrope", "yarn")
-_KNOWN = tuple(sorted((*_KNOWN, "proportional")))
+_SPECIAL = (
+    "deepseek_llama_scaling",
+    "deepseek_yarn",
+    "dynamic",
+    "longrope",
+    "proportional",
+    "yarn",
+)
+_KNOWN = tuple(sorted((*_PLAIN, *_SPECIAL)))
 
 
 def from_vllm(
@@ -193,7 +206,7 @@ def _parameters(
         if layer_type not in found:
             msg = f"layer_type: expected one of {sorted(found)}; got {layer_type!r}"
             raise ValueError(msg)
-        found = found[layer_type]
+        found = found[str(layer_type)]
     elif layer_type is not None:
         msg = f"layer_type: expected None, since the rope parameters are flat; got {layer_type!r}"
         raise ValueError(msg)

@@ -42,7 +42,7 @@ _READERS = {
     "transformer_engine": ropelab.formats.read_transformer_engine,
     "vllm": ropelab.formats.read_vllm,
 }
-_OWN = {"spectrum": _spectrum, "readers": _READERS}
+_OWN: Mapping[str, Any] = {"spectrum": _spectrum, "readers": _READERS}
 
 SPECIFICATION = Implementation(
     **_OWN,

@@ -12,6 +12,7 @@ from ..case import Case
 __all__ = ["cases"]
 
 _LENGTH = "original_max_position_embeddings"
+_Parameters = dict[str, Any]
 _QWEN: Mapping[str, Any] = {
     "architectures": ["Qwen2ForCausalLM"],
     "model_type": "qwen2",
@@ -21,7 +22,7 @@ _QWEN: Mapping[str, Any] = {
     "max_position_embeddings": 32768,
     "rope_theta": 1e6,
 }
-_YARN = {"factor": 4.0, _LENGTH: 32768}
+_YARN: _Parameters = {"factor": 4.0, _LENGTH: 32768}
 _LLAMA: Mapping[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
@@ -29,7 +30,12 @@ _LLAMA: Mapping[str, Any] = {
     "num_attention_heads": 32,
     "max_position_embeddings": 4096,
 }
-_LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, _LENGTH: 8192}
+_LLAMA3: _Parameters = {
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    _LENGTH: 8192,
+}
 _SHORT = [1.0, 1.05, 1.1, 1.25, 1.5, 1.75, 2.0, 2.25]
 _LONG = [1.0, 1.25, 2.0, 4.0, 8.0, 16.0, 24.0, 32.0]
 _PHI: Mapping[str, Any] = {
@@ -59,8 +65,12 @@ class _Read(NamedTuple):
 
 def _lists(chosen: list[float], length: int = 131072, **parameters: Any) -> Card:
     """Return a card of LongRoPE with one list at every length."""
-    lists = {"short_factor": chosen, "long_factor": chosen, _LENGTH: 4096}
+    lists: _Parameters = {"short_factor": chosen, "long_factor": chosen, _LENGTH: 4096}
     return card(16, 1e4, "longrope", length=length, **lists, **parameters)
+
+
+def _original(length: int) -> _Parameters:
+    return {_LENGTH: length}
 
 
 def _plain(**geometry: Any) -> Card:
@@ -83,7 +93,7 @@ def _nemo_automodel() -> Iterator[_Read]:
     nested = {**_LLAMA, "rope_parameters": layers}
     yield _Read("nested", name, nested, _plain(), ("rope_parameters",))
     bare = {**_LLAMA, "rope_theta": 5e5, "rope_scaling": {"rope_type": "llama3", "factor": 8.0}}
-    llama3 = {**_LLAMA3, _LENGTH: 4096}
+    llama3: _Parameters = {**_LLAMA3, _LENGTH: 4096}
     keys = ("high_freq_factor", "low_freq_factor", _LENGTH)
     yield _Read(
         "llama3-defaults", name, bare, card(128, 5e5, "llama3", length=4096, **llama3), keys
@@ -95,7 +105,7 @@ def _transformer_engine() -> Iterator[_Read]:
     partial = {"dim": 96, "rotary_percent": 0.25, "rotary_base": 25000.0, "interleaved": True}
     yield _Read("partial", name, partial, card(96, 25e3, rotary_dim=24, layout="interleaved"))
     two = {"seq_len_interpolation_factor": 3.0, "pretrained_max_position_embeddings": 2048}
-    reach = {"factor": 3.0, "pretrained_max_position_embeddings": 2048}
+    reach: _Parameters = {"factor": 3.0, "pretrained_max_position_embeddings": 2048}
     rope = card(128, 1e4, "te_interpolation", **reach)
     for length in (2048, 6144, 6145):
         read = _Read("two-keys", name, {"dim": 128, **two}, rope, seq_len=length)
@@ -112,7 +122,7 @@ def _exllamav2() -> Iterator[_Read]:
         read = _Read("qwen-yarn", name, qwen, rope, settings={"max_seq_len": length})
         yield read._replace(name=f"qwen-yarn/{length}")
     yield _Read("dynamic-2", name, _DYNAMIC, _plain(), ("rope_scaling",), seq_len=8192)
-    lists = {"short_factor": _SHORT, "long_factor": _LONG, _LENGTH: 4096}
+    lists: _Parameters = {"short_factor": _SHORT, "long_factor": _LONG, _LENGTH: 4096}
     for length in (4096, 32768):
         rope = card(16, 1e4, "exllamav2_su", length=length, **lists)
         read = _Read("longrope", name, _PHI, rope, settings={"max_seq_len": length})
@@ -147,7 +157,7 @@ def _vllm() -> Iterator[_Read]:
     rope = card(128, 1e6, "yarn", length=32768, **_YARN)
     yield _Read("qwen-yarn", name, {**_QWEN, "rope_scaling": scaling}, rope)
     axes = [0] * 16 + [1] * 24 + [2] * 24
-    longer = {"factor": 4.0, _LENGTH: 131072}
+    longer: _Parameters = {"factor": 4.0, _LENGTH: 131072}
     rope = card(128, 1e6, "yarn", length=32768, axes=axes, **longer)
     vision = {**_QWEN, "rope_scaling": {**scaling, "mrope_section": [16, 24, 24]}}
     yield _Read("qwen-yarn-mrope", name, vision, rope, (_LENGTH,))
@@ -159,7 +169,7 @@ def _vllm() -> Iterator[_Read]:
     alpha = {**_LLAMA, "rope_scaling": {"type": "dynamic", "alpha": 1000.0}}
     yield _Read("dynamic-alpha", name, alpha, card(128, 1e4, "ntk_alpha", length=4096, alpha=1e3))
     for mixed in (None, 0.625):
-        ntk = {"factor": 4.0, **({} if mixed is None else {"mixed_b": mixed})}
+        ntk: _Parameters = {"factor": 4.0, **({} if mixed is None else {"mixed_b": mixed})}
         config = {**_LLAMA, "rope_scaling": {"rope_type": "ntk", **ntk}}
         rope = card(128, 1e4, "vllm_ntk", length=4096, **ntk)
         yield _Read("ntk" if mixed is None else "ntk-mixed", name, config, rope)
@@ -180,7 +190,7 @@ def _vllm() -> Iterator[_Read]:
             "mscale_all_dim": 1.0,
         },
     }
-    yarn = {"factor": 40.0, _LENGTH: 4096, "mscale": 1.0, "mscale_all_dim": 1.0}
+    yarn: _Parameters = {"factor": 40.0, _LENGTH: 4096, "mscale": 1.0, "mscale_all_dim": 1.0}
     rope = card(64, 1e4, "deepseek_yarn", layout="interleaved", length=163840, **yarn)
     yield _Read("deepseek-v3", name, deepseek, rope)
     gemma = {"rope_type": "proportional", "partial_rotary_factor": 0.25, "factor": 8.0}
@@ -207,7 +217,7 @@ def _gguf() -> Iterator[_Read]:
         rope__scaling__factor=4.0,
         rope__scaling__original_context_length=32768,
     )
-    rope = card(128, 1e6, "llama_cpp", length=32768, freq_scale=0.25, **{_LENGTH: 32768})
+    rope = card(128, 1e6, "llama_cpp", length=32768, freq_scale=0.25, **_original(32768))
     yield _Read("qwen-yarn", name, qwen, rope)
     fast = {**qwen, "qwen2.rope.scaling.yarn_beta_fast": 16.0}
     yield _Read("qwen-yarn-beta", name, fast, rope, ("rope.scaling.yarn_beta_fast",))
@@ -262,7 +272,7 @@ def _megatron() -> Iterator[_Read]:
         "yarn_original_max_position_embeddings": 4096,
         "yarn_correction_range_round_to_int": False,
     }
-    rope = card(64, 15e4, "yarn", factor=32.0, truncate=False, **{_LENGTH: 4096})
+    rope = card(64, 15e4, "yarn", factor=32.0, truncate=False, **_original(4096))
     yield _Read("gpt-oss", name, gpt_oss, rope, ("rotary_percent",))
     latent = {
         "position_embedding_type": "rope",
@@ -271,7 +281,7 @@ def _megatron() -> Iterator[_Read]:
         "mscale": 1.0,
         "mscale_all_dim": 1.0,
     }
-    yarn = {"factor": 40.0, _LENGTH: 4096, "mscale": 1.0, "mscale_all_dim": 1.0}
+    yarn: _Parameters = {"factor": 40.0, _LENGTH: 4096, "mscale": 1.0, "mscale_all_dim": 1.0}
     rope = card(64, 1e4, "deepseek_yarn", layout="interleaved", output_layout="half", **yarn)
     yield _Read("latent-attention", name, latent, rope)
     yield _Read("no-rope", name, {"kv_channels": 64}, None, ("position_embedding_type",))

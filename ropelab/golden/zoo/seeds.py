@@ -11,7 +11,7 @@ import numpy as np
 import ropelab
 from ropelab import Rope, Spectrum
 from ropelab.formats import Reading
-from ropelab.scaling import DynamicNTK, Linear, Llama3, VLLMDynamicNTK
+from ropelab.scaling import Default, DynamicNTK, Linear, Llama3, VLLMDynamicNTK
 
 from ..case import Array
 from ..implementation import SPECIFICATION, Implementation
@@ -75,7 +75,7 @@ def _bands_swapped(rope: Rope, seq_len: int | None) -> Spectrum:
     spectrum = rope.spectrum(seq_len)
     if not isinstance(rope.scaling, Llama3):
         return spectrum
-    plain = replace(rope, scaling=None).spectrum().inv_freq
+    plain = replace(rope, scaling=Default()).spectrum().inv_freq
     rule, right = rope.scaling, spectrum.inv_freq
     divided = plain / rule.factor
     kept = np.where(right == plain, divided, np.where(right == divided, plain, right))
