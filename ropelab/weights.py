@@ -13,7 +13,7 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_array
-from .checks import LAYOUTS, check_choice, check_rotary_offset, check_width, positive_int
+from .checks import LAYOUTS, check_choice, check_rotary_offset, positive_int
 from .layouts import to_half, to_interleaved
 
 __all__ = ["ARRANGEMENTS", "permute_qk_weight", "permute_qkv_weight"]
@@ -156,7 +156,9 @@ def _permute(heads: NDArray[Any], target: str, rotary_dim: int | None, rotary_of
     check_choice(target, LAYOUTS, "target")
     width = heads.shape[1]
     d = width if rotary_dim is None else positive_int(rotary_dim, "rotary_dim", even=True)
-    check_width(d, width, "weight")
+    if d > width:
+        msg = f"rotary_dim: expected at most head_dim = {width}, the rows of a head; got {d}"
+        raise ValueError(msg)
     first = check_rotary_offset(rotary_offset, d, width)
     rotated = heads[:, first : first + d]
     rotated[...] = _MOVES[target](rotated, axis=1)
