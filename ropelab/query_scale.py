@@ -97,7 +97,7 @@ class Llama4Temperature(QueryScale):
     def _factor(self, m: NDArray[np.uint64]) -> NDArray[np.float64]:
         width = np.uint64(self.floor_scale)
         steps = m // width + (m % width == width - np.uint64(1))  # of m + 1, which may overflow
-        return 1.0 + self.attn_scale * np.log1p(steps.astype(np.float64))
+        return _logarithmic(steps, self.attn_scale)
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,7 @@ class MinistralTemperature(QueryScale):
         object.__setattr__(self, name, positive_int(self.original_max_position_embeddings, name))
 
     def _factor(self, m: NDArray[np.uint64]) -> NDArray[np.float64]:
-        steps = m // np.uint64(self.original_max_position_embeddings)
-        return 1.0 + self.beta * np.log1p(steps.astype(np.float64))
+        return _logarithmic(m // np.uint64(self.original_max_position_embeddings), self.beta)
 
 
 @dataclass(frozen=True)
@@ -179,6 +178,12 @@ class LogN(QueryScale):
     def _factor(self, m: NDArray[np.uint64]) -> NDArray[np.float64]:
         tokens = m.astype(np.float64) + 1.0
         return np.where(m < self.seq_length, 1.0, np.log(tokens) / np.log(self.seq_length))
+
+
+def _logarithmic(steps: NDArray[np.uint64], growth: float) -> NDArray[np.float64]:
+    """Return 1 + growth * ln(1 + steps)."""
+    logarithm: NDArray[np.float64] = np.log1p(steps.astype(np.float64))
+    return 1.0 + growth * logarithm
 
 
 def _not_negative(value: object, name: str) -> float:

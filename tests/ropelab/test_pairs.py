@@ -85,12 +85,11 @@ def test_tables_are_the_truth_at_every_token() -> None:
 def test_deepseek_v3_takes_interleaved_pairs_and_leaves_halves() -> None:
     q, k = numbers(B, S, H, D), numbers(B, S, 1, D, seed=1)
     cos, sin = (np.tile(table, 2) for table in exact_cos_sin(IDS, SPECTRUM.inv_freq.tolist()))
-    theirs = apply_rotary_pos_emb_interleave(
-        *map(torch.from_numpy, (q, k, cos, sin)), unsqueeze_dim=2
-    )
+    x, y, c, s = map(torch.from_numpy, (q, k, cos, sin))
+    theirs = apply_rotary_pos_emb_interleave(x, y, c, s, None, 2)  # type: ignore[no-untyped-call]
     ours = apply_rotary_qk(q, k, IDS, SPECTRUM, layout="interleaved", output_layout="half")
-    for x, got, truth in zip((q, k), ours, theirs, strict=True):
-        norms = pair_norms(x, "interleaved")  # in the order of the input
+    for given, got, truth in zip((q, k), ours, theirs, strict=True):
+        norms = pair_norms(given, "interleaved")  # in the order of the input
         error = np.abs(got - truth.numpy()) / np.concatenate([norms[..., ::2]] * 2, -1)
         assert (error <= turn_rounding(IDS)[:, :, None, None] + 4 * eps("float64")).all()
 

@@ -9,6 +9,7 @@ from typing import Any
 from .. import tolerances
 from ..case import Case
 from ..inputs import tensor
+from .common import LAYOUTS
 
 __all__ = ["cases"]
 
@@ -39,30 +40,34 @@ def _activations() -> Iterator[Case]:
         yield Case(f"{op}/{path}", op, arrays, options, tolerances.equal(), ("Pairing",))
 
 
+_Shape = tuple[int, ...]
+_MIDDLE = {"rotary_dim": 4, "rotary_offset": 3}
+_PROJECTIONS: tuple[tuple[str, _Shape, int, Mapping[str, int]], ...] = (
+    ("query", (60, 3), 6, {}),
+    ("key", (20, 3), 2, {}),
+    ("bias", (60,), 6, {}),
+    ("gain", (10,), 1, {}),
+    ("first", (54, 2), 6, {"rotary_dim": 4}),
+    ("middle", (54, 2), 6, _MIDDLE),
+)
+_FUSED: tuple[tuple[str, _Shape, int, int, Mapping[str, int]], ...] = (
+    ("6-of-2", (100, 2), 6, 2, {}),
+    ("3-of-3", (90, 2), 3, 3, {}),
+    ("4-of-1", (48,), 4, 1, {}),
+    ("partial", (90, 2), 6, 2, _MIDDLE),
+)
+
+
 def _weights() -> Iterator[Case]:
-    """Yield projections of six query and two key heads, and normalisation gains of one head."""
-    partial = {"rotary_dim": 4, "rotary_offset": 3}
-    for target in ("half", "interleaved"):
-        for path, shape, heads, extra in (
-            ("query", (60, 3), 6, {}),
-            ("key", (20, 3), 2, {}),
-            ("bias", (60,), 6, {}),
-            ("gain", (10,), 1, {}),
-            ("first", (54, 2), 6, {"rotary_dim": 4}),
-            ("middle", (54, 2), 6, partial),
-        ):
+    """Yield weights, biases and gains of queries, of keys, and of fused projections."""
+    for target in LAYOUTS:
+        for path, shape, heads, extra in _PROJECTIONS:
             options = {"num_heads": heads, "target": target, **extra}
             yield _weight(f"permute_qk_weight/{path}/{target}", shape, options)
-        for arrangement, (path, shape, heads, extra) in product(
-            ("concatenated", "grouped"),
-            (
-                ("6-of-2", (100, 2), (6, 2), {}),
-                ("3-of-3", (90, 2), (3, 3), {}),
-                ("4-of-1", (48,), (4, 1), {}),
-                ("partial", (90, 2), (6, 2), partial),
-            ),
+        for arrangement, (path, shape, heads, keys, extra) in product(
+            ("concatenated", "grouped"), _FUSED
         ):
-            options = {"num_heads": heads[0], "num_kv_heads": heads[1], "target": target}
+            options = {"num_heads": heads, "num_kv_heads": keys, "target": target}
             options |= {"arrangement": arrangement, **extra}
             yield _weight(f"permute_qkv_weight/{arrangement}/{path}/{target}", shape, options)
 

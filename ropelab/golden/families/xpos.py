@@ -32,8 +32,8 @@ def cases() -> Iterator[Case]:
     for layout, dtype, angles in product(LAYOUTS, DTYPES, ANGLES):
         yield _case(f"xpos/{layout}/{angles}", dtype, layout=layout, angles=angles)
     for dtype in DTYPES:
-        for centre in (-1500, 2049):
-            yield _case(f"xpos/centre{centre}", dtype, centre=centre)
+        for name, centre in (("before", -1500), ("after", 2049)):
+            yield _case(f"xpos/centre-{name}", dtype, centre=centre)
         yield _case("xpos/base-300", dtype, scale_base=300.5)
         yield _case("xpos/partial", dtype, rope="partial", factor=1.2772588722239781)
         yield _case("xpos/thd", dtype, shape=(6, 2), tensor_format="thd")

@@ -59,9 +59,10 @@ def _attest_weight(case: Case) -> Answers:
 
 def _owners(told: Mapping[str, Any]) -> str:
     """Return for each head of a projection's rows whose it is: a query's, a key's or a value's."""
-    queries, keys = told["num_heads"], told.get("num_kv_heads")
-    if keys is None:
+    queries: int = told["num_heads"]
+    if "num_kv_heads" not in told:
         return "q" * queries
+    keys: int = told["num_kv_heads"]
     if told["arrangement"] == "concatenated":
         return "q" * queries + "k" * keys + "v" * keys
     return ("q" * (queries // keys) + "kv") * keys
