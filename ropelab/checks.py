@@ -22,6 +22,7 @@ __all__ = [
     "check_flag",
     "check_position_axes",
     "check_positions",
+    "check_rotary_offset",
     "check_same_tokens",
     "check_table",
     "check_width",
@@ -98,6 +99,18 @@ def check_width(rotary_dim: int, head_dim: int, name: str) -> None:
             f"expected head_dim >= rotary_dim; use at most {head_dim // 2} frequencies"
         )
         raise ValueError(msg)
+
+
+def check_rotary_offset(value: object, rotary_dim: int, head_dim: int) -> int:
+    """Return `value` as an int, or raise unless `rotary_dim` channels of a head follow it."""
+    first = integer(value, "rotary_offset")
+    if not 0 <= first <= head_dim - rotary_dim:
+        msg = (
+            f"rotary_offset: expected 0 to {head_dim - rotary_dim}, so that {rotary_dim} channels "
+            f"follow it in a head of {head_dim}; got {first}"
+        )
+        raise ValueError(msg)
+    return first
 
 
 def check_positions(

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 import ropelab
 import ropelab_cuda
-from ropelab.golden import load, verify
+from ropelab.golden import verify
 from ropelab.layouts import pair_channels
 from ropelab.precision import eps, narrow, widen
+from tests.gpu.kernel_goldens import asked_of_kernels
 from tests.shim import builder
 from tests.shim.on_cpu import guarded, implementation, on_cpu
 
@@ -52,12 +53,7 @@ def pair_error(actual: Array, expected: Array, layout: str, rotary_dim: int) -> 
 
 
 def test_the_kernels_reproduce_every_golden() -> None:
-    kernels = ("apply_rotary", "apply_rotary_qk", "apply_rotary_cached", "cos_sin", "exact_phases")
-    asked = [
-        golden
-        for golden in load()
-        if {golden.case.op, golden.case.options.get("call")} & {*kernels, "model"}
-    ]
+    asked = asked_of_kernels()
     results = verify(asked, implementation())
     assert len(results) == len(asked) >= 350
     assert [f"{r.case.id}: {r.error:.3g} {r.message}" for r in results if not r.passed] == []

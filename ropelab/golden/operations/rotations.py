@@ -45,7 +45,9 @@ def _ask_model(case: Case, arrays: Mapping[str, Array], asked: Implementation) -
     rope = asked.from_transformers(case.options["config"])
     spectrum = asked.spectrum(rope, case.options["seq_len"])
     given = (arrays["q"], arrays["k"], arrays["position_ids"], spectrum)
-    q, k = asked.apply_rotary_qk(*given, **{**_options(case, "angles"), "layout": rope.layout})
+    options = _options(case, "angles")
+    own = {name: getattr(rope, name) for name in ("layout", *_OPTIONAL) if name in options}
+    q, k = asked.apply_rotary_qk(*given, **{**options, **own})
     return {"q": q, "k": k}
 
 
