@@ -6,7 +6,7 @@ import pytest
 
 from ropelab.golden import Result, verify
 from tests.gpu.devices import CuPy, Framework, Torch, implementation
-from tests.gpu.kernel_goldens import asked_of_kernels
+from tests.kernel_goldens import asked_of_kernels
 
 pytestmark = pytest.mark.gpu
 

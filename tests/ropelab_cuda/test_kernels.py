@@ -17,7 +17,7 @@ import ropelab_cuda
 from ropelab.golden import verify
 from ropelab.layouts import pair_channels
 from ropelab.precision import eps, narrow, widen
-from tests.gpu.kernel_goldens import asked_of_kernels
+from tests.kernel_goldens import asked_of_kernels
 from tests.shim import builder
 from tests.shim.on_cpu import guarded, implementation, on_cpu
 

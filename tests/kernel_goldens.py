@@ -1,4 +1,4 @@
-"""Which goldens ask for a kernel: those of its operations, less what no kernel can do yet."""
+"""Which goldens ask for a kernel."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ OPERATIONS = {
     *("apply_rotary", "apply_rotary_qk", "apply_rotary_cached"),
     *("cos_sin", "exact_phases", "model"),
 }
-# Keywords that the specification alone has, and numbers that the kernels refuse by name.
-BEYOND_THE_KERNELS = {"output_layout", "rotary_offset", "periods"}
 
 
 def asked_of_kernels() -> list[Golden]:
@@ -18,5 +16,4 @@ def asked_of_kernels() -> list[Golden]:
         golden
         for golden in load()
         if {golden.case.op, golden.case.options.get("call")} & OPERATIONS
-        and not BEYOND_THE_KERNELS & {*golden.case.options, *golden.case.arguments}
     ]
