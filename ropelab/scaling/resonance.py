@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -51,7 +51,7 @@ class Resonance(Scaling):
 
     rope_type: ClassVar[str] = "resonance"
 
-    inner: Scaling = Default()
+    inner: Scaling = field(default_factory=Default)
 
     def __post_init__(self) -> None:
         """Validate."""

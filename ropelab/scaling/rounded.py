@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from numpy.typing import DTypeLike
@@ -51,7 +51,7 @@ class RoundedFrequencies(Scaling):
     rope_type: ClassVar[str] = "rounded"
 
     dtype: DTypeLike
-    inner: Scaling = Default()
+    inner: Scaling = field(default_factory=Default)
 
     def __post_init__(self) -> None:
         """Validate."""
