@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -44,7 +45,7 @@ class ExplicitFrequencies(Scaling):
 
     rope_type: ClassVar[str] = "inv_freq"
 
-    inv_freq: tuple[float, ...]
+    inv_freq: Sequence[float]  # a tuple from __post_init__ on
     attention_factor: float = 1.0
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
@@ -75,8 +76,8 @@ class LongRoPE(Scaling):
     rope_type: ClassVar[str] = "longrope"
     depends_on_length: ClassVar[bool] = True
 
-    short_factor: tuple[float, ...]
-    long_factor: tuple[float, ...]
+    short_factor: Sequence[float]  # a tuple from __post_init__ on
+    long_factor: Sequence[float]  # a tuple from __post_init__ on
     original_max_position_embeddings: int
     factor: float | None = None
     attention_factor: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
@@ -61,8 +62,8 @@ class ExLlamaLongRoPE(Scaling):
 
     rope_type: ClassVar[str] = "exllamav2_su"
 
-    short_factor: tuple[float, ...]
-    long_factor: tuple[float, ...]
+    short_factor: Sequence[float]  # a tuple from __post_init__ on
+    long_factor: Sequence[float]  # a tuple from __post_init__ on
     original_max_position_embeddings: int
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,12 @@ def _rotations() -> Iterator[Case]:
     extra = {"periods": _periods()}
     for layout, dtype in product(LAYOUTS, DTYPES):
         path, flags = f"rotary/resonance/{layout}", ("LargeAngle", "FrequencyRule")
-        options = {"rope": _ROPE, "layout": layout, "shape": (1, 17, 2), "form": "grid"}
+        options: dict[str, Any] = {
+            "rope": _ROPE,
+            "layout": layout,
+            "shape": (1, 17, 2),
+            "form": "grid",
+        }
         yield rotation(path, dtype, flags=flags, arrays=extra, **options)
         # Four of sixteen channels turn, two in each half of the head.
         path, flags = f"rotary/proportional/{layout}", ("PartialWidth", "Pairing")

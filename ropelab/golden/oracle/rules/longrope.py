@@ -16,7 +16,8 @@ def _divided(card: Card, factors: Sequence[float]) -> list[Real]:
 
 
 def _is_long(card: Card, seq_len: int | None) -> bool:
-    return (seq_len or 0) > card["original_max_position_embeddings"]
+    original: int = card["original_max_position_embeddings"]
+    return (seq_len or 0) > original
 
 
 def _longrope(card: Card, seq_len: int | None) -> list[Real]:
