@@ -18,14 +18,14 @@ class DynamicLinear(Scaling):
 
     .. math:: \omega_i = b^{-2i/d} \cdot \min\left(1, \frac{L_{max}}{L}\right)
 
-    with L the current length. Called dynamic position interpolation too ("Dynamic-PI").
+    with L the current length.
 
     Used by the YaRN authors' code, as a baseline.
 
     References
     ----------
     .. [1] Peng et al., "YaRN", 2023, arXiv:2309.00071, section 3.3, "Dynamic Scaling".
-    .. [2] jquesnelle/yarn, ``LlamaDynamicScaledRotaryEmbedding`` without NTK.
+    .. [2] jquesnelle/yarn, ``LlamaDynamicScaledRotaryEmbedding`` with ``ntk=False``.
 
     Examples
     --------

@@ -32,7 +32,8 @@ class LongRoPE(Scaling):
     choice is made for a whole call: its longest sequence decides.
 
     Also called su. Used by Phi-3.5-mini, Phi-3.5-vision, Phi-3.5-MoE (by its mscales) and
-    Phi-4-mini; MiniCPM-V 4 has twice the same list. ExLlamaV2 reads it otherwise:
+    Phi-4-mini; MiniCPM-V 4 has twice the same list. Transformers 5 turns Phi-3.5-MoE by the short
+    list at every length, and only its mscale switches. ExLlamaV2 reads the lists otherwise:
     `ExLlamaLongRoPE`.
 
     Parameters

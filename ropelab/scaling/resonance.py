@@ -22,9 +22,8 @@ class Resonance(Scaling):
     .. math:: \lambda'_i = \mathrm{round}(2\pi / \omega_i), \qquad \omega'_i = 2\pi / \lambda'_i
 
     rounded to the nearest integer, halves to even. The angles repeat bit for bit: the integers are
-    the spectrum's `periods`. A position past the trained context so meets only angles that a
-    pair with a wavelength below it has met in training. Amplitudes are those of the inner rule; a
-    pair that stands still stays so.
+    the spectrum's `periods`. So a pair whose wavelength lies within the trained context meets no
+    new angle past it. Amplitudes are those of the inner rule; a pair that stands still stays so.
 
     Parameters
     ----------

@@ -19,18 +19,18 @@ class VLLMDynamicNTK(Scaling):
     r"""NTK-aware scaling by the longest context, whatever the current length.
 
     .. math:: b' = b \, \alpha^{d/(d-2)}, \qquad
-              \alpha = s\,\frac{L_{max}}{L_{train}} - (s - 1)
+              \alpha = s\,\frac{\max(L_{max}, L_{train})}{L_{train}} - (s - 1)
 
     vLLM's reading of ``rope_type`` "dynamic" with a factor. Without `max_trained_positions` it
-    takes Lmax for it, so that alpha is 1 and nothing is scaled. `DynamicNTK`, which is
-    Transformers', grows alpha with the text instead.
+    takes Lmax for it, so that alpha is 1 and nothing is scaled; nor is a context shorter than the
+    trained one. `DynamicNTK`, which is Transformers', grows alpha with the text instead.
 
     Parameters
     ----------
     factor : float
         The stretch s; positive.
     max_trained_positions : int, optional
-        Length Ltrain of the pre-training context, in tokens; at most max_position_embeddings.
+        Length Ltrain of the pre-training context, in tokens.
 
     Raises
     ------
@@ -39,7 +39,7 @@ class VLLMDynamicNTK(Scaling):
 
     References
     ----------
-    .. [1] vLLM, ``DynamicNTKScalingRotaryEmbedding``, and vllm#5093.
+    .. [1] vLLM, ``DynamicNTKScalingRotaryEmbedding`` and the test beside it; vllm#5093.
 
     Examples
     --------
@@ -66,12 +66,6 @@ class VLLMDynamicNTK(Scaling):
         """Return the frequencies of the larger base; `seq_len` is not read."""
         limit = made_for(rope, "VLLMDynamicNTK", "know the longest context")
         trained = limit if self.max_trained_positions is None else self.max_trained_positions
-        if trained > limit:
-            msg = (
-                f"max_trained_positions: expected at most max_position_embeddings = {limit}; "
-                f"got {trained}"
-            )
-            raise ValueError(msg)
-        alpha = self.factor * limit / trained - (self.factor - 1.0)
+        alpha = self.factor * max(limit, trained) / trained - (self.factor - 1.0)
         base = ntk_base(rope.base, alpha, rope.rotary_dim)
         return Spectrum(geometric(rope.rotary_dim, base))

@@ -40,6 +40,10 @@ CARDS: Mapping[str, Card] = {
     "vllm-dynamic-trained": card(
         128, 1e4, "vllm_dynamic", length=8192, factor=2.0, max_trained_positions=4096
     ),
+    # Of vLLM's own test: a context below the trained one is not scaled.
+    "vllm-dynamic-below": card(
+        64, 1e3, "vllm_dynamic", length=512, factor=2.0, max_trained_positions=2048
+    ),
     "vllm-dynamic-partial": card(
         80,
         1e4,

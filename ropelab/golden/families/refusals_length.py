@@ -107,7 +107,6 @@ _CHANGES: Mapping[str, tuple[_Change, ...]] = {
         *_BAD_FACTORS,
         *_NO_FACTOR,
         ("no-length", "ValueError", _NO_LENGTH),
-        ("trained-above-maximum", "ValueError", {"max_trained_positions": 8193}),
         ("trained-zero", "ValueError", {"max_trained_positions": 0}),
         ("trained-is-text", "TypeError", {"max_trained_positions": "4096"}),
         ("one-pair", "ValueError", {"rotary_dim": 2}),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+from transformers.models.phimoe.modeling_phimoe import PhimoeRotaryEmbedding
 
 from ropelab import Rope
 from ropelab.golden.cards.longrope_lists import PHI_3_5_LONG, PHI_3_5_SHORT, PHI_4_LONG
@@ -89,6 +90,20 @@ def test_a_model_of_transformers_switches_at_the_same_token_and_back() -> None:
         ours = PHI_3_5_MINI.spectrum(length)
         assert_within(module.inv_freq.numpy(), ours.inv_freq, slack(PHI_3_5_MINI))
         assert module.attention_scaling == pytest.approx(ours.attention_factor, rel=1e-15)
+
+
+@pytest.mark.filterwarnings("ignore:::torch", "ignore:::transformers")
+@pytest.mark.parametrize("length", [1, 4096, 4097, 131072])
+def test_the_mscales_switch_as_in_phi_3_5_moe(length: int) -> None:
+    rule = LongRoPE(**EIGHT, short_mscale=1.25, long_mscale=1.5)
+    rope = Rope(16, scaling=rule, max_position_embeddings=131072)
+    given = {**parameters(rule), "short_mscale": 1.25, "long_mscale": 1.5}
+    module = PhimoeRotaryEmbedding(config_of(rope, given))
+    cos, sin = module(torch.zeros(1), torch.tensor([[0, 1, length - 1]]))
+    assert cos[0, 0, 0].item() == rope.spectrum(length).attention_factor  # at position 0
+    # There the angle of position 1 is that of the short list at every length.
+    assert torch.atan2(sin[0, 1, 0], cos[0, 1, 0]).item() == pytest.approx(1.0, rel=1e-6)
+    assert rope.spectrum(length).inv_freq[0] == (1.0 if length <= 4096 else 0.5)
 
 
 def test_every_frequency_is_divided_by_its_factor() -> None:

@@ -29,7 +29,7 @@ def _vllm_dynamic(card: Card, _: int | None) -> list[Real]:
     longest = card["max_position_embeddings"]
     trained = card.get("max_trained_positions") or longest
     s = exactly(card["factor"])
-    return stretched(card, 1 + s * (longest - trained) / trained)
+    return stretched(card, 1 + s * max(0, longest - trained) / trained)
 
 
 def _sglang_dynamic(card: Card, _: int | None) -> list[Real]:

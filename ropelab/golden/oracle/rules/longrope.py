@@ -11,7 +11,7 @@ __all__ = ["AMPLITUDES", "FORMULAS"]
 
 
 def _divided(card: Card, factors: Sequence[float]) -> list[Real]:
-    # arXiv 2402.13753, eq. 1: pair i is slowed by its rescale factor
+    # arXiv 2402.13753: pair i is slowed by its rescale factor
     return [1 / (exactly(factors[i]) * period(card, i)) for i in pairs(card)]
 
 
