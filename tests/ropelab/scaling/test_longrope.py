@@ -98,7 +98,7 @@ def test_the_mscales_switch_as_in_phi_3_5_moe(length: int) -> None:
     rule = LongRoPE(**EIGHT, short_mscale=1.25, long_mscale=1.5)
     rope = Rope(16, scaling=rule, max_position_embeddings=131072)
     given = {**parameters(rule), "short_mscale": 1.25, "long_mscale": 1.5}
-    module = PhimoeRotaryEmbedding(config_of(rope, given))
+    module = PhimoeRotaryEmbedding(config_of(rope, given))  # type: ignore[arg-type]
     cos, sin = module(torch.zeros(1), torch.tensor([[0, 1, length - 1]]))
     assert cos[0, 0, 0].item() == rope.spectrum(length).attention_factor  # at position 0
     # There the angle of position 1 is that of the short list at every length.
