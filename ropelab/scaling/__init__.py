@@ -13,20 +13,46 @@ from types import MappingProxyType
 
 from .base import Geometry, Scaling
 from .default import Default
+from .dynamic_length import DynamicLength
+from .dynamic_linear import DynamicLinear
 from .dynamic_ntk import DynamicNTK
+from .explicit import ExplicitFrequencies
+from .hope import HoPE
 from .linear import Linear
 from .llama3 import Llama3
+from .longrope import LongRoPE
+from .longrope_exllamav2 import ExLlamaLongRoPE
 from .ntk import NTKAware
+from .proportional import Proportional
+from .resonance import Resonance
+from .rounded import RoundedFrequencies
+from .sglang_dynamic import SGLangDynamicNTK
+from .te_interpolation import TransformerEngineInterpolation
+from .vllm_dynamic import VLLMDynamicNTK
+from .vllm_ntk import VLLMNTK
 
 __all__ = [
     "SCALINGS",
+    "VLLMNTK",
     "Default",
+    "DynamicLength",
+    "DynamicLinear",
     "DynamicNTK",
+    "ExLlamaLongRoPE",
+    "ExplicitFrequencies",
     "Geometry",
+    "HoPE",
     "Linear",
     "Llama3",
+    "LongRoPE",
     "NTKAware",
+    "Proportional",
+    "Resonance",
+    "RoundedFrequencies",
+    "SGLangDynamicNTK",
     "Scaling",
+    "TransformerEngineInterpolation",
+    "VLLMDynamicNTK",
 ]
 
 for _module in iter_modules(__path__):
