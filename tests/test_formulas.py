@@ -26,7 +26,7 @@ EDITS = [
     ("scaling/llama3.py", "inv_freq / (2.0 * np.pi)", "inv_freq / np.pi"),
     ("scaling/llama3.py", "(1.0 - kept) * (inv_freq", "kept * (inv_freq"),
     ("scaling/llama3.py", "(above > 0.0)", "(above < 0.0)"),
-    ("scaling/power.py", "_DIGITS = 45", "_DIGITS = 12"),
+    ("scaling/power.py", "DIGITS = 45", "DIGITS = 12"),
     ("spectrum.py", "4 * (4 * arctan_inverse(5)", "4 * (3 * arctan_inverse(5)"),
     ("spectrum.py", "(2 * scaled + period) // (2 * period)", "(scaled + period) // period"),
     ("phases.py", "positions.astype(np.uint64) *", "positions.astype(np.uint32) *"),

@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol
 
 from ..spectrum import Spectrum
 
-__all__ = ["Geometry", "Scaling"]
+__all__ = ["Geometry", "Scaling", "made_for"]
 
 
 class Geometry(Protocol):
@@ -59,3 +59,26 @@ class Scaling(ABC):
         Spectrum
             The numbers.
         """
+
+
+def made_for(rope: Geometry, rule: str, why: str) -> int:
+    """Return the length that a rope is made for, or raise ValueError saying which rule misses it.
+
+    Parameters
+    ----------
+    rope : Geometry
+        The rope.
+    rule : str
+        Name of the rule that needs ``max_position_embeddings``.
+    why : str
+        What it needs it for, after "to".
+
+    Returns
+    -------
+    int
+        Tokens.
+    """
+    if rope.max_position_embeddings is None:
+        msg = f"max_position_embeddings: {rule} needs it, to {why}; got None; pass it to Rope"
+        raise ValueError(msg)
+    return rope.max_position_embeddings

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ..checks import finite_real
 from ..spectrum import Spectrum
-from .base import Geometry, Scaling
+from .base import Geometry, Scaling, made_for
 from .default import geometric
 from .ntk import ntk_base
 
@@ -61,13 +61,7 @@ class DynamicNTK(Scaling):
 
     def spectrum(self, rope: Geometry, seq_len: int | None = None) -> Spectrum:
         """Return the frequencies at a length; without `seq_len`, at max_position_embeddings."""
-        limit = rope.max_position_embeddings
-        if limit is None:
-            msg = (
-                "max_position_embeddings: DynamicNTK needs it, to know which lengths to scale; "
-                "got None; pass it to Rope"
-            )
-            raise ValueError(msg)
+        limit = made_for(rope, "DynamicNTK", "know which lengths to scale")
         length = max(limit if seq_len is None else seq_len, limit)
         alpha = self.factor * length / limit - (self.factor - 1.0)
         return Spectrum(geometric(rope.rotary_dim, ntk_base(rope.base, alpha, rope.rotary_dim)))
