@@ -47,14 +47,13 @@ for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
 
 
-def _rules(kind: type[Scaling]) -> Iterator[type[Scaling]]:
-    """Yield every rule derived from a class, directly or from a rule."""
-    for rule in kind.__subclasses__():
+def _with_derived(rules: list[type[Scaling]]) -> Iterator[type[Scaling]]:
+    """Yield rules, and those that are derived from them."""
+    for rule in rules:
         yield rule
-        yield from _rules(rule)
+        yield from _with_derived(rule.__subclasses__())
 
 
-SCALINGS: Mapping[str, type[Scaling]] = MappingProxyType(
-    {rule.rope_type: rule for rule in sorted(_rules(Scaling), key=lambda r: r.rope_type)}
-)
+_found = sorted(_with_derived(Scaling.__subclasses__()), key=lambda rule: rule.rope_type)
+SCALINGS: Mapping[str, type[Scaling]] = MappingProxyType({rule.rope_type: rule for rule in _found})
 """Every rule by its rope_type."""

@@ -37,12 +37,17 @@ TOLERANCES: Mapping[str, tuple[float, str]] = {
     ),
 }
 
-_QWEN = {"base": 1e6, "head_dim": 128}
-_LLAMA = {"base": 1e4, "head_dim": 128}
-_GPT_OSS = {"base": 150000.0, "head_dim": 64}
-_DEEPSEEK = {"base": 1e4, "head_dim": 64, "length": 163840, "layout": "interleaved"}
-_EQUAL = {"mscale": 1.0, "mscale_all_dim": 1.0}
-_LITE = {"mscale": 0.707, "mscale_all_dim": 0.707}
+_QWEN: Mapping[str, Any] = {"base": 1e6, "head_dim": 128}
+_LLAMA: Mapping[str, Any] = {"base": 1e4, "head_dim": 128}
+_GPT_OSS: Mapping[str, Any] = {"base": 150000.0, "head_dim": 64}
+_DEEPSEEK: Mapping[str, Any] = {
+    "base": 1e4,
+    "head_dim": 64,
+    "length": 163840,
+    "layout": "interleaved",
+}
+_EQUAL: Mapping[str, Any] = {"mscale": 1.0, "mscale_all_dim": 1.0}
+_LITE: Mapping[str, Any] = {"mscale": 0.707, "mscale_all_dim": 0.707}
 
 CARDS: Mapping[str, Card] = {
     # Qwen2.5's documented setting for long contexts
@@ -87,8 +92,8 @@ CARDS: Mapping[str, Card] = {
     ),
     # ends outside the pairs: cut at 0 and at d - 1, which is past the last pair; and crossed
     "yarn-cut-low": card(32, 1e4, "yarn", **_yarn(4.0, 64)),
-    "yarn-cut-high": card(32, 10.0, "yarn", **_yarn(4.0, 2048)),
-    "yarn-crossed-low": card(32, 1e4, "yarn", **_yarn(4.0, 4)),
+    "yarn-cut-high": card(32, 10.0, "yarn", **_yarn(4.0, 1024)),
+    "yarn-crossed-low": card(32, 1e4, "yarn", **_yarn(4.0, 3)),
     "yarn-crossed-high": card(32, 10.0, "yarn", **_yarn(4.0, 65536)),
     # DeepSeek-V3's and V2-Lite's config.json; Kimi-K2-Instruct-0905's
     "deepseek-v3": card(**_DEEPSEEK, rope_type="deepseek_yarn", **_yarn(40.0, 4096, **_EQUAL)),
@@ -113,7 +118,7 @@ CARDS: Mapping[str, Card] = {
     "yarn-paper-partial": card(
         96, 5e5, "yarn_paper", rotary_dim=48, **_yarn(8.0, 8192, beta_fast=24.0, beta_slow=2.0)
     ),
-    # three of ExLlamaV2's ramps, the first two at the ends of Qwen2.5's range
+    # Qwen2.5 served at four times its length, and at just its length, where nothing is scaled
     "exllamav2-qwen2.5": card(
         **_QWEN, rope_type="exllamav2_yarn", length=131072, **_yarn(4.0, 32768)
     ),
@@ -152,7 +157,7 @@ CARDS: Mapping[str, Card] = {
     ),
     # here YaRN leaves all pairs alone, and llama.cpp slows all but the first
     "llama-cpp-crossed": card(
-        32, 1e4, "llama_cpp", freq_scale=0.25, original_max_position_embeddings=4
+        32, 1e4, "llama_cpp", freq_scale=0.25, original_max_position_embeddings=3
     ),
     "dynamic-yarn": card(
         **_LLAMA, rope_type="dynamic_yarn", length=4096, original_max_position_embeddings=4096

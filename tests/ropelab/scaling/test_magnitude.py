@@ -1,0 +1,46 @@
+"""YaRN's factor of cos and sin against the published numbers and 60 digits."""
+
+from fractions import Fraction
+
+import mpmath
+import pytest
+
+from ropelab.scaling.magnitude import log_magnitude, yarn_magnitude
+
+
+# Transformers 5.23.0; the value of 40 with mscale 0.707 is DeepSeek-V2-Lite's.
+@pytest.mark.parametrize(
+    ("stretch", "mscale", "published"),
+    [
+        (4.0, 1.0, 1.138629436111989),
+        (8.0, 1.0, 1.2079441541679836),
+        (16.0, 1.0, 1.2772588722),
+        (32.0, 1.0, 1.3465735902799727),
+        (40.0, 1.0, 1.3688879454113936),
+        (64.0, 1.0, 1.4158883083359672),
+        (40.0, 0.707, 1.2608037774058554),
+    ],
+)
+def test_the_magnitudes_are_the_published_ones(
+    stretch: float, mscale: float, published: float
+) -> None:
+    # An ulp for their logarithm and two products, another for their sum; 10 digits are printed
+    # where fewer than 16 are.
+    tolerance = 2 * 2.0**-52 if len(repr(published)) > 14 else 1e-10
+    assert yarn_magnitude(stretch, mscale) == pytest.approx(published, rel=tolerance, abs=0.0)
+
+
+@pytest.mark.parametrize("stretch", [1.0000001, 2.5, 40.0, 1e6, Fraction(131072, 4095)])
+@pytest.mark.parametrize("mscale", [0.0, 0.707, 1.0, 3.5])
+def test_a_magnitude_is_correctly_rounded(stretch: float | Fraction, mscale: float) -> None:
+    s = Fraction(stretch)
+    with mpmath.workdps(60):
+        logarithm = mpmath.log(mpmath.mpf(s.numerator) / s.denominator)
+        truth = float(1 + mpmath.mpf(mscale) * logarithm / 10)
+    assert yarn_magnitude(stretch, mscale) == log_magnitude(stretch, mscale) == truth
+
+
+@pytest.mark.parametrize("stretch", [1.0, 0.25, Fraction(1, 3)])
+def test_only_the_bare_logarithm_goes_below_one(stretch: float | Fraction) -> None:
+    assert yarn_magnitude(stretch, 2.0) == 1.0
+    assert (log_magnitude(stretch, 2.0) < 1.0) == (stretch < 1)
