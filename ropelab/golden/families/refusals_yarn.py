@@ -125,4 +125,4 @@ def _common(stretch: str | None) -> Iterator[tuple[str, str, Mapping[str, Any]]]
 def _refused(rule: str, name: str, error: str, parameters: Mapping[str, Any]) -> Case:
     rope = {**_ROPE, "rope_type": rule, **parameters}
     told = {"call": "spectrum", "error": error, "rope": rope, "seq_len": None}
-    return Case(f"refused/{rule}-{name}", "refused", {}, told, equal(), ("BadInput",))
+    return Case(f"refused/{rule}/{name}", "refused", {}, told, equal(), ("BadInput",))

@@ -36,7 +36,7 @@ def test_a_finetuned_model_is_scaled_at_every_length(seq_len: int | None, factor
 
 
 def test_it_depends_on_the_length() -> None:
-    assert DynamicYaRN.depends_on_length
+    assert DynamicYaRN(4096).depends_on_length
 
 
 def test_it_says_what_it_misses() -> None:

@@ -188,7 +188,7 @@ def test_betas_of_none_and_zero_are_the_defaults() -> None:
 
 
 def test_it_holds_at_every_length() -> None:
-    assert not YaRN.depends_on_length
+    assert not QWEN_2_5.scaling.depends_on_length
     assert QWEN_2_5.spectrum(1) == QWEN_2_5.spectrum(10**6) == QWEN_2_5.spectrum()
 
 
