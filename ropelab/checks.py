@@ -30,6 +30,7 @@ __all__ = [
     "heads",
     "integer",
     "positive_int",
+    "real_within",
     "token_shape",
 ]
 
@@ -247,5 +248,15 @@ def finite_real(value: object, name: str, *, above: float = -math.inf) -> float:
         raise ValueError(msg) from None
     if not math.isfinite(real) or real <= above:
         msg = f"{name}: expected a finite number{limit}; got {real!r}"
+        raise ValueError(msg)
+    return real
+
+
+def real_within(value: object, name: str, low: float, high: float = math.inf) -> float:
+    """Return `value` as a float, or raise unless it is a number from `low` to `high`."""
+    real = finite_real(value, name)
+    if not low <= real <= high:
+        limits = f"of at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+        msg = f"{name}: expected a number {limits}; got {real!r}"
         raise ValueError(msg)
     return real

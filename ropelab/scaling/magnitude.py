@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from .power import DIGITS
 
-__all__ = ["su_magnitude", "yarn_magnitude"]
+__all__ = ["log_magnitude", "su_magnitude", "yarn_magnitude"]
 
 
 def su_magnitude(stretch: Fraction, original: int) -> float:
@@ -39,15 +39,44 @@ def su_magnitude(stretch: Fraction, original: int) -> float:
         return float((1 + _decimal(stretch).ln() / Decimal(original).ln()).sqrt())
 
 
-def yarn_magnitude(stretch: Fraction) -> float:
-    r"""Return YaRN's attention factor.
+def yarn_magnitude(stretch: float | Fraction, mscale: float = 1.0) -> float:
+    r"""Return YaRN's factor of cos and sin, which never makes them smaller.
 
-    .. math:: A = 0.1 \ln s + 1, \qquad A = 1 \text{ for } s \le 1
+    .. math:: g(s, \mu) = 0.1\,\mu \ln s + 1, \qquad g = 1 \text{ for } s \le 1
 
     Parameters
     ----------
-    stretch : Fraction
+    stretch : float or Fraction
         The stretch s of the context.
+    mscale : float, default 1.0
+        DeepSeek's weight :math:`\mu` of the logarithm; at least 0.
+
+    Returns
+    -------
+    float
+        The nearest float64.
+
+    References
+    ----------
+    .. [1] Peng et al., "YaRN", 2023, arXiv:2309.00071, section 3.4, the temperature.
+
+    Examples
+    --------
+    >>> yarn_magnitude(4.0), yarn_magnitude(0.5)
+    (1.138629436111989, 1.0)
+    """
+    return 1.0 if stretch <= 1 else log_magnitude(stretch, mscale)
+
+
+def log_magnitude(stretch: float | Fraction, mscale: float = 1.0) -> float:
+    r"""Return :math:`0.1\,\mu \ln s + 1` for every s, below 1 too.
+
+    Parameters
+    ----------
+    stretch : float or Fraction
+        The stretch s of the context; positive.
+    mscale : float, default 1.0
+        The weight :math:`\mu`.
 
     Returns
     -------
@@ -56,14 +85,12 @@ def yarn_magnitude(stretch: Fraction) -> float:
 
     Examples
     --------
-    >>> yarn_magnitude(Fraction(4))
-    1.138629436111989
+    >>> log_magnitude(0.25)
+    0.8613705638880109
     """
-    if stretch <= 1:
-        return 1.0
     with localcontext() as context:
         context.prec = DIGITS
-        return float(_decimal(stretch).ln() / 10 + 1)
+        return float(Decimal(mscale) * _decimal(Fraction(stretch)).ln() / 10 + 1)
 
 
 def _decimal(number: Fraction) -> Decimal:
