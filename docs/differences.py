@@ -1,6 +1,6 @@
 """Writes ``differences.md``: where implementations part, and by how much.
 
-    python docs/differences.py
+    python -m docs.differences
 
 Every number of that page is computed here, by the library, from the expressions that the page
 shows.
@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from difference_roundings import ROUNDINGS
-from difference_rows import ROWS, Row, Size, size
+from docs.difference_roundings import ROUNDINGS
+from docs.difference_rows import ROWS, Row, Size, size
 
 __all__ = ["PAGE", "page"]
 
@@ -21,7 +21,7 @@ PAGE = Path(__file__).with_name("differences.md")
 _HEAD = """# Differences between implementations
 
 The same config does not give the same numbers everywhere. Where it does not, `ropelab` has both
-by name; this page says how to get each and how far they are apart. `python docs/differences.py`
+by name; this page says how to get each and how far they are apart. `python -m docs.differences`
 writes it: the expressions are evaluated and the numbers computed then. In them, `long` and `short`
 are the lists of Phi-3.5-mini, and rules come from `ropelab.scaling`.
 

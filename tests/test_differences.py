@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-DOCS = Path(__file__).parents[1] / "docs"
-sys.path.insert(0, str(DOCS))
-
-from difference_roundings import ROUNDINGS  # noqa: E402
-from difference_rows import ROWS, size  # noqa: E402
-from differences import PAGE, page  # noqa: E402
+from docs.difference_roundings import ROUNDINGS
+from docs.difference_rows import ROWS, size
+from docs.differences import PAGE, page
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text("utf-8") == page(), "run python docs/differences.py"
+    assert PAGE.read_text("utf-8") == page(), "run python -m docs.differences"
 
 
 def test_at_least_twenty_rows_differ() -> None:

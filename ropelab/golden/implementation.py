@@ -8,6 +8,7 @@ from typing import Any
 
 import ropelab
 
+from ..query_scale import QueryScale
 from ..scaling import SCALINGS, Scaling
 from .case import Array
 
@@ -25,8 +26,12 @@ class Implementation:
     apply_rotary: Callable[..., Array]
     apply_rotary_qk: Callable[..., tuple[Array, Array]]
     apply_rotary_cached: Callable[..., Array]
+    apply_xpos_qk: Callable[..., tuple[Array, Array]]
+    query_scale: Callable[..., Array]
     to_half: Callable[..., Array]
     to_interleaved: Callable[..., Array]
+    permute_qk_weight: Callable[..., Array]
+    permute_qkv_weight: Callable[..., Array]
     readers: Mapping[str, Callable[..., Any]]  # by dialect, each as its read_<dialect>
 
 
@@ -34,19 +39,27 @@ def _spectrum(rope: ropelab.Rope, seq_len: int | None) -> ropelab.Spectrum:
     return rope.spectrum(seq_len)
 
 
-_READERS = {
-    "exllamav2": ropelab.formats.read_exllamav2,
-    "gguf": ropelab.formats.read_gguf,
-    "megatron": ropelab.formats.read_megatron,
-    "nemo_automodel": ropelab.formats.read_nemo_automodel,
-    "transformer_engine": ropelab.formats.read_transformer_engine,
-    "vllm": ropelab.formats.read_vllm,
+def _query_scale(rule: QueryScale, position_ids: Array) -> Array:
+    return rule.scale(position_ids)
+
+
+# What is asked of a rule is a method of it, and readers are asked for by their dialect; everything
+# else is a function of the package.
+_OTHERS: Mapping[str, Any] = {
+    "spectrum": _spectrum,
+    "query_scale": _query_scale,
+    "readers": {
+        "exllamav2": ropelab.formats.read_exllamav2,
+        "gguf": ropelab.formats.read_gguf,
+        "megatron": ropelab.formats.read_megatron,
+        "nemo_automodel": ropelab.formats.read_nemo_automodel,
+        "transformer_engine": ropelab.formats.read_transformer_engine,
+        "vllm": ropelab.formats.read_vllm,
+    },
 }
-_OWN: Mapping[str, Any] = {"spectrum": _spectrum, "readers": _READERS}
 
 SPECIFICATION = Implementation(
-    **_OWN,
-    **{f.name: getattr(ropelab, f.name) for f in fields(Implementation) if f.name not in _OWN},
+    **{f.name: _OTHERS.get(f.name) or getattr(ropelab, f.name) for f in fields(Implementation)}
 )
 
 
