@@ -234,6 +234,20 @@ def _gguf() -> Iterator[_Read]:
         rope = _lists(chosen, attention_factor=_PHI_GGUF)
         read = _Read("longrope", name, phi, rope, settings={**tensors, "n_ctx": context})
         yield read._replace(name=f"longrope/{context}", seq_len=131072)
+    deepseek = _metadata(
+        "deepseek2",
+        rope__dimension_count=64,
+        rope__scaling__type="yarn",
+        rope__scaling__factor=40.0,
+        rope__scaling__original_context_length=4096,
+        rope__scaling__yarn_log_multiplier=0.1,
+    )
+    weights: _Parameters = {"attention_factor": 1.0, "mscale_all_dim": 1.0, "factor": 40.0}
+    rope = card(64, 1e4, "deepseek_yarn", layout="interleaved", length=32768, **weights)
+    yield _Read("deepseek-v3", name, deepseek, {**rope, **_original(4096)})
+    blocks = _metadata("qwen2vl", rope__freq_base=1e6, rope__dimension_sections=[16, 24, 24, 0])
+    rope = card(128, 1e6, length=32768, axes=[0] * 16 + [1] * 24 + [2] * 24)
+    yield _Read("qwen2-vl-blocks", name, blocks, rope)
     woven = _metadata("qwen3vl", rope__freq_base=5e6, rope__dimension_sections=[24, 20, 20, 0])
     axes = [(0, 1, 2)[i % 3] if i < 60 else (0, 3, 3)[i % 3] for i in range(64)]
     rope = card(128, 5e6, length=32768, axes=axes)
@@ -274,6 +288,9 @@ def _megatron() -> Iterator[_Read]:
     }
     rope = card(64, 15e4, "yarn", factor=32.0, truncate=False, **_original(4096))
     yield _Read("gpt-oss", name, gpt_oss, rope, ("rotary_percent",))
+    zero = {**gpt_oss, "rotary_percent": 1.0, "yarn_mscale": 0.5, "yarn_mscale_all_dim": 0.0}
+    amplitude = {"attention_factor": 1.1732867951399863}  # 1 + 0.05 ln 32
+    yield _Read("yarn-mscale-zero", name, zero, {**rope, **amplitude})
     latent = {
         "position_embedding_type": "rope",
         "multi_latent_attention": True,
