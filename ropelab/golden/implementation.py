@@ -27,6 +27,7 @@ class Implementation:
     apply_rotary_cached: Callable[..., Array]
     to_half: Callable[..., Array]
     to_interleaved: Callable[..., Array]
+    positions: Any  # a module or object with the functions of `ropelab.positions`
 
 
 def _spectrum(rope: ropelab.Rope, seq_len: int | None) -> ropelab.Spectrum:

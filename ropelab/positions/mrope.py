@@ -85,7 +85,7 @@ def mrope_positions(
         raise TypeError(msg)
     start, parts = 0, [np.zeros((3, 0), np.int64)]
     for number, block in enumerate(blocks):
-        if isinstance(block, (tuple, list, np.ndarray)):
+        if isinstance(block, (tuple, list)) or (isinstance(block, np.ndarray) and block.ndim):
             part, side = _vision(block, merge, f"blocks[{number}]")
         else:
             side = count(block, f"blocks[{number}]")
@@ -128,7 +128,7 @@ def mrope_delta(position_ids: ArrayLike) -> int:
 
 def _vision(block: Sequence[float], merge: int, name: str) -> tuple[NDArray[np.int64], int]:
     """Return positions of a vision block that begins at 0, and its larger side, merged."""
-    if np.shape(block) not in ((3,), (4,)):
+    if len(block) not in (3, 4):
         msg = f"{name}: expected n, (T, H, W) or (T, H, W, interval); got {block!r}"
         raise ValueError(msg)
     frames, height, width = (

@@ -11,6 +11,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import MappingProxyType
 
+from .axial import Axial
 from .base import Geometry, Scaling
 from .default import Default
 from .dynamic_ntk import DynamicNTK
@@ -20,6 +21,7 @@ from .ntk import NTKAware
 
 __all__ = [
     "SCALINGS",
+    "Axial",
     "Default",
     "DynamicNTK",
     "Geometry",
