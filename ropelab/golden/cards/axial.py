@@ -13,13 +13,13 @@ TOLERANCES: Mapping[str, tuple[float, str]] = {
     "axial": (1.0, "a correctly rounded power, times the scale once"),
 }
 
-# Heads, bases and orders as in Transformers 5.24 (configurations of the models named) and
-# diffusers 0.42; DINOv3 for 14 by 20 patches of ViT-S, EVA-02 for a grid of 24 that was 16.
+# Heads and bases are the defaults of the configuration classes of Transformers 5.24 and diffusers
+# 0.42; EVA-02 has 24 patches a side here, for 16 in pre-training, and DINOv3 14 by 20.
 CARDS: Mapping[str, Card] = {
     "qwen2-vl-vision": card(80, 1e4, "axial"),
     "pixtral-vision": card(64, 1e4, "axial", arrangement="dealt"),
     "kimi-k2.5-vision": card(72, 1e4, "axial", order="wh", arrangement="woven"),
-    "llama-4-vision": card(88, 1e4, "axial", layout="interleaved", order="wh"),
+    "llama-4-vision": card(48, 1e4, "axial", layout="interleaved", order="wh"),
     "minimax-m3-vision": card(80, 1e4, "axial", rotary_dim=78, order="thw"),
     "eva-02": card(64, 1e4, "axial", layout="interleaved", scale=16 / 24),
     "dinov3": card(64, 100.0, "axial", scale=[2 * math.pi / 14, 2 * math.pi / 20]),

@@ -168,12 +168,14 @@ def _self_extend_positions(position_ids: Ints, group_size: int, neighbor_window:
 def _self_extend_distances(
     query_ids: Ints, key_ids: Ints, group_size: int, neighbor_window: int
 ) -> list[Ints]:
-    queries, _ = _self_extend_positions(query_ids, group_size, neighbor_window)
-    _, keys = _self_extend_positions(key_ids, group_size, neighbor_window)
-    return [
-        [m - n if m - n < neighbor_window else far_m - far_n for n, far_n in zip(key_ids, keys, strict=True)]
-        for m, far_m in zip(query_ids, queries, strict=True)
-    ]
+    def distance(m: int, n: int) -> int:
+        if m - n < neighbor_window:
+            return m - n
+        queries, _ = _self_extend_positions([m], group_size, neighbor_window)
+        _, keys = _self_extend_positions([n], group_size, neighbor_window)
+        return queries[0] - keys[0]
+
+    return [[distance(m, n) for n in key_ids] for m in query_ids]
 
 
 def _rerope_distances(query_ids: Ints, key_ids: Ints, window: int) -> list[Ints]:
