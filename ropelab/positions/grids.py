@@ -165,8 +165,9 @@ def centred_grid(height: int, width: int) -> NDArray[np.int64]:
     >>> centred_grid(2, 3).tolist()
     [[-1, -1, -1, 1, 1, 1], [-2, 0, 2, -2, 0, 2]]
     """
-    sides = np.array([[positive_int(height, "height")], [positive_int(width, "width")]])
-    return 2 * image_grid(height, width) + 1 - sides
+    sides = np.array([[positive_int(height, "height")], [positive_int(width, "width")]], np.int64)
+    grid: NDArray[np.int64] = 2 * image_grid(height, width) + 1 - sides
+    return grid
 
 
 _MERGE = "spatial_merge_size"

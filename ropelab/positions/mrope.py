@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +18,7 @@ NEXT_STARTS = ("side", "maximum")
 
 
 def mrope_positions(
-    blocks: Iterable[int | Sequence[float]],
+    blocks: Iterable[Any],
     *,
     spatial_merge_size: int = 2,
     next_start: str = "side",
@@ -80,11 +81,8 @@ def mrope_positions(
     """
     merge = positive_int(spatial_merge_size, "spatial_merge_size")
     check_choice(next_start, NEXT_STARTS, "next_start")
-    if not isinstance(blocks, Iterable) or isinstance(blocks, (str, bytes)):
-        msg = f"blocks: expected a list of text lengths and vision grids; got {blocks!r}"
-        raise TypeError(msg)
     start, parts = 0, [np.zeros((3, 0), np.int64)]
-    for number, block in enumerate(blocks):
+    for number, block in enumerate(_listed(blocks)):
         if isinstance(block, (tuple, list)) or (isinstance(block, np.ndarray) and block.ndim):
             part, side = _vision(block, merge, f"blocks[{number}]")
         else:
@@ -123,10 +121,19 @@ def mrope_delta(position_ids: ArrayLike) -> int:
     if ids.ndim != 2:
         msg = f"position_ids: expected shape (axes, tokens); got {ids.shape}; pass one sequence"
         raise ValueError(msg)
-    return int(ids.max(initial=-1)) + 1 - ids.shape[1]
+    return int(ids.max(initial=-1) + 1 - ids.shape[1])
 
 
-def _vision(block: Sequence[float], merge: int, name: str) -> tuple[NDArray[np.int64], int]:
+def _listed(blocks: object) -> Iterable[Any]:
+    if not isinstance(blocks, Iterable) or isinstance(blocks, (str, bytes)):
+        msg = f"blocks: expected a list of text lengths and vision grids; got {blocks!r}"
+        raise TypeError(msg)
+    return blocks
+
+
+def _vision(
+    block: Sequence[Any] | NDArray[Any], merge: int, name: str
+) -> tuple[NDArray[np.int64], int]:
     """Return positions of a vision block that begins at 0, and its larger side, merged."""
     if len(block) not in (3, 4):
         msg = f"{name}: expected n, (T, H, W) or (T, H, W, interval); got {block!r}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,16 +92,12 @@ class Axial(Scaling):
 
     order: str = "hw"
     arrangement: str = "blocks"
-    widths: tuple[int, ...] | None = None
-    scale: float | tuple[float, ...] = 1.0
+    widths: Sequence[int] | None = None
+    scale: float | Sequence[float] = 1.0
 
     def __post_init__(self) -> None:
         """Validate."""
-        if not isinstance(self.order, str) or "".join(sorted(self.order)) not in map(
-            "".join, map(sorted, _AXES)
-        ):
-            msg = f"order: expected a permutation of 'hw', 'thw' or 'thwl'; got {self.order!r}"
-            raise ValueError(msg)
+        _check_order(self.order)
         check_choice(self.arrangement, ARRANGEMENTS, "arrangement")
         if self.widths is not None:
             given = self._each(self.widths, "widths")
@@ -113,7 +109,7 @@ class Axial(Scaling):
                 )
                 raise ValueError(msg)
             object.__setattr__(self, "widths", widths)
-        if isinstance(self.scale, Sequence) and not isinstance(self.scale, (str, bytes)):
+        if isinstance(self.scale, (tuple, list)):
             given = self._each(self.scale, "scale")
             scales = tuple(finite_real(scale, "scale", above=0.0) for scale in given)
             object.__setattr__(self, "scale", scales)
@@ -128,7 +124,7 @@ class Axial(Scaling):
             parts = [whole[a :: len(widths)] for a in range(len(widths))]
         else:
             parts = [geometric(width, rope.base) for width in widths]
-        scales = self.scale if isinstance(self.scale, tuple) else (self.scale,) * len(widths)
+        scales = np.broadcast_to(np.asarray(self.scale), len(widths))
         speeds = [part * scale for part, scale in zip(parts, scales, strict=True)]
         names = [letter for letter in "thwl" if letter in self.order]
         axes = [
@@ -137,7 +133,7 @@ class Axial(Scaling):
         ]
         return Spectrum(self._arranged(speeds), axes=self._arranged(axes))
 
-    def _arranged(self, parts: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+    def _arranged(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
         return np.stack(parts, -1).ravel() if self.arrangement == "woven" else np.concatenate(parts)
 
     def _each(self, values: object, name: str) -> tuple[object, ...]:
@@ -163,4 +159,10 @@ class Axial(Scaling):
                 f"from {self.widths}"
             )
             raise ValueError(msg)
-        return self.widths
+        return tuple(self.widths)
+
+
+def _check_order(order: object) -> None:
+    if not isinstance(order, str) or sorted(order) not in [sorted(axes) for axes in _AXES]:
+        msg = f"order: expected a permutation of 'hw', 'thw' or 'thwl'; got {order!r}"
+        raise ValueError(msg)

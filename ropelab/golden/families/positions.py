@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -132,8 +133,9 @@ def _case(
     path: str,
     function: str,
     flags: tuple[str, ...],
-    arrays: dict[str, Array] | None = None,
+    arrays: Mapping[str, Array] = MappingProxyType({}),
+    /,
     **arguments: Any,
 ) -> Case:
     options = {"function": function, "arguments": arguments}
-    return Case(f"positions/{path}", "positions", arrays or {}, options, tolerances.equal(), flags)
+    return Case(f"positions/{path}", "positions", arrays, options, tolerances.equal(), flags)

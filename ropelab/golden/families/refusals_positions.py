@@ -25,7 +25,7 @@ def cases() -> Iterator[Case]:
         One a refusal.
     """
     packed, shard, mrope = "packed_positions", "shard_positions", "mrope_positions"
-    for name, function, error, arguments in (
+    refused: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
         ("offset-negative", "offset_positions", "ValueError", {"tokens": 3, "offset": -1}),
         ("offset-float", "offset_positions", "TypeError", {"tokens": 3, "offset": 1.5}),
         ("offset-overflow", "offset_positions", "ValueError", {"tokens": 2, "offset": 2**63 - 1}),
@@ -82,10 +82,9 @@ def cases() -> Iterator[Case]:
             "ValueError",
             {"position_ids": [1], "chunk_size": 8, "local_size": 8},
         ),
-    ):
-        given = dict(arguments)
-        if function == "self_extend_positions":
-            given = {**_GROUPS, **given}
+    )
+    for name, function, error, arguments in refused:
+        given = {**_GROUPS, **arguments} if function == "self_extend_positions" else arguments
         yield _refused(name, "positions", error, {"function": function, "arguments": given})
     yield from _axial()
     bounds = {"cu_seqlens": np.array([0.0, 4.0], np.float32)}
@@ -133,4 +132,4 @@ def _refused(
     arrays: dict[str, Array] | None = None,
 ) -> Case:
     told = {"call": call, "error": error, **options}
-    return Case(f"refused/{name}", "refused", arrays or {}, told, equal(), ("BadInput",))
+    return Case(f"refused/positions/{name}", "refused", arrays or {}, told, equal(), ("BadInput",))

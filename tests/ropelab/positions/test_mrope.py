@@ -28,7 +28,8 @@ def transformers_index(model: Any, blocks: Blocks, **extra: Any) -> tuple[np.nda
         config=SimpleNamespace(vision_config=vision),
         get_vision_position_ids=partial(model.get_vision_position_ids, None),
     )
-    kinds, grids = [], {1: [], 2: []}
+    kinds: list[int] = []
+    grids: dict[int, list[list[int]]] = {1: [], 2: []}
     for block in blocks:
         if isinstance(block, int):
             kinds += [0] * block
@@ -67,7 +68,7 @@ def test_images_and_videos_of_qwen2(model: Any, blocks: Blocks) -> None:
 @pytest.mark.parametrize("seconds", [0.5, 1.0, 0.175, 1 / 3, 0.0825, 2.1])
 @pytest.mark.parametrize("rate", [2, 4, 25])
 def test_times_are_truncated_as_in_qwen2_5(seconds: float, rate: int) -> None:
-    blocks = [3, (48, 2, 4), 2, (1, 4, 4), 1, (7, 6, 2), 4]
+    blocks: Blocks = [3, (48, 2, 4), 2, (1, 4, 4), 1, (7, 6, 2), 4]
     theirs, delta = transformers_index(
         Qwen2_5_VLModel, blocks, rate=rate, second_per_grid_ts=[seconds, 2 * seconds]
     )
@@ -80,14 +81,15 @@ def test_times_are_truncated_as_in_qwen2_5(seconds: float, rate: int) -> None:
 
 
 def test_a_video_of_qwen3_is_one_block_a_frame() -> None:
+    model: Any = Qwen3VLModel
     blocks = [4, (1, 6, 4), 3, (1, 6, 4), 3, (1, 6, 4), 2]
     kinds = [0] * 4 + ([2] * 6 + [0] * 3) * 2 + [2] * 6 + [0] * 2
     asked = SimpleNamespace(
         config=SimpleNamespace(vision_config=SimpleNamespace(spatial_merge_size=MERGE)),
-        get_vision_position_ids=partial(Qwen3VLModel.get_vision_position_ids, None),
+        get_vision_position_ids=partial(model.get_vision_position_ids, None),
     )
     types = torch.tensor([kinds])
-    theirs, delta = Qwen3VLModel.get_rope_index(
+    theirs, delta = model.get_rope_index(
         asked, torch.zeros_like(types), types, None, torch.tensor([[3, 6, 4]])
     )
     ours = mrope_positions(blocks)

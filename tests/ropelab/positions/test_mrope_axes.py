@@ -55,7 +55,8 @@ def test_axes_are_those_of_transformers(
 
 def test_neomme_alternates_row_and_column() -> None:
     freq = torch.arange(14.0) + torch.tensor([100.0, 200.0])[:, None]
-    whole = neomme.NeoMMERotaryEmbedding.recomposition_frequencies(None, freq[:, None, None])
+    module: Any = neomme.NeoMMERotaryEmbedding
+    whole = module.recomposition_frequencies(None, freq[:, None, None])
     theirs = whole[0, 0, :14]
     axes = row_column_axes(28)
     assert [100.0 * (axis + 1) + i for i, axis in enumerate(axes)] == theirs.tolist()

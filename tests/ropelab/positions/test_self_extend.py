@@ -88,6 +88,6 @@ def test_distances_are_of_one_sequence() -> None:
     with refuses(ValueError, "key_ids", "(1, 2)"):
         rerope_distances([1], [[0, 1]], 4)
     with refuses(ValueError, "query_ids", "()"):
-        self_extend_distances(1, [0, 1], 4, 8)  # type: ignore[arg-type]
+        self_extend_distances(1, [0, 1], 4, 8)
     with refuses(ValueError, "window", "0"):
         rerope_distances([1], [0], 0)

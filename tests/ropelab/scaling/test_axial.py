@@ -25,6 +25,8 @@ from ropelab.scaling import Axial
 from tests.ropelab.support import refuses
 
 HEADS = 3
+DINO: Any = dinov3
+GEMMA: Any = gemma4
 
 
 def config(head_dim: int, base: float = 1e4) -> Any:
@@ -109,11 +111,11 @@ def test_llama4_turns_the_first_half_by_the_column() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(14, 20), (3, 8)])
 def test_dinov3_by_integers(height: int, width: int) -> None:
-    rotary = dinov3.DINOv3ViTRopePositionEmbedding(DINOv3ViTConfig()).eval()
+    rotary = DINO.DINOv3ViTRopePositionEmbedding(DINOv3ViTConfig()).eval()
     cos, sin = rotary(torch.zeros(1, 3, 16 * height, 16 * width))
     x = patches(height * width, 64)
     q = torch.tensor(x)
-    theirs = q * cos[:, None] + dinov3.rotate_half(q) * sin[:, None]
+    theirs = q * cos[:, None] + DINO.rotate_half(q) * sin[:, None]
     rule = Axial(scale=(2.0 * np.pi / height, 2.0 * np.pi / width))
     spectrum = Rope(64, base=100.0, scaling=rule).spectrum()
     ours = apply_rotary(x, centred_grid(height, width)[:, np.newaxis], spectrum)
@@ -141,7 +143,7 @@ def test_eva_02_by_integers() -> None:
 
 
 def test_gemma4_is_two_ropes_of_half_the_width() -> None:
-    rotary = gemma4.Gemma4VisionRotaryEmbedding
+    rotary = GEMMA.Gemma4VisionRotaryEmbedding
     speeds = rotary.compute_axial_rope_parameters(config(64, 100.0))[0]
     grid = image_grid(4, 9)
     angle = torch.tensor(grid.T)[None, ..., None].float() * speeds
@@ -151,7 +153,7 @@ def test_gemma4_is_two_ropes_of_half_the_width() -> None:
     )
     x = patches(36, 64)
     q = torch.tensor(x)
-    halves = [gemma4.rotate_half(part) for part in q.chunk(2, -1)]
+    halves = [GEMMA.rotate_half(part) for part in q.chunk(2, -1)]
     theirs = q * cos + torch.cat(halves, -1) * sin
     spectrum = Rope(32, base=100.0).spectrum()
     rows, columns = grid
