@@ -33,6 +33,7 @@ class Implementation:
     permute_qk_weight: Callable[..., Array]
     permute_qkv_weight: Callable[..., Array]
     readers: Mapping[str, Callable[..., Any]]  # by dialect, each as its read_<dialect>
+    positions: Any  # a module or object with the functions of `ropelab.positions`
 
 
 def _spectrum(rope: ropelab.Rope, seq_len: int | None) -> ropelab.Spectrum:
