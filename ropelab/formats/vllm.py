@@ -24,7 +24,7 @@ from ..scaling import (
 from .dialect import rule_from, section_axes, share_of, yarn_amplitude
 from .findings import Findings, Reading, warn_of
 from .heads import head_dim_of
-from .sources import read_config, text_part
+from .sources import read_config
 from .transformers_models import INTERLEAVED
 
 __all__ = ["from_vllm", "read_vllm"]
@@ -151,14 +151,16 @@ def read_vllm(
     ['max_trained_positions']
     """
     findings = Findings()
-    notes: list[str] = []
-    values = text_part(read_config(config), notes)
-    for note in notes:
-        findings.add("text_config", note)
+    values = read_config(config)
+    if isinstance(values.get("text_config"), Mapping):
+        values = values["text_config"]
     model_type = values.get("model_type")
     found = _parameters(values, layer_type, findings)
     kind = _kind(found, str(model_type))
-    width = head_dim_of(values, model_type)
+    latent = values.get("qk_rope_head_dim")  # a projection of its own, that get_rope is called for
+    width = (
+        head_dim_of(values, None) if latent is None else positive_int(latent, "qk_rope_head_dim")
+    )
     turned = share_of(width, found.get("partial_rotary_factor", 1.0), "partial_rotary_factor")
     if kind == "proportional":
         turned = width  # all of them are there; the rule lets the last pairs stand still

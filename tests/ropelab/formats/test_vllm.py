@@ -28,6 +28,7 @@ def test_a_plain_config() -> None:
     given = {"rope_theta": 1e6, "rotary_pct": 0.25}
     assert rope(given) == Rope(128, base=1e6, rotary_dim=32, max_position_embeddings=4096)
     assert keys(given) == []
+    assert rope({"text_config": {**PLAIN, "head_dim": 96, **given}}).rotary_dim == 24
     assert rope({"model_type": "cohere"}).layout == "interleaved"
     assert rope({}, is_neox_style=False).layout == "interleaved"
 
