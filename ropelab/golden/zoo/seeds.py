@@ -13,6 +13,7 @@ from ropelab import Rope, Spectrum
 from ropelab.formats import Reading
 from ropelab.scaling import Default, DynamicNTK, Linear, Llama3, VLLMDynamicNTK
 
+from ...precision import narrow, widen
 from ..case import Array
 from ..implementation import SPECIFICATION, Implementation
 
@@ -22,13 +23,15 @@ __all__ = ["ENTRIES"]
 def _odd_lanes(x: Array, *given: Any, **options: Any) -> Array:
     """Give odd channels x cos + y sin instead of x sin + y cos, where pairs are interleaved."""
     turned = ropelab.apply_rotary(x, *given, **options)
-    if options["layout"] != "interleaved":
+    if {options["layout"], options.get("output_layout") or "interleaved"} != {"interleaved"}:
         return turned
-    mirrored = x.copy()
-    mirrored[..., 1::2] = -mirrored[..., 1::2]  # x cos - (-y) sin is what the kernel stores
+    first = options.get("rotary_offset", 0)
     width = given[1].rotary_dim
-    other = ropelab.apply_rotary(mirrored, *given, **options)
-    turned[..., 1:width:2] = other[..., 0:width:2]
+    even, odd = slice(first, first + width, 2), slice(first + 1, first + width, 2)
+    mirrored = x.copy()
+    mirrored[..., odd] = narrow(-widen(x[..., odd]), x.dtype)
+    # Of a mirrored pair x cos - (-y) sin comes out first, which is what the kernel stores last.
+    turned[..., odd] = ropelab.apply_rotary(mirrored, *given, **options)[..., even]
     return turned
 
 
