@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from ropelab.golden.cards.longrope_lists import PHI_3_5_LONG, PHI_3_5_SHORT
 
 import ropelab
 from ropelab import Rope, Spectrum, scaling
+from ropelab.golden.cards.longrope_lists import PHI_3_5_LONG, PHI_3_5_SHORT
 from ropelab.scaling.ntk import ntk_base
 
 __all__ = ["ROWS", "Row", "Side", "Size", "size"]
