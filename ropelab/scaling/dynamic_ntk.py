@@ -27,12 +27,12 @@ class DynamicNTK(Scaling):
     Parameters
     ----------
     factor : float
-        The stretch s; at least 1.
+        The stretch s; positive, and at least 1 in practice.
 
     Raises
     ------
     TypeError, ValueError
-        If `factor` is not a number of at least 1.
+        If `factor` is not a positive number.
 
     References
     ----------
@@ -54,11 +54,7 @@ class DynamicNTK(Scaling):
 
     def __post_init__(self) -> None:
         """Validate."""
-        factor = finite_real(self.factor, "factor", above=0.0)
-        if factor < 1.0:  # alpha would shrink, and in the end turn negative, as the text grows
-            msg = f"factor: DynamicNTK expects at least 1; got {factor}"
-            raise ValueError(msg)
-        object.__setattr__(self, "factor", factor)
+        object.__setattr__(self, "factor", finite_real(self.factor, "factor", above=0.0))
 
     def spectrum(self, rope: Geometry, seq_len: int | None = None) -> Spectrum:
         """Return the frequencies at a length; without `seq_len`, at max_position_embeddings."""

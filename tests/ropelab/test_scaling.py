@@ -277,8 +277,15 @@ def test_llama3_refuses_parameters_out_of_range(
 def test_dynamic_ntk_says_what_it_misses() -> None:
     with refuses(ValueError, "max_position_embeddings", "DynamicNTK", "None"):
         Rope(64, scaling=DynamicNTK(2.0)).spectrum(4096)
-    with refuses(ValueError, "factor", "0.5"):
-        DynamicNTK(0.5)
+    with refuses(ValueError, "factor", "0.0"):
+        DynamicNTK(0.0)
+
+
+def test_dynamic_ntk_takes_a_factor_below_one_as_transformers_does() -> None:
+    # alpha = 1 + s (L / Lmax - 1) stays above 1; the last pair is slowed by just that: 1.5 here.
+    plain, rope = Rope(64), Rope(64, scaling=DynamicNTK(0.5), max_position_embeddings=4096)
+    ratio = plain.spectrum().inv_freq[-1] / rope.spectrum(8192).inv_freq[-1]
+    assert ratio == pytest.approx(1.5, rel=1e-14)
 
 
 @pytest.mark.parametrize("rule", [NTKAware(2.0), DynamicNTK(2.0)])
