@@ -17,7 +17,7 @@ from rich.progress import track
 from rich.table import Table
 
 from . import DIRECTORY, Result, check, freeze_new, load
-from .zoo import MUTANTS, margins
+from .zoo import MUTANTS, Trial, margins
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -98,7 +98,7 @@ def _cases_table(results: list[Result]) -> Table:
 
 def _zoo(console: Console, directory: Path) -> list[str]:
     """Print how clearly each known bug is rejected; return the names of those that are not."""
-    goldens = load(directory)
+    trial = Trial(load(directory))
     dtypes = ("float64", "float32", "float16", "bfloat16")
     table = Table(
         title="Known bugs: worst error in units of the tolerance (over 1 is rejected)",
@@ -110,7 +110,7 @@ def _zoo(console: Console, directory: Path) -> list[str]:
         table.add_column(dtype, justify="right")
     survivors = []
     for name, mutant in track(MUTANTS.items(), "Known bugs", console=console):
-        margin = margins(mutant, goldens)
+        margin = margins(trial.results(mutant))
         table.add_row(mutant.mechanism, name, *(f"{margin[dtype]:.3g}" for dtype in dtypes))
         if min(margin.values()) <= 1.0:
             survivors.append(name)
