@@ -26,9 +26,9 @@ from pkgutil import iter_modules
 from types import MappingProxyType
 
 from .mutant import Mutant
-from .trial import Trial, kills, margins
+from .trial import Trial, kills, margin, margins
 
-__all__ = ["MUTANTS", "Mutant", "Trial", "kills", "margins"]
+__all__ = ["MUTANTS", "Mutant", "Trial", "kills", "margin", "margins"]
 
 
 def _discovered() -> dict[str, Mutant]:

@@ -11,11 +11,11 @@ from typing import Any, cast
 from ..case import DTYPES
 from ..files import Golden
 from ..implementation import SPECIFICATION, Implementation
-from ..operations import run
+from ..operations import OVERWRITTEN, run
 from ..verification import Result, verify
-from .mutant import Mutant
+from .mutant import ROTATIONS, Mutant
 
-__all__ = ["Trial", "family", "kills", "margins"]
+__all__ = ["Trial", "family", "kills", "margin", "margins"]
 
 
 def family(case_id: str) -> str:
@@ -124,3 +124,30 @@ def margins(results: Iterable[Result]) -> dict[str, float]:
         if result.case.arguments.keys() & {"x", "q"} and result.case.tolerance.metric == "pair":
             worst[result.case.dtype] = max(worst[result.case.dtype], result.share)
     return worst
+
+
+def margin(mutant: Mutant, results: Iterable[Result]) -> float:
+    """Return how clearly a mutant is rejected, in units of the tolerance.
+
+    Parameters
+    ----------
+    mutant : Mutant
+        The suspect.
+    results : iterable of Result
+        From `Trial.results`.
+
+    Returns
+    -------
+    float
+        For a bug of rotations the smallest of `margins`, since it must fall in every dtype;
+        for any other the largest. More than 1 is a rejection. A crash is none, and neither is
+        bad input that gets through: a bug is to be known by its numbers.
+    """
+    answered = [
+        result
+        for result in results
+        if result.case.op != "refused" and (not result.message or OVERWRITTEN in result.message)
+    ]
+    if mutant.changes & ROTATIONS:
+        return min(margins(answered).values())
+    return max((result.share for result in answered), default=0.0)
