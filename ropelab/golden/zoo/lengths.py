@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from ropelab import Rope, Spectrum
 
-from ...scaling import DynamicNTK
+from ...scaling import DynamicNTK, LongRoPE
 from ..implementation import SPECIFICATION
 from .harness import with_rule
 from .mutant import Entries
@@ -41,6 +41,16 @@ class _NeverReset:
         return rope.spectrum(self.longest[rope])
 
 
+def _long_at_the_threshold(rope: Rope, seq_len: int | None) -> Spectrum:
+    """Switch at the original length, not past it."""
+    return rope.spectrum(None if seq_len is None else seq_len + 1)
+
+
+def _always_long(rope: Rope, _: int | None) -> Spectrum:
+    assert isinstance(rope.scaling, LongRoPE)
+    return rope.spectrum(rope.scaling.original_max_position_embeddings + 1)
+
+
 ENTRIES: Entries = {
     "length-ignored": (
         "M8",
@@ -65,5 +75,17 @@ ENTRIES: Entries = {
         "the base grows with the longest sequence and never shrinks",
         with_rule(DynamicNTK, _NeverReset()),
         "transformers!27227",
+    ),
+    "longrope-long-at-the-threshold": (
+        "M8",
+        "LongRoPE: the long list at the original length itself",
+        with_rule(LongRoPE, _long_at_the_threshold),
+        "unsloth!10681",
+    ),
+    "longrope-always-long": (
+        "M8",
+        "LongRoPE: the long list at every length",
+        with_rule(LongRoPE, _always_long),
+        "mlxcel#1358",
     ),
 }

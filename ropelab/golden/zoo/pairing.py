@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import ropelab
 from ropelab import Spectrum
 
 from ..case import Array
+from ..implementation import SPECIFICATION, Implementation
 from .harness import with_options, with_rotation
 from .mutant import Entries
 
@@ -30,6 +32,25 @@ def _halves_not_woven_again(
 
 def _backwards(x: Array, ids: Array, spectrum: Spectrum, *, inverse: bool, **options: Any) -> Array:
     return ropelab.apply_rotary(x, ids, spectrum, inverse=not inverse, **options)
+
+
+def _without(option: str) -> Implementation:
+    """Return the specification with an option left at its default."""
+
+    def _rotated(x: Array, ids: Array, spectrum: Spectrum, **options: Any) -> Array:
+        options.pop(option, None)
+        return ropelab.apply_rotary(x, ids, spectrum, **options)
+
+    return with_rotation(_rotated)
+
+
+def _rows_as_they_are(weight: Array, *_: Any, **__: Any) -> Array:
+    return weight.copy()
+
+
+def _cut_as_one_head(weight: Array, _: int, **options: Any) -> Array:
+    """Take the rows of all heads for those of one."""
+    return ropelab.permute_qk_weight(weight, 1, target=options["target"])
 
 
 ENTRIES: Entries = {
@@ -55,5 +76,33 @@ ENTRIES: Entries = {
         "M3",
         "second member negated instead of the first: rotation by -m",
         with_rotation(_backwards),
+    ),
+    "output-layout-ignored": (
+        "M3",
+        "pairs read in one layout and left in it, where the other is expected",
+        _without("output_layout"),
+        "vllm#26995",
+    ),
+    "rotated-channels-first": (
+        "M9",
+        "the first channels rotated where the last ones should be",
+        _without("rotary_offset"),
+        "zml!660",
+    ),
+    "weights-not-permuted": (
+        "M3",
+        "rows of the projections left in the other layout",
+        replace(
+            SPECIFICATION,
+            permute_qk_weight=_rows_as_they_are,
+            permute_qkv_weight=_rows_as_they_are,
+        ),
+        "llama.cpp!22611",
+    ),
+    "weights-cut-as-one-head": (
+        "M3",
+        "rows of a projection permuted by a wrong number of heads",
+        replace(SPECIFICATION, permute_qk_weight=_cut_as_one_head),
+        "llama.cpp#3018",
     ),
 }

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ropelab import Rope
+from ropelab import Rope, Spectrum
 
-from ...scaling import Default, Linear, Llama3
+from ...scaling import Default, DynamicNTK, Linear, Llama3, NTKAware, Proportional, Resonance
 from ..case import Array
-from .harness import with_inv_freq, with_rope
+from .harness import with_inv_freq, with_rope, with_rule
 from .mutant import Entries
 
 __all__ = ["ENTRIES"]
@@ -67,6 +67,31 @@ def _multiplied(rope: Rope, _: int | None) -> Array:
     return _unscaled(rope).spectrum().inv_freq * rope.scaling.factor
 
 
+def _positions_doubled(rope: Rope, _: int | None) -> Array:
+    """Leave the factor aside and turn twice as fast."""
+    return 2.0 * _unscaled(rope).spectrum().inv_freq
+
+
+def _base_times_alpha(rope: Rope, _: int | None) -> Array:
+    """Multiply the base by alpha itself, without its exponent d / (d - 2)."""
+    assert isinstance(rope.scaling, NTKAware)
+    return _unscaled(replace(rope, base=rope.base * rope.scaling.alpha)).spectrum().inv_freq
+
+
+def _partial(rope: Rope, seq_len: int | None) -> Array:
+    """Rotate a share of the head as if it were a head of that width."""
+    rule, spectrum = rope.scaling, rope.spectrum(seq_len)
+    assert isinstance(rule, Proportional)
+    turning = int(np.count_nonzero(spectrum.inv_freq))
+    width = max(2 * turning, 1)
+    fast = rope.base ** (-2.0 * np.arange(turning) / width) / rule.factor
+    return np.concatenate([fast, np.zeros(spectrum.inv_freq.size - turning)])
+
+
+def _periods_lost(rope: Rope, seq_len: int | None) -> Spectrum:
+    return replace(rope.spectrum(seq_len), periods=None)
+
+
 ENTRIES: Entries = {
     "rule-dropped": (
         "M6",
@@ -107,5 +132,27 @@ ENTRIES: Entries = {
         "M6",
         "frequencies multiplied by the factor",
         with_inv_freq(Linear, _multiplied),
+    ),
+    "dynamic-positions-doubled": (
+        "M6",
+        "dynamic scaling: positions doubled, the factor unused",
+        with_inv_freq(DynamicNTK, _positions_doubled),
+        "mlx-lm#1545",
+    ),
+    "ntk-base-times-alpha": (
+        "M6",
+        "NTK-aware scaling: the base multiplied by alpha itself",
+        with_inv_freq(NTKAware, _base_times_alpha),
+    ),
+    "proportional-as-partial": (
+        "M9",
+        "p-RoPE: a share of the head rotated as a head of that width",
+        with_inv_freq(Proportional, _partial),
+        "neuronx-distributed-inference!106",
+    ),
+    "resonance-periods-lost": (
+        "M6",
+        "Resonance: whole wavelengths as frequencies alone, which drift",
+        with_rule(Resonance, _periods_lost),
     ),
 }
