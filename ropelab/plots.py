@@ -6,10 +6,13 @@ Okabe and Ito, "Color Universal Design", 2008, which colour-blind readers can te
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .bands import Band, BandName, classify
 from .rope import Rope
+from .scaling import Default
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,57 +70,58 @@ def wavelengths(rope: Rope, *, ax: Axes | None = None, seq_len: int | None = Non
         _, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
 
     split = classify(rope, seq_len=seq_len)
-    _draw_unscaled(ax, split)
+    unscaled = replace(rope, scaling=Default()).spectrum().wavelengths
+    ax.plot(range(unscaled.size), unscaled, color=_INK, linewidth=1.0, label="without scaling")
     for band in split:
         _draw_band(ax, band)
-    for name, length in _stated_lengths(rope).items():
-        _draw_length(ax, name, length)
-    _dress(ax, pairs=sum(len(band) for band in split))
+    for length, names in _stated_lengths(rope).items():
+        _draw_length(ax, "\n= ".join(names), length)
+    slowest = rope.spectrum(seq_len).wavelengths[-1]
+    _dress(ax, pairs=unscaled.size, rising=bool(slowest >= unscaled[0]))
     return ax
-
-
-def _draw_unscaled(ax: Axes, split: tuple[Band, ...]) -> None:
-    points = sorted(
-        (pair, wavelength / stretch)
-        for band in split
-        for pair, wavelength, stretch in zip(
-            band.pairs, band.wavelengths, band.stretches, strict=True
-        )
-    )
-    ax.plot(*zip(*points, strict=True), color=_INK, linewidth=1.0, label="without scaling")
 
 
 def _draw_band(ax: Axes, band: Band) -> None:
     if not band.pairs:
         return
-    label = f"{len(band)} pairs {band.name}"
-    if band.name == "stretched":
-        label += f" ×{max(band.stretches):g}"
     marker = _MARKERS[band.name]
-    ax.plot(
-        band.pairs,
-        band.wavelengths,
-        linestyle="none",
-        marker=marker.shape,
-        markersize=4.6,
-        markeredgewidth=1.2,
-        markeredgecolor=marker.edge,
-        markerfacecolor=marker.face,
-        label=label,
-    )
+    style: dict[str, Any] = {
+        "linestyle": "none",
+        "markersize": 4.6,
+        "markeredgewidth": 1.2,
+        "markeredgecolor": marker.edge,
+        "markerfacecolor": marker.face,
+    }
+    count = f"{len(band)} pair{'s' if len(band) > 1 else ''}"
+    if band.name == "stretched" and max(band.stretches) == math.inf:
+        # Along the upper edge, pointing to where their wavelength is.
+        edge = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+        label = f"{count} standing still"
+        ax.plot(band.pairs, [1.0] * len(band), marker="^", label=label, **edge, **style)
+        return
+    label = f"{count} {band.name}"
+    if band.name == "stretched":
+        label += f" ×{max(band.stretches):.4g}"
+    ax.plot(band.pairs, band.wavelengths, marker=marker.shape, label=label, **style)
 
 
-def _stated_lengths(rope: Rope) -> dict[str, int]:
+def _stated_lengths(rope: Rope) -> dict[int, list[str]]:
     stated = {
         "original_max_position_embeddings": getattr(
             rope.scaling, "original_max_position_embeddings", None
         ),
         "max_position_embeddings": rope.max_position_embeddings,
     }
-    return {name: length for name, length in stated.items() if length is not None}
+    named: dict[int, list[str]] = {}
+    for name, length in stated.items():
+        if length is not None:
+            named.setdefault(length, []).append(name)
+    return named
 
 
 def _draw_length(ax: Axes, name: str, length: int) -> None:
+    from matplotlib.patheffects import withStroke
+
     ax.axhline(length, color=_FAINT, linewidth=0.9, linestyle=(0, (5, 3)), zorder=0)
     ax.annotate(
         f"{length:,} tokens = {name}",
@@ -127,14 +131,15 @@ def _draw_length(ax: Axes, name: str, length: int) -> None:
         textcoords="offset points",
         color=_INK,
         fontsize="small",
+        path_effects=[withStroke(linewidth=2.5, foreground="white")],
     )
 
 
-def _dress(ax: Axes, *, pairs: int) -> None:
+def _dress(ax: Axes, *, pairs: int, rising: bool) -> None:
     ax.set_yscale("log")
     ax.minorticks_off()
     ax.set_xlim(-1, pairs)
     ax.set_xlabel("pair index")
     ax.set_ylabel("wavelength (tokens per turn)")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="lower right", frameon=False)
+    ax.legend(loc="lower right" if rising else "best", frameon=False)

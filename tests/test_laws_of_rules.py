@@ -179,17 +179,12 @@ def test_only_a_rule_that_says_so_reads_the_length(name: str) -> None:
     assert plain.attention_factor == long.attention_factor
 
 
-@pytest.mark.parametrize("rope_type", sorted(SCALINGS))
-def test_a_rule_that_reads_the_length_shows_it(rope_type: str) -> None:
-    if not isinstance(SCALINGS[rope_type].depends_on_length, bool):
-        return  # it depends on an inner rule
-    seen = set()
-    for name, card in CARDS.items():
-        if card["rope_type"] == rope_type:
-            rope = rope_of_card(card)
-            asked = LENGTHS.get(name, (None,))
-            seen.add(len({bits(rope.spectrum(length).inv_freq) for length in asked}) > 1)
-    assert (True in seen) is SCALINGS[rope_type].depends_on_length
+@pytest.mark.parametrize("name", LENGTHS)
+def test_a_rule_that_reads_the_length_shows_it(name: str) -> None:
+    rope = rope_of_card(CARDS[name])
+    assert rope.scaling.depends_on_length
+    asked = [rope.spectrum(length) for length in LENGTHS[name]]
+    assert len({(bits(one.inv_freq), one.attention_factor) for one in asked}) > 1
 
 
 @MORE

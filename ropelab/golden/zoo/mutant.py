@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
 
 from ..implementation import SPECIFICATION, Implementation
 
@@ -47,3 +48,14 @@ class Mutant:
             for name in names
             if getattr(self.implementation, name) is not getattr(SPECIFICATION, name)
         )
+
+    def fresh(self) -> Implementation:
+        """Return the implementation as it was made: some bugs remember what they were asked.
+
+        Returns
+        -------
+        Implementation
+            With a copy of everything that is not the specification's.
+        """
+        wrong = {name: deepcopy(getattr(self.implementation, name)) for name in self.changes}
+        return replace(SPECIFICATION, **wrong)

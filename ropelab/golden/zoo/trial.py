@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from typing import Any, cast
 
 from ..case import DTYPES
@@ -86,8 +85,7 @@ class Trial:
         reached = [golden for golden, asked in self._goldens if asked & mutant.changes]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a mutant may well be warned
-            # A copy, because some bugs remember what they were asked.
-            return verify(reached, deepcopy(mutant.implementation))
+            return verify(reached, mutant.fresh())
 
 
 def kills(results: Iterable[Result]) -> Mapping[str, int]:

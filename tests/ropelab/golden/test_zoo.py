@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,6 +89,22 @@ def test_cases_left_out_are_those_that_a_bug_cannot_reach() -> None:
     for name in ("rule-dropped", "keys-still", "axes-reversed", "old-spelling-ignored"):
         failed = [r.case.id for r in verify(GOLDENS, MUTANTS[name].implementation) if not r.passed]
         assert [r.case.id for r in tried(name) if not r.passed] == failed
+
+
+def test_the_page_of_the_kill_matrix_is_up_to_date() -> None:
+    # By which families reject a bug; how many cases do may differ by one between processors.
+    page = (Path(__file__).parents[3] / "docs" / "kill-matrix.md").read_text("utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("|")]
+    heads, _, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    found = {
+        (bug, thread): {head for head, count in zip(heads[3:], counts, strict=True) if count}
+        for _, bug, thread, *counts in rows
+    }
+    expected = {
+        (mutant.description, mutant.thread or ""): set(kills(tried(name)))
+        for name, mutant in MUTANTS.items()
+    }
+    assert found == expected, "run `nox -s figures`"
 
 
 def test_a_bug_that_remembers_forgets_between_two_trials() -> None:
