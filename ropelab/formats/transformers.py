@@ -244,8 +244,9 @@ def _rule(values: Mapping[str, Any], parameters: RopeParameters, notes: list[str
         msg = f"{parameters.name}: rope_type {name!r} needs {needs}; got {dict(parameters.values)}"
         raise ValueError(msg)
     scaling = rule(**given)
-    if "factor" in given and given["factor"] < 1:
-        notes.append(f"factor: expected at least 1; got {given['factor']}, which shortens contexts")
+    factor = given.get("factor")
+    if factor is not None and factor < 1:
+        notes.append(f"factor: expected at least 1; got {factor}, which shortens contexts")
     return scaling
 
 
