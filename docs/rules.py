@@ -51,9 +51,9 @@ def markdown(text: str) -> str:
         formula = " ".join(line.strip() for line in match[1].strip().splitlines())
         return f"```math\n{formula}\n```\n"
 
+    text = re.sub(r"``([^`]+)``", r"`\1`", text)
     text = re.sub(r"^\.\. math:: ?(.*(?:\n[ \t]+.*)*)\n?", _block, text, flags=re.MULTILINE)
-    text = re.sub(r":math:`([^`]*)`", r"$\1$", text)
-    return re.sub(r"``([^`]+)``", r"`\1`", text).strip()
+    return re.sub(r":math:`([^`]*)`", r"$\1$", text).strip()
 
 
 def line(text: str) -> str:

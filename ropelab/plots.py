@@ -95,9 +95,9 @@ def _draw_band(ax: Axes, band: Band) -> None:
     count = f"{len(band)} pair{'s' if len(band) > 1 else ''}"
     if band.name == "stretched" and max(band.stretches) == math.inf:
         # Along the upper edge, pointing to where their wavelength is.
-        edge = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+        style |= {"transform": ax.get_xaxis_transform(), "clip_on": False}
         label = f"{count} standing still"
-        ax.plot(band.pairs, [1.0] * len(band), marker="^", label=label, **edge, **style)
+        ax.plot(band.pairs, [1.0] * len(band), marker="^", label=label, **style)
         return
     label = f"{count} {band.name}"
     if band.name == "stretched":

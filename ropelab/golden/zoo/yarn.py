@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -19,14 +20,14 @@ from .mutant import Entries
 __all__ = ["ENTRIES"]
 
 
-def _with_parameters(**change: Callable[[YaRN, Rope], object]) -> Implementation:
+def _with_parameters(**change: Callable[[YaRN, Rope], Any]) -> Implementation:
     """Return the specification with other parameters of YaRN."""
 
     def _changed(rope: Rope, seq_len: int | None) -> Spectrum:
         rule = rope.scaling
         assert isinstance(rule, YaRN)
-        other = replace(rule, **{name: value(rule, rope) for name, value in change.items()})
-        return replace(rope, scaling=other).spectrum(seq_len)
+        wrong: dict[str, Any] = {name: value(rule, rope) for name, value in change.items()}
+        return replace(rope, scaling=replace(rule, **wrong)).spectrum(seq_len)
 
     return with_rule(YaRN, _changed)
 
@@ -84,7 +85,7 @@ def _inverted(rule: YaRN, rope: Rope, inv_freq: Array, ramp: Array) -> Array:
 
 def _scale_inside_the_power(rule: YaRN, rope: Rope, inv_freq: Array, ramp: Array) -> Array:
     exponents = -2.0 * np.arange(inv_freq.size) / rope.rotary_dim
-    slowed = (rule.stretch(rope) * rope.base) ** exponents
+    slowed: Array = (rule.stretch(rope) * rope.base) ** exponents
     return ramp * slowed + (1.0 - ramp) * inv_freq
 
 
@@ -92,7 +93,7 @@ def _kept_by_ntk(rule: YaRN, rope: Rope, inv_freq: Array, ramp: Array) -> Array:
     """Take the pairs to be kept from the NTK-aware base."""
     d, factor = rope.rotary_dim, rule.stretch(rope)
     base = rope.base * factor ** (d / (d - 2))
-    kept = base ** (-2.0 * np.arange(inv_freq.size) / d)
+    kept: Array = base ** (-2.0 * np.arange(inv_freq.size) / d)
     return ramp * inv_freq / factor + (1.0 - ramp) * kept
 
 
