@@ -12,7 +12,9 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
 from ropelab import SCALINGS, plots
@@ -160,25 +162,32 @@ def reads_length(rope_type: str) -> str:
     return "as the inner rule" if len(answers) > 1 else "yes" if True in answers else ""
 
 
+def draw_stretches(ax: Axes, stretch: NDArray[np.float64]) -> None:
+    """Draw how many times longer each pair's wavelength is."""
+    turning = np.isfinite(stretch)
+    ax.plot(np.flatnonzero(turning), stretch[turning], ".", color="#333333", markersize=4)
+    ax.axhline(1.0, color="#8c8c8c", linewidth=0.9, linestyle=(0, (5, 3)), zorder=0)
+    ax.set_xlim(-1, stretch.size)
+    ax.set_xlabel("pair index")
+    ax.set_ylabel("times the unscaled wavelength")
+    ax.spines[["top", "right"]].set_visible(False)
+
+
 def draw(rope_type: str) -> None:
     """Draw a rule's picture: wavelengths, and beside them how far each is stretched."""
     _, card, length = example(rope_type)
     rope = rope_of_card(card)
     figure = Figure(figsize=(8.4, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=[2.2, 1.0])
-    plots.wavelengths(rope, ax=left, seq_len=length)
-    stretch = stretches(rope, seq_len=length)
-    turning = np.isfinite(stretch)
-    right.plot(np.flatnonzero(turning), stretch[turning], ".", color="#333333", markersize=4)
-    right.axhline(1.0, color="#8c8c8c", linewidth=0.9, linestyle=(0, (5, 3)), zorder=0)
-    right.set_xlim(left.get_xlim())
-    right.set_xlabel("pair index")
-    right.set_ylabel("times the unscaled wavelength")
-    right.spines[["top", "right"]].set_visible(False)
+    if rope.spectrum(length).position_axes > 1:
+        plots.wavelengths(rope, ax=figure.subplots(), seq_len=length)
+    else:
+        left, right = figure.subplots(1, 2, width_ratios=[2.2, 1.0])
+        plots.wavelengths(rope, ax=left, seq_len=length)
+        draw_stretches(right, stretches(rope, seq_len=length))
     drawn = BytesIO()
     figure.savefig(drawn, dpi=88)
     # A palette of few colours makes it a third as large; and nothing differs between two runs.
-    Image.open(drawn).convert("RGB").quantize(32).save(IMAGES / f"{rope_type}.png", optimize=True)
+    Image.open(drawn).convert("RGB").quantize(128).save(IMAGES / f"{rope_type}.png", optimize=True)
 
 
 def main() -> None:

@@ -10,9 +10,12 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from .bands import Band, BandName, classify
 from .rope import Rope
 from .scaling import Default
+from .spectrum import Spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,11 +41,19 @@ _MARKERS: dict[BandName, _Marker] = {
     "stretched": _Marker("s", edge=_VERMILLION, face="white"),
 }
 
+_AXES = (
+    _Marker("o", edge=_BLUE, face=_BLUE),
+    _Marker("s", edge=_VERMILLION, face="white"),
+    _Marker("D", edge=_ORANGE, face=_ORANGE),
+    _Marker("^", edge=_INK, face="white"),
+)
+
 
 def wavelengths(rope: Rope, *, ax: Axes | None = None, seq_len: int | None = None) -> Axes:
     """Draw the wavelength of every pair, before and after scaling, by band.
 
-    The thin line is the embedding without scaling, the markers are the embedding itself. Horizontal
+    The thin line is the embedding without scaling, the markers are the embedding itself; where
+    there are several position axes, they tell the pairs apart by their axis instead. Horizontal
     lines show the context lengths that the embedding states: the one it was trained at, where its
     rule names it, and the longest it is meant for.
 
@@ -69,15 +80,19 @@ def wavelengths(rope: Rope, *, ax: Axes | None = None, seq_len: int | None = Non
 
         _, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
 
-    split = classify(rope, seq_len=seq_len)
+    spectrum = rope.spectrum(seq_len)
     unscaled = replace(rope, scaling=Default()).spectrum().wavelengths
     ax.plot(range(unscaled.size), unscaled, color=_INK, linewidth=1.0, label="without scaling")
-    for band in split:
-        _draw_band(ax, band)
+    if spectrum.position_axes > 1:
+        _draw_axes(ax, spectrum)
+    else:
+        for band in classify(rope, seq_len=seq_len):
+            _draw_band(ax, band)
     for length, names in _stated_lengths(rope).items():
         _draw_length(ax, "\n= ".join(names), length)
-    slowest = rope.spectrum(seq_len).wavelengths[-1]
-    _dress(ax, pairs=unscaled.size, rising=bool(slowest >= unscaled[0]))
+    slowest = float(spectrum.wavelengths[-1])
+    rising = spectrum.position_axes == 1 and slowest >= unscaled[0]
+    _dress(ax, pairs=unscaled.size, rising=bool(rising))
     return ax
 
 
@@ -103,6 +118,24 @@ def _draw_band(ax: Axes, band: Band) -> None:
     if band.name == "stretched":
         label += f" ×{max(band.stretches):.4g}"
     ax.plot(band.pairs, band.wavelengths, marker=marker.shape, label=label, **style)
+
+
+def _draw_axes(ax: Axes, spectrum: Spectrum) -> None:
+    """Draw the pairs by the position axis that turns them."""
+    axes = np.asarray(spectrum.axes)
+    for axis, marker in zip(range(spectrum.position_axes), _AXES, strict=False):
+        pairs = np.flatnonzero(axes == axis)
+        ax.plot(
+            pairs,
+            spectrum.wavelengths[pairs],
+            linestyle="none",
+            marker=marker.shape,
+            markersize=4.6,
+            markeredgewidth=1.2,
+            markeredgecolor=marker.edge,
+            markerfacecolor=marker.face,
+            label=f"{pairs.size} pairs turned by axis {axis}",
+        )
 
 
 def _stated_lengths(rope: Rope) -> dict[int, list[str]]:

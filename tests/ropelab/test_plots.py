@@ -69,6 +69,16 @@ def test_pairs_that_stand_still_lie_along_the_upper_edge(ax: Axes) -> None:
     assert upper_edge == pytest.approx(ax.bbox.ymax)
 
 
+def test_pairs_of_several_position_axes_are_told_apart_by_axis(ax: Axes) -> None:
+    rope = Rope(12, axes=[0, 0, 0, 1, 1, 2])
+    wavelengths(rope, ax=ax)
+    _, *markers = ax.get_lines()
+    assert [np.asarray(line.get_xdata()).tolist() for line in markers] == [[0, 1, 2], [3, 4], [5]]
+    assert len({str(line.get_marker()) for line in markers}) == 3
+    drawn = np.concatenate([np.asarray(line.get_ydata()) for line in markers])
+    np.testing.assert_array_equal(drawn, rope.spectrum().wavelengths)
+
+
 def test_axes_state_their_units(ax: Axes) -> None:
     wavelengths(LLAMA_3_1, ax=ax)
     assert ax.get_xlabel() == "pair index"
