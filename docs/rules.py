@@ -46,6 +46,17 @@ def sections(rule: type[Scaling]) -> dict[str, str]:
     return {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
 
 
+def _table(match: re.Match[str]) -> str:
+    """Turn a simple table into one of Markdown; its cells begin where the first line's do."""
+    ruler, head, _, *body = match[0].splitlines()
+    starts = [found.start() for found in re.finditer("=+", ruler)]
+    ends = [*starts[1:], None]
+    rows = [head, *(row for row in body if not row.startswith("=="))]
+    cells = [[row[a:b].strip() for a, b in zip(starts, ends, strict=True)] for row in rows]
+    cells.insert(1, ["---"] * len(starts))
+    return "".join(f"| {' | '.join(row)} |\n" for row in cells)
+
+
 def markdown(text: str) -> str:
     """Turn reStructuredText, as far as the docstrings use it, into Markdown."""
 
@@ -54,6 +65,7 @@ def markdown(text: str) -> str:
         return f"```math\n{formula}\n```\n"
 
     text = re.sub(r"``([^`]+)``", r"`\1`", text)
+    text = re.sub(r"^=+ [= ]*=\n(?:.*\S.*\n)+", _table, text, flags=re.MULTILINE)
     text = re.sub(r"^\.\. math:: ?(.*(?:\n[ \t]+.*)*)\n?", _block, text, flags=re.MULTILINE)
     return re.sub(r":math:`([^`]*)`", r"$\1$", text).strip()
 
