@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import ropelab
+from ropelab import Rope
+
+from ..implementation import SPECIFICATION
 from .harness import with_config
 from .mutant import Entries
 
@@ -34,6 +39,14 @@ def _theta_forgotten(config: dict[str, Any]) -> Mapping[str, Any]:
     return config
 
 
+def _layer_type_ignored(config: Mapping[str, Any], *_: Any, **__: Any) -> Rope | None:
+    """Read one set of parameters for layers of every kind: those of full attention."""
+    nested = config.get("rope_parameters") or config.get("text_config", {}).get("rope_parameters")
+    per_layer = nested and all(isinstance(value, Mapping) for value in nested.values())
+    kinds = [*nested] if per_layer else [None]
+    return ropelab.from_transformers(config, kinds[-1])
+
+
 ENTRIES: Entries = {
     "old-spelling-ignored": (
         "M10",
@@ -52,5 +65,11 @@ ENTRIES: Entries = {
         "the base falls back to 10000",
         with_config(_theta_forgotten),
         "unsloth!7028",
+    ),
+    "layer-type-ignored": (
+        "M10",
+        "one set of parameters, and its factor, for layers of every kind",
+        replace(SPECIFICATION, from_transformers=_layer_type_ignored),
+        "ollama!13452",
     ),
 }

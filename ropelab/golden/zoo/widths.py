@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import ropelab
 from ropelab import Rope, Spectrum
 
 from ..case import Array
-from ..implementation import SPECIFICATION
+from ..implementation import SPECIFICATION, Implementation
 from .harness import with_rotation
 from .mutant import Entries
 
@@ -40,17 +40,16 @@ def _partner_in_the_other_half_of_the_head(
     return np.ascontiguousarray(turned[..., np.argsort(order)])
 
 
-def _read(config: Mapping[str, Any], width: Any) -> Rope | None:
-    rope = ropelab.from_transformers(config)
-    return None if rope is None else replace(rope, rotary_dim=width(rope), axes=None)
+def _read_with(width: Callable[[Rope], int]) -> Implementation:
+    """Return the specification with another rotated width of every config."""
 
+    def _read(config: Mapping[str, Any], *rest: Any, **options: Any) -> Rope | None:
+        rope = ropelab.from_transformers(config, *rest, **options)
+        if rope is None or rope.rotary_dim == rope.head_dim:
+            return rope
+        return replace(rope, rotary_dim=width(rope), axes=None)
 
-def _whole_head(config: Mapping[str, Any], *_: Any) -> Rope | None:
-    return _read(config, lambda rope: rope.head_dim)
-
-
-def _share_taken_twice(config: Mapping[str, Any], *_: Any) -> Rope | None:
-    return _read(config, lambda rope: rope.rotary_dim**2 // rope.head_dim // 2 * 2)
+    return replace(SPECIFICATION, from_transformers=_read)
 
 
 ENTRIES: Entries = {
@@ -69,13 +68,13 @@ ENTRIES: Entries = {
     "whole-head": (
         "M9",
         "the partial width never reaches the rotation",
-        replace(SPECIFICATION, from_transformers=_whole_head),
+        _read_with(lambda rope: rope.head_dim),
         "maxtext#4616",
     ),
     "share-taken-twice": (
         "M9",
         "the partial factor applied twice",
-        replace(SPECIFICATION, from_transformers=_share_taken_twice),
+        _read_with(lambda rope: rope.rotary_dim**2 // rope.head_dim // 2 * 2),
         "vllm!41185",
     ),
 }
