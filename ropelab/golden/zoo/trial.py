@@ -10,7 +10,7 @@ from typing import Any, cast
 from ..case import DTYPES
 from ..files import Golden
 from ..implementation import SPECIFICATION, Implementation
-from ..operations import OVERWRITTEN, run
+from ..operations import OVERWRITTEN
 from ..verification import Result, verify
 from .mutant import ROTATIONS, Mutant
 
@@ -48,7 +48,7 @@ def _functions_asked(golden: Golden) -> frozenset[str]:
     recorder = _Recorder()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        run(golden.case, cast("Implementation", recorder))
+        verify([golden], cast("Implementation", recorder))
     return frozenset(recorder.asked)
 
 
