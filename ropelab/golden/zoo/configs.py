@@ -32,19 +32,28 @@ def _parameters_ignored(config: dict[str, Any]) -> Mapping[str, Any]:
 def _theta_forgotten(config: dict[str, Any]) -> Mapping[str, Any]:
     """Replace the dict that holds the base, so that the base falls back to 10000."""
     parameters = config.get("rope_parameters")
-    if parameters:
+    if _by_kind(parameters):
+        theta = {"rope_theta": 10_000.0}
+        kept = {name: {**own, **theta} if own else own for name, own in parameters.items()}
+        config["rope_parameters"] = kept
+    elif parameters:
         config["rope_parameters"] = {**parameters, "rope_theta": 10_000.0}
     if "rope_theta" in config:
         config["rope_theta"] = 10_000.0
     return config
 
 
-def _layer_type_ignored(config: Mapping[str, Any], *_: Any, **__: Any) -> Rope | None:
-    """Read one set of parameters for layers of every kind: those of full attention."""
-    nested = config.get("rope_parameters") or config.get("text_config", {}).get("rope_parameters")
-    per_layer = nested and all(isinstance(value, Mapping) for value in nested.values())
-    kinds = [*nested] if per_layer else [None]
-    return ropelab.from_transformers(config, kinds[-1])
+def _by_kind(parameters: Any) -> bool:
+    """Return whether rope parameters are nested: some for each kind of layers."""
+    return bool(parameters) and any(isinstance(own, Mapping) for own in parameters.values())
+
+
+def _sliding_as_full(
+    config: Mapping[str, Any], layer_type: str | None = None, **options: Any
+) -> Rope | None:
+    """Read the parameters of full attention for the layers of sliding attention too."""
+    kind = "full_attention" if layer_type == "sliding_attention" else layer_type
+    return ropelab.from_transformers(config, kind, **options)
 
 
 ENTRIES: Entries = {
@@ -66,10 +75,10 @@ ENTRIES: Entries = {
         with_config(_theta_forgotten),
         "unsloth!7028",
     ),
-    "layer-type-ignored": (
+    "sliding-layers-as-full": (
         "M10",
-        "one set of parameters, and its factor, for layers of every kind",
-        replace(SPECIFICATION, from_transformers=_layer_type_ignored),
+        "base and factor of full attention for the layers of sliding attention too",
+        replace(SPECIFICATION, from_transformers=_sliding_as_full),
         "ollama!13452",
     ),
 }
