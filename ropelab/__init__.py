@@ -5,6 +5,7 @@
 Importing it needs NumPy alone.
 """
 
+from . import positions
 from .formats import from_transformers
 from .layouts import to_half, to_interleaved
 from .phases import cos_sin, exact_phases
@@ -34,6 +35,7 @@ __all__ = [
     "from_transformers",
     "permute_qk_weight",
     "permute_qkv_weight",
+    "positions",
     "rotate",
     "to_half",
     "to_interleaved",
