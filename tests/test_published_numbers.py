@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ropelab import Rope
 from ropelab.bands import classify, completes_turn
+from ropelab.positions import shard_positions, shard_tokens
 from ropelab.scaling import (
     DeepSeekYaRN,
     DynamicNTK,
@@ -247,6 +248,24 @@ def test_critical_bases_of_extrapolation(target: int, base: int) -> None:
     pair = math.log(4096 / (2 * math.pi), 1e4)
     longer = target * 1024 / (2 * math.pi)
     assert round(longer ** (1 / pair)) == base
+
+
+@pytest.mark.parametrize(
+    ("base", "length", "target", "found"),
+    [(1e4, 2048, 131_072, "7.495e+06"), (5e5, 8192, 131_072, "7.976e+07")],
+    ids=["phi3-mini", "llama-3-8b"],
+)
+def test_ntk_bases_of_longrope2(base: float, length: int, target: int, found: str) -> None:
+    # arXiv:2502.20082: the smallest base whose critical pair turns once in the target length.
+    pair = math.log(length / (2 * math.pi), base)
+    assert f"{(target / (2 * math.pi)) ** (1 / pair):.3e}" == found
+
+
+@pytest.mark.parametrize(("rank", "held"), [(0, [0, 3, 4, 7]), (1, [1, 2, 5, 6])])
+def test_zigzag_shards_of_a_pack(rank: int, held: list[int]) -> None:
+    # Megatron-LM!5243: rank 0 had the tokens [0, 3, 0, 3].
+    assert shard_tokens([0, 4, 8], 2, rank).tolist() == held
+    assert shard_positions([0, 4, 8], 2, rank).tolist() == [m % 4 for m in held]
 
 
 # Resonance RoPE, arXiv:2403.00071; HoPE, arXiv:2410.21216; p-RoPE, arXiv:2410.06205.

@@ -31,7 +31,7 @@ def _parameters_ignored(config: dict[str, Any]) -> Mapping[str, Any]:
 
 def _theta_forgotten(config: dict[str, Any]) -> Mapping[str, Any]:
     """Replace the dict that holds the base, so that the base falls back to 10000."""
-    parameters = config.get("rope_parameters")
+    parameters: Any = config.get("rope_parameters")
     if _by_kind(parameters):
         theta = {"rope_theta": 10_000.0}
         kept = {name: {**own, **theta} if own else own for name, own in parameters.items()}

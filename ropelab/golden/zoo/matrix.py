@@ -18,9 +18,9 @@ _HEAD = """\
 
 {mutants} known bugs, each as a mutant of the specification (`ropelab.golden.zoo`), and how many
 golden cases of each family reject it. {threads} of them were reported in a public issue (`#`) or
-pull request (`!`) of the project named; the others were read in a source. A family is the first
-part of a case's id; those that no bug reaches are left out. A bug of rotations is rejected in
-every dtype.
+pull request (`!`) of the project named; the others were read in a source, or are their like. A
+family is the first part of a case's id; those that no bug reaches are left out. A bug of rotations
+is rejected in every dtype.
 
 This page is written by `python -m ropelab.golden --kill-matrix docs/kill-matrix.md`.
 

@@ -77,7 +77,7 @@ ENTRIES: Entries = {
     ),
     "float32-positions": (
         "M1",
-        "positions kept in float32: 2**24 + 1 is 2**24",
+        "positions kept in float32: 16,777,217 is 16,777,216",
         with_positions(_float32_positions),
     ),
     "float16-angles": (
