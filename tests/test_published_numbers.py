@@ -242,12 +242,17 @@ def test_llama_3_2_1b_ratios_of_the_blended_pairs() -> None:
     assert [f"{r:.6f}" for r in ratio[15:18]] == ["0.605573", "0.303743", "0.103448"]
 
 
+def turning_once(rope: Rope, length: int) -> float:
+    """Return the pair, in fractions of one, whose wavelength is a length."""
+    wavelengths = np.log(rope.spectrum().wavelengths)
+    return float(np.interp(math.log(length), wavelengths, np.arange(wavelengths.size)))
+
+
 @pytest.mark.parametrize(("target", "base"), [(8, 26784), (16, 71738), (32, 192144), (64, 514640)])
 def test_critical_bases_of_extrapolation(target: int, base: int) -> None:
     # arXiv:2310.05209: with this base the pair that turns once in 4096 turns once in the target.
-    pair = math.log(4096 / (2 * math.pi), 1e4)
-    longer = target * 1024 / (2 * math.pi)
-    assert round(longer ** (1 / pair)) == base
+    share = turning_once(LLAMA_2, 4096) / 64
+    assert round((target * 1024 / (2 * math.pi)) ** (1 / share)) == base
 
 
 @pytest.mark.parametrize(
@@ -257,8 +262,8 @@ def test_critical_bases_of_extrapolation(target: int, base: int) -> None:
 )
 def test_ntk_bases_of_longrope2(base: float, length: int, target: int, found: str) -> None:
     # arXiv:2502.20082: the smallest base whose critical pair turns once in the target length.
-    pair = math.log(length / (2 * math.pi), base)
-    assert f"{(target / (2 * math.pi)) ** (1 / pair):.3e}" == found
+    share = turning_once(Rope(128, base=base), length) / 64
+    assert f"{(target / (2 * math.pi)) ** (1 / share):.3e}" == found
 
 
 @pytest.mark.parametrize(("rank", "held"), [(0, [0, 3, 4, 7]), (1, [1, 2, 5, 6])])
