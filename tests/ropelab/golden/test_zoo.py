@@ -85,6 +85,7 @@ def test_a_wrong_frequency_shows_in_the_rotated_tensors_of_models(name: str) -> 
     assert min(margins(tried(name)).values()) > 2.0
 
 
+@pytest.mark.filterwarnings("ignore")  # of what a config says
 def test_cases_left_out_are_those_that_a_bug_cannot_reach() -> None:
     for name in ("rule-dropped", "keys-still", "axes-reversed", "old-spelling-ignored"):
         failed = [r.case.id for r in verify(GOLDENS, MUTANTS[name].implementation) if not r.passed]
@@ -132,6 +133,7 @@ def test_the_harness_alone_is_not_rejected(harmless: Implementation) -> None:
     assert [result.case.id for result in results if not result.passed] == []
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_the_table_harness_alone_is_not_rejected() -> None:
     def exact(ids: object, spectrum: ropelab.Spectrum) -> object:
         return ropelab.cos_sin(ids, spectrum, dtype=np.float64)  # type: ignore[arg-type]
