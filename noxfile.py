@@ -76,9 +76,12 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def figures(session: nox.Session) -> None:
-    """Draw the pictures of the documentation again."""
-    session.install("--editable", ".[plot]")
-    session.run("python", "docs/figures.py", *session.posargs)
+    """Draw the pictures of the documentation again, and write the pages that are derived."""
+    session.install("--editable", ".[plot,golden]")
+    session.run("python", "docs/figures.py")
+    session.run("python", "docs/rules.py")
+    check = ("python", "-m", "ropelab.golden", "--no-write", "--no-oracle")
+    session.run(*check, "--kill-matrix", "docs/kill-matrix.md")
 
 
 if __name__ == "__main__":

@@ -6,10 +6,16 @@ Okabe and Ito, "Color Universal Design", 2008, which colour-blind readers can te
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from .bands import Band, BandName, classify
 from .rope import Rope
+from .scaling import Default
+from .spectrum import Spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,11 +41,19 @@ _MARKERS: dict[BandName, _Marker] = {
     "stretched": _Marker("s", edge=_VERMILLION, face="white"),
 }
 
+_AXES = (
+    _Marker("o", edge=_BLUE, face=_BLUE),
+    _Marker("s", edge=_VERMILLION, face="white"),
+    _Marker("D", edge=_ORANGE, face=_ORANGE),
+    _Marker("^", edge=_INK, face="white"),
+)
+
 
 def wavelengths(rope: Rope, *, ax: Axes | None = None, seq_len: int | None = None) -> Axes:
     """Draw the wavelength of every pair, before and after scaling, by band.
 
-    The thin line is the embedding without scaling, the markers are the embedding itself. Horizontal
+    The thin line is the embedding without scaling, the markers are the embedding itself; where
+    there are several position axes, they tell the pairs apart by their axis instead. Horizontal
     lines show the context lengths that the embedding states: the one it was trained at, where its
     rule names it, and the longest it is meant for.
 
@@ -66,58 +80,81 @@ def wavelengths(rope: Rope, *, ax: Axes | None = None, seq_len: int | None = Non
 
         _, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
 
-    split = classify(rope, seq_len=seq_len)
-    _draw_unscaled(ax, split)
-    for band in split:
-        _draw_band(ax, band)
-    for name, length in _stated_lengths(rope).items():
-        _draw_length(ax, name, length)
-    _dress(ax, pairs=sum(len(band) for band in split))
+    spectrum = rope.spectrum(seq_len)
+    unscaled = replace(rope, scaling=Default()).spectrum().wavelengths
+    ax.plot(range(unscaled.size), unscaled, color=_INK, linewidth=1.0, label="without scaling")
+    if spectrum.position_axes > 1:
+        _draw_axes(ax, spectrum)
+    else:
+        for band in classify(rope, seq_len=seq_len):
+            _draw_band(ax, band)
+    for length, names in _stated_lengths(rope).items():
+        _draw_length(ax, "\n= ".join(names), length)
+    slowest = float(spectrum.wavelengths[-1])
+    rising = spectrum.position_axes == 1 and slowest >= unscaled[0]
+    _dress(ax, pairs=unscaled.size, rising=bool(rising))
     return ax
-
-
-def _draw_unscaled(ax: Axes, split: tuple[Band, ...]) -> None:
-    points = sorted(
-        (pair, wavelength / stretch)
-        for band in split
-        for pair, wavelength, stretch in zip(
-            band.pairs, band.wavelengths, band.stretches, strict=True
-        )
-    )
-    ax.plot(*zip(*points, strict=True), color=_INK, linewidth=1.0, label="without scaling")
 
 
 def _draw_band(ax: Axes, band: Band) -> None:
     if not band.pairs:
         return
-    label = f"{len(band)} pairs {band.name}"
-    if band.name == "stretched":
-        label += f" ×{max(band.stretches):g}"
     marker = _MARKERS[band.name]
-    ax.plot(
-        band.pairs,
-        band.wavelengths,
-        linestyle="none",
-        marker=marker.shape,
-        markersize=4.6,
-        markeredgewidth=1.2,
-        markeredgecolor=marker.edge,
-        markerfacecolor=marker.face,
-        label=label,
-    )
+    style: dict[str, Any] = {
+        "linestyle": "none",
+        "markersize": 4.6,
+        "markeredgewidth": 1.2,
+        "markeredgecolor": marker.edge,
+        "markerfacecolor": marker.face,
+    }
+    count = f"{len(band)} pair{'s' if len(band) > 1 else ''}"
+    if band.name == "stretched" and max(band.stretches) == math.inf:
+        # Along the upper edge, pointing to where their wavelength is.
+        style |= {"transform": ax.get_xaxis_transform(), "clip_on": False}
+        label = f"{count} standing still"
+        ax.plot(band.pairs, [1.0] * len(band), marker="^", label=label, **style)
+        return
+    label = f"{count} {band.name}"
+    if band.name == "stretched":
+        label += f" ×{max(band.stretches):.4g}"
+    ax.plot(band.pairs, band.wavelengths, marker=marker.shape, label=label, **style)
 
 
-def _stated_lengths(rope: Rope) -> dict[str, int]:
+def _draw_axes(ax: Axes, spectrum: Spectrum) -> None:
+    """Draw the pairs by the position axis that turns them."""
+    axes = np.asarray(spectrum.axes)
+    for axis, marker in zip(range(spectrum.position_axes), _AXES, strict=False):
+        pairs = np.flatnonzero(axes == axis)
+        ax.plot(
+            pairs,
+            spectrum.wavelengths[pairs],
+            linestyle="none",
+            marker=marker.shape,
+            markersize=4.6,
+            markeredgewidth=1.2,
+            markeredgecolor=marker.edge,
+            markerfacecolor=marker.face,
+            label=f"{pairs.size} pairs turned by axis {axis}",
+        )
+
+
+def _stated_lengths(rope: Rope) -> dict[int, list[str]]:
     stated = {
         "original_max_position_embeddings": getattr(
             rope.scaling, "original_max_position_embeddings", None
         ),
         "max_position_embeddings": rope.max_position_embeddings,
     }
-    return {name: length for name, length in stated.items() if length is not None}
+    named: dict[int, list[str]] = {}
+    for name, length in stated.items():
+        if length is not None:
+            named.setdefault(length, []).append(name)
+    return named
 
 
 def _draw_length(ax: Axes, name: str, length: int) -> None:
+    from matplotlib.patheffects import withStroke
+
     ax.axhline(length, color=_FAINT, linewidth=0.9, linestyle=(0, (5, 3)), zorder=0)
     ax.annotate(
         f"{length:,} tokens = {name}",
@@ -127,14 +164,15 @@ def _draw_length(ax: Axes, name: str, length: int) -> None:
         textcoords="offset points",
         color=_INK,
         fontsize="small",
+        path_effects=[withStroke(linewidth=2.5, foreground="white")],
     )
 
 
-def _dress(ax: Axes, *, pairs: int) -> None:
+def _dress(ax: Axes, *, pairs: int, rising: bool) -> None:
     ax.set_yscale("log")
     ax.minorticks_off()
     ax.set_xlim(-1, pairs)
     ax.set_xlabel("pair index")
     ax.set_ylabel("wavelength (tokens per turn)")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="lower right", frameon=False)
+    ax.legend(loc="lower right" if rising else "best", frameon=False)

@@ -9,15 +9,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections import defaultdict
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from . import DIRECTORY, Result, check, freeze_new, load
-from .zoo import MUTANTS, margins
+from . import DIRECTORY, check, freeze_new, load
+from .report import cases_table, zoo_table
+from .zoo import MUTANTS
+from .zoo.matrix import kill_matrix, markdown
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-write", action="store_true", help="add no new cases")
     parser.add_argument("--no-oracle", action="store_true", help="do not derive everything anew")
     parser.add_argument("--no-zoo", action="store_true", help="do not run the known bugs")
+    parser.add_argument("--kill-matrix", type=Path, help="write the matrix of known bugs there")
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 100)
     if not options.directory.is_dir():
@@ -58,8 +59,18 @@ def main(arguments: list[str] | None = None) -> int:
     )
     failed = [result for result in results if not result.passed]
     if results:
-        console.print(_cases_table(results))
-    survivors = [] if options.no_zoo or not results else _zoo(console, options.directory)
+        console.print(cases_table(results))
+    survivors: tuple[str, ...] = ()
+    if results and not options.no_zoo:
+        matrix = kill_matrix(
+            MUTANTS,
+            load(options.directory),
+            lambda names: track(list(names), "Known bugs", console=console),
+        )
+        console.print(zoo_table(matrix))
+        survivors = matrix.survivors
+        if options.kill_matrix:
+            options.kill_matrix.write_text(markdown(matrix), encoding="utf-8")
     for line in problems:
         console.print(f"[red]problem[/] {line}", highlight=False)
     for result in failed[:20]:
@@ -72,50 +83,6 @@ def main(arguments: list[str] | None = None) -> int:
     )
     console.print("[bold green]VERDICT: sound[/]" if sound else "[bold red]VERDICT: broken[/]")
     return 0 if sound else 1
-
-
-def _cases_table(results: list[Result]) -> Table:
-    caption = "float64 errors are 4e-10 rad at position 2**31, from turns of 64 bits"
-    table = Table(title="The specification against the goldens", caption=caption)
-    for heading in ("operation", "dtype", "angles"):
-        table.add_column(heading)
-    for heading in ("cases", "failed", "worst error", "largest share of bound"):
-        table.add_column(heading, justify="right")
-    groups: dict[tuple[str, str, str], list[Result]] = defaultdict(list)
-    for result in results:
-        angles = str(result.case.options.get("angles", "")) if result.case.op != "refused" else ""
-        dtype = result.case.dtype if result.case.tolerance.metric != "equal" else "exact bits"
-        groups[result.case.op, dtype, angles].append(result)
-    for (op, dtype, angles), group in sorted(groups.items()):
-        worst = max(group, key=lambda result: result.share)
-        unit = {"pair": "eps", "ulp": "ulp", "equal": ""}[worst.case.tolerance.metric]
-        failed = sum(not result.passed for result in group)
-        share = f"{worst.share:.3f}"
-        error = f"{worst.error:.3g} {unit}"
-        table.add_row(op, dtype, angles, str(len(group)), str(failed or "-"), error, share)
-    return table
-
-
-def _zoo(console: Console, directory: Path) -> list[str]:
-    """Print how clearly each known bug is rejected; return the names of those that are not."""
-    goldens = load(directory)
-    dtypes = ("float64", "float32", "float16", "bfloat16")
-    table = Table(
-        title="Known bugs: worst error in units of the tolerance (over 1 is rejected)",
-        caption="inf: a bit moved that nothing may touch",
-    )
-    table.add_column("", justify="left")
-    table.add_column("bug")
-    for dtype in dtypes:
-        table.add_column(dtype, justify="right")
-    survivors = []
-    for name, mutant in track(MUTANTS.items(), "Known bugs", console=console):
-        margin = margins(mutant, goldens)
-        table.add_row(mutant.mechanism, name, *(f"{margin[dtype]:.3g}" for dtype in dtypes))
-        if min(margin.values()) <= 1.0:
-            survivors.append(name)
-    console.print(table)
-    return survivors
 
 
 if __name__ == "__main__":

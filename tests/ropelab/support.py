@@ -69,3 +69,8 @@ def pair_norms(x: NDArray[np.float64], layout: str) -> NDArray[np.float64]:
 def bits(array: NDArray[np.generic]) -> bytes:
     """Return the bytes, which tell -0.0 from 0.0 and one NaN from another."""
     return np.ascontiguousarray(array).tobytes()
+
+
+def printed(value: float, digits: str) -> bool:
+    """Tell whether a value, rounded to as many decimals as were printed, is what was printed."""
+    return f"{value:.{len(digits.partition('.')[2])}f}" == digits

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from ropelab import Rope
 from ropelab.plots import wavelengths
-from ropelab.scaling import Llama3
+from ropelab.scaling import Llama3, Proportional
 
 RULE = Llama3(
     factor=8.0,
@@ -50,6 +50,33 @@ def test_stated_lengths_are_lines(ax: Axes) -> None:
         "8,192 tokens = original_max_position_embeddings",
         "131,072 tokens = max_position_embeddings",
     ]
+
+
+def test_one_line_bears_both_names_of_one_length(ax: Axes) -> None:
+    wavelengths(Rope(128, scaling=RULE, max_position_embeddings=8192), ax=ax)
+    assert [text.get_text() for text in ax.texts] == [
+        "8,192 tokens = original_max_position_embeddings\n= max_position_embeddings"
+    ]
+
+
+def test_pairs_that_stand_still_lie_along_the_upper_edge(ax: Axes) -> None:
+    wavelengths(Rope(16, scaling=Proportional(0.25)), ax=ax)
+    unscaled, kept, still = ax.get_lines()
+    assert np.isfinite(np.asarray(unscaled.get_ydata())).all()
+    assert [kept.get_label(), still.get_label()] == ["2 pairs kept", "6 pairs standing still"]
+    assert np.asarray(still.get_xdata()).tolist() == [2, 3, 4, 5, 6, 7]
+    upper_edge = still.get_transform().transform([(2.0, 1.0)])[0][1]
+    assert upper_edge == pytest.approx(ax.bbox.ymax)
+
+
+def test_pairs_of_several_position_axes_are_told_apart_by_axis(ax: Axes) -> None:
+    rope = Rope(12, axes=[0, 0, 0, 1, 1, 2])
+    wavelengths(rope, ax=ax)
+    _, *markers = ax.get_lines()
+    assert [np.asarray(line.get_xdata()).tolist() for line in markers] == [[0, 1, 2], [3, 4], [5]]
+    assert len({str(line.get_marker()) for line in markers}) == 3
+    drawn = np.concatenate([np.asarray(line.get_ydata()) for line in markers])
+    np.testing.assert_array_equal(drawn, rope.spectrum().wavelengths)
 
 
 def test_axes_state_their_units(ax: Axes) -> None:

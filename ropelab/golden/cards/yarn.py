@@ -52,6 +52,8 @@ _LITE: Mapping[str, Any] = {"mscale": 0.707, "mscale_all_dim": 0.707}
 CARDS: Mapping[str, Card] = {
     # Qwen2.5's documented setting for long contexts
     "qwen2.5-yarn-4": card(**_QWEN, rope_type="yarn", length=131072, **_yarn(4.0, 32768)),
+    # the same, where a config still states the shorter length: the factor is read, not computed
+    "qwen2.5-yarn-4-short": card(**_QWEN, rope_type="yarn", length=32768, **_yarn(4.0, 32768)),
     # openai/gpt-oss, gpt_oss/torch/model.py
     "gpt-oss-20b": card(
         **_GPT_OSS, rope_type="yarn", length=131072, **_yarn(32.0, 4096, truncate=False)

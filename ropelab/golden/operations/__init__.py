@@ -13,7 +13,10 @@ from ..case import Array, Case
 from ..implementation import Implementation
 from .base import Answers, Operation
 
-__all__ = ["OPERATIONS", "Operation", "attest", "run"]
+__all__ = ["OPERATIONS", "OVERWRITTEN", "Operation", "attest", "run"]
+
+OVERWRITTEN = "was overwritten"
+"""What the error of `run` says of an argument that an implementation wrote into."""
 
 _modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
 _known: dict[str, Operation] = {
@@ -83,6 +86,6 @@ def run(case: Case, implementation: Implementation) -> dict[str, Array]:
     answers = OPERATIONS[case.op].ask(case, arrays, implementation)
     for name, array in arrays.items():
         if array.tobytes() != case.arguments[name].tobytes():
-            msg = f"{case.id}: the argument {name} was overwritten"
+            msg = f"{case.id}: the argument {name} {OVERWRITTEN}"
             raise AssertionError(msg)
     return answers

@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 import ropelab
 from ropelab import Rope, Spectrum
 
+from ...precision import float_dtype, narrow, widen
+from ...scaling import Scaling
 from ..case import Array
 from ..implementation import SPECIFICATION, Implementation
 
-__all__ = ["with_options", "with_positions", "with_rope", "with_spectrum", "with_tables"]
+__all__ = [
+    "angles_of",
+    "in_bfloat16",
+    "tables_of",
+    "with_config",
+    "with_inv_freq",
+    "with_options",
+    "with_positions",
+    "with_rope",
+    "with_rotation",
+    "with_rule",
+    "with_spectrum",
+    "with_tables",
+]
+
+
+def angles_of(ids: Array, spectrum: Spectrum) -> Array:
+    """Return float64 products of position and frequency."""
+    return ids.astype(np.float64)[..., np.newaxis] * spectrum.inv_freq
+
+
+def tables_of(angle: Array, spectrum: Spectrum) -> tuple[Array, Array]:
+    """Return scaled cosines and sines of angles."""
+    factor = spectrum.attention_factor
+    return np.cos(angle) * factor, np.sin(angle) * factor
+
+
+def in_bfloat16(values: Array) -> Array:
+    """Round to bfloat16, and widen again."""
+    return widen(narrow(np.asarray(values, np.float64), float_dtype("bfloat16")))
+
+
+def with_rotation(rotate: Callable[..., Array]) -> Implementation:
+    """Return the specification with another `apply_rotary`, for queries and keys alike."""
+
+    def _both(q: Array, k: Array, *given: Any, **options: Any) -> tuple[Array, Array]:
+        return rotate(q, *given, **options), rotate(k, *given, **options)
+
+    return replace(SPECIFICATION, apply_rotary=rotate, apply_rotary_qk=_both)
 
 
 def with_positions(change: Callable[[Array], Array]) -> Implementation:
@@ -78,3 +120,36 @@ def with_tables(
 def with_rope(change: Callable[[Rope], Rope]) -> Implementation:
     """Return the specification with another rope put in."""
     return replace(SPECIFICATION, spectrum=lambda rope, seq_len: change(rope).spectrum(seq_len))
+
+
+def with_rule(
+    rule: type[Scaling] | tuple[type[Scaling], ...],
+    spectrum: Callable[[Rope, int | None], Spectrum],
+) -> Implementation:
+    """Return the specification with another spectrum for the ropes of a rule."""
+
+    def _spectrum(rope: Rope, seq_len: int | None) -> Spectrum:
+        return spectrum(rope, seq_len) if isinstance(rope.scaling, rule) else rope.spectrum(seq_len)
+
+    return replace(SPECIFICATION, spectrum=_spectrum)
+
+
+def with_inv_freq(
+    rule: type[Scaling] | tuple[type[Scaling], ...],
+    inv_freq: Callable[[Rope, int | None], Array],
+) -> Implementation:
+    """Return the specification with other frequencies for the ropes of a rule."""
+
+    def _spectrum(rope: Rope, seq_len: int | None) -> Spectrum:
+        return replace(rope.spectrum(seq_len), inv_freq=inv_freq(rope, seq_len))
+
+    return with_rule(rule, _spectrum)
+
+
+def with_config(change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> Implementation:
+    """Return the specification with another config read."""
+
+    def _read(config: Mapping[str, Any], *rest: Any, **options: Any) -> Any:
+        return ropelab.from_transformers(change(dict(config)), *rest, **options)
+
+    return replace(SPECIFICATION, from_transformers=_read)

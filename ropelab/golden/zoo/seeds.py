@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from ropelab.scaling import Default, DynamicNTK, Linear, Llama3, VLLMDynamicNTK
 from ...precision import narrow, widen
 from ..case import Array
 from ..implementation import SPECIFICATION, Implementation
+from .mutant import Entries
 
 __all__ = ["ENTRIES"]
 
@@ -140,7 +141,7 @@ def _halves(rope: Rope) -> Rope:
     return replace(rope, layout="half", output_layout="half")
 
 
-ENTRIES: Mapping[str, tuple[str, str, Implementation]] = {
+ENTRIES: Entries = {
     "rotalabs-odd-lanes": (
         "M3",
         "odd channels of interleaved pairs get x cos + y sin",

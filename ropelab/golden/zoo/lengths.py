@@ -1,0 +1,91 @@
+"""The length that a rule reads: ignored, off by one, remembered (M8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from ropelab import Rope, Spectrum
+
+from ...scaling import DynamicNTK, LongRoPE
+from ..implementation import SPECIFICATION
+from .harness import with_rule
+from .mutant import Entries
+
+__all__ = ["ENTRIES"]
+
+
+def _ignored(rope: Rope, _: int | None) -> Spectrum:
+    return rope.spectrum(None)
+
+
+def _one_too_long(rope: Rope, seq_len: int | None) -> Spectrum:
+    """Count the last position twice: max + 1, plus 1."""
+    return rope.spectrum(None if seq_len is None else seq_len + 1)
+
+
+def _always_the_longest(rope: Rope, _: int | None) -> Spectrum:
+    """Build one table, for the longest length that the factor allows."""
+    assert isinstance(rope.scaling, DynamicNTK)
+    assert rope.max_position_embeddings is not None
+    return rope.spectrum(int(rope.max_position_embeddings * rope.scaling.factor))
+
+
+@dataclass
+class _NeverReset:
+    """Grows with the longest sequence ever seen, and stays there."""
+
+    longest: dict[Rope, int] = field(default_factory=dict)
+
+    def __call__(self, rope: Rope, seq_len: int | None) -> Spectrum:
+        self.longest[rope] = max(self.longest.get(rope, 1), seq_len or 1)
+        return rope.spectrum(self.longest[rope])
+
+
+def _long_at_the_threshold(rope: Rope, seq_len: int | None) -> Spectrum:
+    """Switch at the original length, not past it."""
+    return rope.spectrum(None if seq_len is None else seq_len + 1)
+
+
+def _always_long(rope: Rope, _: int | None) -> Spectrum:
+    assert isinstance(rope.scaling, LongRoPE)
+    return rope.spectrum(rope.scaling.original_max_position_embeddings + 1)
+
+
+ENTRIES: Entries = {
+    "length-ignored": (
+        "M8",
+        "the length never reaches the rule",
+        replace(SPECIFICATION, spectrum=_ignored),
+        "vllm!41301",
+    ),
+    "length-off-by-one": (
+        "M8",
+        "the length is one too long",
+        replace(SPECIFICATION, spectrum=_one_too_long),
+        "transformers#25104",
+    ),
+    "dynamic-static": (
+        "M8",
+        "dynamic scaling always at its longest length",
+        with_rule(DynamicNTK, _always_the_longest),
+        "vllm#5093",
+    ),
+    "growth-never-reset": (
+        "M8",
+        "the base grows with the longest sequence and never shrinks",
+        with_rule(DynamicNTK, _NeverReset()),
+        "transformers!27227",
+    ),
+    "longrope-long-at-the-threshold": (
+        "M8",
+        "LongRoPE: the long list at the original length itself",
+        with_rule(LongRoPE, _long_at_the_threshold),
+        "unsloth!10681",
+    ),
+    "longrope-always-long": (
+        "M8",
+        "LongRoPE: the long list at every length",
+        with_rule(LongRoPE, _always_long),
+        "mlxcel#1358",
+    ),
+}

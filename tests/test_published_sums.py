@@ -1,0 +1,201 @@
+"""What papers and bug reports print of sums over all pairs and of formats, recomputed.
+
+Each test names where its numbers stand. `test_published_numbers` has those of single pairs.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ropelab import Rope, Spectrum, cos_sin
+from ropelab.precision import bfloat16, narrow
+from ropelab.scaling import Linear, Llama3, Proportional, YaRN
+from tests.ropelab.support import printed
+
+LLAMA_2 = Rope(128, base=1e4)
+LLAMA_3_1 = Rope(128, base=5e5, scaling=Llama3(8.0, 1.0, 4.0, 8192))
+LLAMA_3_2_1B = Rope(64, base=5e5, scaling=Llama3(32.0, 1.0, 4.0, 8192))
+QWEN_2_5_YARN = Rope(128, base=1e6, scaling=YaRN(4.0, 32768))
+LLAMA_2_YARN = Rope(128, base=1e4, scaling=YaRN(16.0, 4096))
+GPT_OSS = Rope(64, base=150_000.0, scaling=YaRN(32.0, 4096, truncate=False))
+
+
+def unscaled(rope: Rope) -> NDArray[np.float64]:
+    return Rope(rope.head_dim, base=rope.base).spectrum().inv_freq
+
+
+def unit(positions: object, spectrum: Spectrum) -> NDArray[np.complex128]:
+    """Return the turn of each pair at each position as a complex number."""
+    cos, sin = cos_sin(np.asarray(positions), spectrum, dtype=np.float64)
+    return np.asarray((cos + 1j * sin) / spectrum.attention_factor)
+
+
+# RoFormer, arXiv:2104.09864, section 3.4.3: the mean of |S_j| over the pairs, d = 128, b = 1e4.
+
+
+def partial_sums(positions: object) -> NDArray[np.float64]:
+    sums = np.cumsum(unit(positions, LLAMA_2.spectrum()), axis=-1)
+    return np.asarray(np.abs(sums), np.float64)
+
+
+@pytest.mark.parametrize(
+    ("distance", "decay"),
+    [
+        (1, "31.538"),
+        (16, "15.775"),
+        (64, "10.090"),
+        (256, "6.543"),
+        (1024, "4.024"),
+        (4096, "4.883"),
+    ],
+)
+def test_roformer_long_term_decay(distance: int, decay: str) -> None:
+    assert printed(float(partial_sums([distance]).mean()), decay)
+
+
+# Position Interpolation, arXiv:2306.15595, theorem 2.1: 32 ln c, and B(s) / d.
+
+
+def test_position_interpolation_bounds_by_294_73() -> None:
+    last = unscaled(LLAMA_2)[-1]
+    logarithm = -math.log(last) * 128 / 126  # ln b from the slowest frequency
+    assert printed(32 * logarithm, "294.7309")
+    assert printed(2 * 32 * logarithm, "589.5")
+
+
+@cache
+def interpolation_bound() -> NDArray[np.float64]:
+    """B(s) / d at s = 0 to 4861."""
+    return np.asarray(partial_sums(np.arange(4862)).sum(axis=-1) / 128, np.float64)
+
+
+@pytest.mark.parametrize(("longest", "smallest"), [(2048, "1.4075"), (4096, "1.1159")])
+def test_position_interpolation_sum_over_d_is_above_one(longest: int, smallest: str) -> None:
+    assert printed(float(interpolation_bound()[: longest + 1].min()), smallest)
+
+
+def test_position_interpolation_sum_first_falls_below_d_at_4861() -> None:
+    below = np.flatnonzero(interpolation_bound() < 1.0)
+    assert below.tolist() == [4861]
+    assert printed(float(interpolation_bound()[4861]), "0.99598")
+
+
+@pytest.mark.parametrize(
+    ("position", "cosine"),
+    [(1000, "0.963"), (8192, "0.769"), (20000, "0.627"), (60000, "0.539")],
+)
+def test_parity_decays_where_llama_3_1_is_not_scaled(position: int, cosine: str) -> None:
+    # mlx-vlm!1710 measured 0.959, 0.757, 0.619 and 0.503; this is the closed form.
+    plain = unit([position], Rope(128, base=5e5).spectrum())
+    turned = unit([position], LLAMA_3_1.spectrum()) * np.conj(plain)
+    assert printed(float(turned.real.mean()), cosine)
+
+
+# "Base of RoPE Bounds Context Length", arXiv:2405.14591: B(m) = sum of cos(m w) >= 0.
+
+
+def first_negative(rope: Rope, limit: int) -> tuple[int, float]:
+    spectrum = rope.spectrum()
+    for start in range(0, limit, 4096):
+        cos, _ = cos_sin(np.arange(start, start + 4096), spectrum, dtype=np.float64)
+        total = (cos / spectrum.attention_factor).sum(axis=-1)
+        below = np.flatnonzero(total < 0.0)
+        if below.size:
+            return start + int(below[0]), float(total[below[0]])
+    return limit, math.inf
+
+
+@pytest.mark.parametrize(
+    ("base", "position", "value"),
+    [(1e4, 1707, "-0.49893"), (5e5, 18_438, "-0.25626"), (1e6, 27_115, "-0.48676")],
+)
+def test_base_bound_is_first_broken_at(base: float, position: int, value: str) -> None:
+    found, total = first_negative(Rope(128, base=base), 32_768)
+    assert found == position
+    assert printed(total, value)
+
+
+@pytest.mark.parametrize(
+    ("rope", "position"),
+    [
+        (LLAMA_3_1, 85_133),
+        (LLAMA_3_2_1B, 110_699),
+        (QWEN_2_5_YARN, 66_234),
+        (LLAMA_2_YARN, 11_671),
+        (GPT_OSS, 64_255),
+    ],
+    ids=["llama-3.1", "llama-3.2-1b", "qwen2.5-yarn-4", "llama-2-yarn-16", "gpt-oss"],
+)
+def test_base_bound_of_scaled_tables_is_first_broken_at(rope: Rope, position: int) -> None:
+    assert first_negative(rope, 131_072)[0] == position
+
+
+def test_base_bound_of_gemma_4_is_never_broken() -> None:
+    # 192 of its 256 pairs stand still, and 64 cosines cannot outweigh them.
+    inv_freq = Rope(512, base=1e6, scaling=Proportional(0.25)).spectrum().inv_freq
+    assert int((inv_freq == 0.0).sum()) == 192
+    assert int((inv_freq > 0.0).sum()) == 64
+
+
+@pytest.mark.parametrize(
+    ("base", "length", "holds"),
+    [(4.294e3, 1000, True), (8.380e4, 8192, True), (3.94e5, 8192, False)],
+)
+def test_base_bound_is_not_monotone_in_the_base(base: float, length: int, holds: bool) -> None:
+    # The smallest passing and the largest failing bases seen; both are rounded figures, so some
+    # base within their last digit is meant.
+    steps = sorted(range(-12, 13), key=abs)
+    near = (Rope(128, base=base * (1 + step * 2e-4)) for step in steps)
+    assert any((first_negative(rope, length)[0] >= length) is holds for rope in near)
+
+
+# "When Precision Meets Position", arXiv:2411.13476, and what its formats do to positions.
+
+
+@pytest.mark.parametrize(
+    ("first", "distinct"),
+    [(256, 193), (1024, 65), (2048, 33), (4096, 17), (65536, 2), (131072, 1)],
+)
+def test_distinct_bfloat16_positions_of_512(first: int, distinct: int) -> None:
+    values = narrow(np.arange(first, first + 512, dtype=np.float64), bfloat16)
+    assert len(np.unique(values.view(np.uint16))) == distinct
+
+
+@pytest.mark.parametrize(
+    ("position", "error"),
+    [(4096, "1.2e-04"), (131_072, "3.9e-03"), (1_048_576, "3.1e-02"), (10_000_000, "7.7e-01")],
+)
+def test_float32_angles_err_by(position: int, error: str) -> None:
+    exact = unit([position], LLAMA_2.spectrum())
+    cos, sin = cos_sin([position], LLAMA_2.spectrum(), angles="float32", dtype=np.float64)
+    angle = np.abs(np.angle((cos + 1j * sin) * np.conj(exact)))
+    assert f"{angle.max():.1e}" == error
+
+
+def test_a_float16_angle_of_1044_is_1045() -> None:
+    # gpt-neox#1003: the outer product of 2048 positions and frequencies in float16, d = 32
+    spectrum, positions = Rope(32).spectrum(), np.arange(2048)
+    angles = positions.astype(np.float16)[:, np.newaxis] * spectrum.inv_freq.astype(np.float16)
+    assert f"{1857 * spectrum.inv_freq[1]:.4f}" == "1044.2678"
+    assert angles[1857, 1] == 1045.0
+    cos, _ = cos_sin(positions, spectrum, angles="float32", dtype=np.float64)
+    # 0.78186 there, by the cosines of its float32
+    assert printed(float(np.abs(np.cos(angles.astype(np.float64)) - cos).max()), "0.7819")
+
+
+@pytest.mark.parametrize(("position", "cosine"), [(15962, "-0.9080"), (15968, "-0.7548")])
+def test_cosines_that_candle_3520_misquotes(position: int, cosine: str) -> None:
+    # The pull request has -0.547 and -0.882.
+    cos, _ = cos_sin([position], LLAMA_2.spectrum(), dtype=np.float64)
+    assert printed(float(cos[0, 0]), cosine)
+
+
+def test_position_interpolation_is_a_division_of_positions() -> None:
+    # f'(x, m) = f(x, m L / L'), with L' = 4 L
+    scaled = unit(np.arange(0, 4096, 4), Rope(128, scaling=Linear(4.0)).spectrum())
+    assert np.abs(scaled - unit(np.arange(1024), LLAMA_2.spectrum())).max() < 1e-12
