@@ -5,7 +5,12 @@
 Importing it needs NumPy alone.
 """
 
-from .formats import from_transformers
+from .formats import (
+    from_transformers,
+    layer_types_from_transformers,
+    layers_from_transformers,
+    to_transformers,
+)
 from .layouts import to_half, to_interleaved
 from .phases import cos_sin, exact_phases
 from .precision import bfloat16, widen
@@ -25,8 +30,11 @@ __all__ = [
     "cos_sin",
     "exact_phases",
     "from_transformers",
+    "layer_types_from_transformers",
+    "layers_from_transformers",
     "rotate",
     "to_half",
     "to_interleaved",
+    "to_transformers",
     "widen",
 ]
