@@ -9,6 +9,7 @@ from .formats import (
     from_transformers,
     layer_types_from_transformers,
     layers_from_transformers,
+    query_scales_from_transformers,
     to_transformers,
 )
 from .layouts import to_half, to_interleaved
@@ -32,6 +33,7 @@ __all__ = [
     "from_transformers",
     "layer_types_from_transformers",
     "layers_from_transformers",
+    "query_scales_from_transformers",
     "rotate",
     "to_half",
     "to_interleaved",

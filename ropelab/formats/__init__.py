@@ -5,6 +5,7 @@ from .transformers import (
     from_transformers,
     layer_types_from_transformers,
     layers_from_transformers,
+    query_scales_from_transformers,
     read_transformers,
     to_transformers,
 )
@@ -15,6 +16,7 @@ __all__ = [
     "from_transformers",
     "layer_types_from_transformers",
     "layers_from_transformers",
+    "query_scales_from_transformers",
     "read_transformers",
     "to_transformers",
 ]

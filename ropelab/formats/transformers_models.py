@@ -59,11 +59,11 @@ HALF_OUT = _names(
 INTERLEAVED = HALF_OUT | _names(
     """
     blt blt_global_transformer blt_local_decoder blt_local_encoder blt_patcher codegen cohere
-    cohere2 cohere2_moe deepseek_v2 efficientloftr ernie4_5 ernie4_5_moe ernie4_5_vl_moe
+    cohere2 cohere2_moe deepseek_v2 deepseek_v4 efficientloftr ernie4_5 ernie4_5_moe ernie4_5_vl_moe
     ernie4_5_vl_moe_text glm glm4 glm4v glm4v_text glm_ocr glm_ocr_text gptj helium hy_v4_vl_text
     llama4 llama4_text moonshine moonshine_streaming moonshine_streaming_encoder
-    openai_privacy_filter pe_audio pe_audio_encoder pe_audio_video pe_audio_video_encoder pe_video pe_video_encoder
-    roformer
+    openai_privacy_filter pe_audio pe_audio_encoder pe_audio_video pe_audio_video_encoder pe_video
+    pe_video_encoder roformer
     """
 )
 

@@ -15,7 +15,7 @@ from .layer_plan import LayerPlan, plan_of
 from .parameters import RopeParameters, all_parameters
 from .rope import rope_of
 
-__all__ = ["layer_types_from_transformers", "layers_from_transformers"]
+__all__ = ["kinds_of", "layer_types_from_transformers", "layers_from_transformers"]
 
 
 def layers_from_transformers(
@@ -111,25 +111,40 @@ def _without(config: object) -> tuple[str, ...]:
     return ("full_attention",) * positive_int(count, "num_hidden_layers")
 
 
-def _ropes(config: Config, findings: Findings) -> dict[str, Rope | None]:
-    plan = plan_of(config)
-    given = all_parameters(config.values, findings)
+def kinds_of(config: Config) -> tuple[str, ...]:
+    """Return the keys of `layers_from_transformers`.
+
+    Parameters
+    ----------
+    config : Config
+        The config.
+
+    Returns
+    -------
+    tuple of str
+        Each once; those of per-layer parameters first.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is a kind of layers without parameters.
+    """
+    plan, given = plan_of(config), all_parameters(config.values, Findings())
     if isinstance(given, RopeParameters):
-        names = dict.fromkeys(plan.names)  # each once, in order
-        shared: dict[str, Rope | None] = {}
-        for name in names:
-            own = plan.config_of(config, name)
-            parameters = all_parameters(own.values, findings)
-            assert isinstance(parameters, RopeParameters)
-            without = name in plan.without
-            shared[name] = None if without else rope_of(own, parameters, name, findings)
-        return shared
+        return tuple(dict.fromkeys(plan.names))
     _check_names(plan, given)
-    ropes = {
-        name: None if one is None else rope_of(config, one, name, findings)
-        for name, one in given.items()
-    }
-    return {**ropes, **{name: None for name in plan.names if name in plan.without}}
+    return tuple(dict.fromkeys((*given, *(name for name in plan.names if name in plan.without))))
+
+
+def _ropes(config: Config, findings: Findings) -> dict[str, Rope | None]:
+    plan, ropes = plan_of(config), {}
+    for name in kinds_of(config):
+        own = plan.config_of(config, name)
+        given = all_parameters(own.values, findings)
+        parameters = given if isinstance(given, RopeParameters) else given.get(name)
+        without = name in plan.without or parameters is None
+        ropes[name] = None if without else rope_of(own, parameters, name, findings)
+    return ropes
 
 
 def _check_names(plan: LayerPlan, given: Mapping[str, object]) -> None:

@@ -14,7 +14,7 @@ from ..transformers_models import MROPE, NTK_ALPHA, PHI3, ROPE_MODELS, SCALES_SO
 from .config import Config
 from .parameters import OWN_KEYS, RopeParameters
 
-__all__ = ["rule_of"]
+__all__ = ["original_length", "rule_of"]
 
 # Names in configs, and the rule of each; a few more have a meaning in some models alone.
 _RULES: Mapping[str, str] = {
@@ -94,7 +94,7 @@ def rule_of(config: Config, parameters: RopeParameters, findings: Findings) -> S
     for key in sorted(set(found) - set(wanted) - read_elsewhere):
         findings.add(key, f"{parameters.name}: rope_type {name!r} does not read {key}")
     if "original_max_position_embeddings" in wanted:
-        found |= _original_length(config.values, parameters, findings)
+        found |= original_length(config.values, parameters, findings)
     given = {key: value for key, value in found.items() if key in wanted}
     missing = sorted(key for key, required in wanted.items() if required and key not in given)
     if missing:
@@ -155,10 +155,25 @@ def _unknown(name: str, model: str | None) -> str:
     return f"rope_type: expected one of {', '.join(map(repr, _RULES))}; got {name!r}{mend}"
 
 
-def _original_length(
+def original_length(
     values: Mapping[str, Any], parameters: RopeParameters, findings: Findings
 ) -> dict[str, int]:
-    """Find the pre-training length where Transformers finds it; each layer type has its own."""
+    """Find the pre-training length where Transformers finds it; each layer type has its own.
+
+    Parameters
+    ----------
+    values : mapping
+        The config.
+    parameters : RopeParameters
+        The dictionary.
+    findings : Findings
+        Is added to.
+
+    Returns
+    -------
+    dict
+        The length under its key; empty if there is none.
+    """
     name = "original_max_position_embeddings"
     limit, inner = values.get("max_position_embeddings"), parameters.values.get(name)
     if inner == limit and values.get(name) is not None:
