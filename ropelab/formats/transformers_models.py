@@ -38,6 +38,9 @@ LEGACY_NAMES = MappingProxyType(
         "n_embd": "hidden_size",
         "n_head": "num_attention_heads",
         "n_layer": "num_hidden_layers",
+        "num_layers": "num_hidden_layers",
+        "attention_head_dim": "head_dim",
+        "kv_channels": "head_dim",
         "n_positions": "max_position_embeddings",
     }
 )
@@ -70,8 +73,8 @@ INTERLEAVED = HALF_OUT | _names(
 # Models whose heads have a part of their own for rotation, qk_rope_head_dim channels wide.
 ROTATES_QK_ROPE = _names(
     """
-    axk1 axk2 bailing_hybrid deepseek_v2 deepseek_v3 deepseek_v32 glm_moe_dsa hy_v4 hy_v4_vl_text
-    minicpm3 mistral_large4_text youtu
+    axk1 axk2 bailing_hybrid deepseek_v2 deepseek_v3 deepseek_v32 glm4_moe_lite glm_moe_dsa hy_v4
+    hy_v4_vl_text minicpm3 mistral_large4_text youtu
     """
 )
 
@@ -148,7 +151,7 @@ HONOURS_PARTIAL = _names(
 )
 
 # Models that read rotary_dim, a number of channels.
-READS_ROTARY_DIM = _names("codegen gptj minimax_m2 minimax_m3_vl minimax_m3_vl_text")
+READS_ROTARY_DIM = _names("codegen gptj minimax_m2")
 
 # Every model known to have rotary embeddings of one position axis or by M-RoPE.
 ROPE_MODELS = (

@@ -66,16 +66,19 @@ class Pattern(NamedTuple):
 
 
 _WINDOW = "sliding_window_pattern"
+_ALL_INDEXED, _ALL_SLIDING = Pattern(1, one=_INDEXED), Pattern(1, one=_SLIDING)
 _HYBRID = Pattern(4, "full_attention_interval", others=_LINEAR)
 
 PATTERNS: Mapping[str, Pattern] = MappingProxyType(
     {
         "afmoe": Pattern(4, "global_attn_every_n_layers"),
+        "axk2": _ALL_INDEXED,
         "bailing_hybrid": Pattern(6, "layer_group_size", others=_LINEAR),
         "beam": Pattern(6, also=(-1,)),
         "cohere2": Pattern(4, _WINDOW),
         "cohere2_moe": Pattern(4, _WINDOW),
         "cwm": Pattern(4, place="first"),
+        "deepseek_v32": _ALL_INDEXED,
         "diffusion_gemma_text": Pattern(6, also=(-1,)),
         "dory": Pattern(4),
         "dots3_note_text": Pattern(4, place="second", one=_INDEXED, also=(0, 1)),
@@ -88,14 +91,19 @@ PATTERNS: Mapping[str, Pattern] = MappingProxyType(
         "gemma3n_text": Pattern(5),
         "gemma4_text": Pattern(6, also=(-1,)),
         "gemma4_unified_text": Pattern(6, also=(-1,)),
+        "glm_moe_dsa": _ALL_INDEXED,
         "gpt_oss": Pattern(2),
         "granite_swa": Pattern(4, place="first"),
         "granitemoe_swa": Pattern(4, place="first"),
+        "hy_v4": _ALL_INDEXED,
+        "hy_v4_vl_text": _ALL_INDEXED,
         "kolibri1": Pattern(5),
         "mimo_v2_flash": Pattern(6, also=(0,)),
         "minimax": Pattern(2, others=_FULL, one=_LINEAR),
+        "ministral": _ALL_SLIDING,
         "modernbert": Pattern(3, "global_attn_every_n_layers", place="first"),
         "modernbert-decoder": Pattern(3, "global_attn_every_n_layers", place="first"),
+        "muse_glimmer_assistant": _ALL_SLIDING,
         "muse_glimmer_text": Pattern(4, place="from_end"),
         "muse_spark_text": Pattern(4, place="from_end"),
         "neomme": Pattern(6, also=(-1,)),

@@ -17,7 +17,10 @@ ROPE, NOPE = "rope", "nope"
 _FULL, _THETAS = "full_attention", "layer_rope_theta"
 
 # Layers without attention, by the names that configs give them.
-_NO_ATTENTION = frozenset({"conv", "linear_attention", "mamba", "moe", "recurrent"})
+_NO_ATTENTION = frozenset({"conv", "linear_attention", "mamba", "mlp", "moe", "recurrent"})
+
+# Models that mix attention with other layers, whose pattern is not known here.
+_UNKNOWN = frozenset({"bamba", "granitemoehybrid", "recurrent_gemma", "zamba2"})
 
 # Layers of a model whose config does not say how many, enough to see each type.
 _MANY = 60
@@ -111,7 +114,8 @@ def plan_of(config: Config) -> LayerPlan:
             f"{values['first_k_dense_replace']!r}"
         )
         raise ValueError(msg)
-    return LayerPlan(names, count is not None or "layer_types" in values, without)
+    counted = count is not None and model_type not in _UNKNOWN
+    return LayerPlan(names, counted or values.get("layer_types") is not None, without)
 
 
 def _types(config: Config, count: int | None) -> tuple[str, ...]:
@@ -161,7 +165,7 @@ def _by_theta(config: Config, count: int | None) -> LayerPlan:
     if given is None:
         pattern = PATTERNS.get(model_type or "")
         if pattern is None or pattern.place != "from_end":
-            return LayerPlan(_types(config, count), count is not None or "layer_types" in values)
+            return LayerPlan(_types(config, count), count is not None)
         names = pattern._replace(others=ROPE, one=NOPE).names(values, count or _MANY)
         return LayerPlan(names, count is not None, frozenset({NOPE}))
     thetas = [finite_real(theta, _THETAS) for theta in _list(given, _THETAS, count)]

@@ -96,7 +96,10 @@ def layer_types_from_transformers(
         return _without(config)
     plan = plan_of(taken)
     if not plan.counted:
-        msg = "num_hidden_layers: a config without it does not say how many layers there are"
+        msg = (
+            f"layer_types: this config of {taken.model_type} does not say what its layers are; "
+            f"give them, or num_hidden_layers where all are alike"
+        )
         raise ValueError(msg)
     parameters = all_parameters(taken.values, findings)
     if isinstance(parameters, dict):
