@@ -15,24 +15,33 @@ from .formats import (
 from .layouts import to_half, to_interleaved
 from .phases import cos_sin, exact_phases
 from .precision import bfloat16, widen
+from .query_scale import Llama4Temperature, LogN, MinistralTemperature
 from .rope import Rope
 from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
 from .scaling import SCALINGS
 from .spectrum import Spectrum
+from .weights import permute_qk_weight, permute_qkv_weight
+from .xpos import apply_xpos_qk
 
 __all__ = [
     "SCALINGS",
+    "Llama4Temperature",
+    "LogN",
+    "MinistralTemperature",
     "Rope",
     "Spectrum",
     "apply_rotary",
     "apply_rotary_cached",
     "apply_rotary_qk",
+    "apply_xpos_qk",
     "bfloat16",
     "cos_sin",
     "exact_phases",
     "from_transformers",
     "layer_types_from_transformers",
     "layers_from_transformers",
+    "permute_qk_weight",
+    "permute_qkv_weight",
     "query_scales_from_transformers",
     "rotate",
     "to_half",

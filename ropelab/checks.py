@@ -22,6 +22,7 @@ __all__ = [
     "check_flag",
     "check_position_axes",
     "check_positions",
+    "check_rotary_offset",
     "check_same_tokens",
     "check_table",
     "check_width",
@@ -29,6 +30,7 @@ __all__ = [
     "heads",
     "integer",
     "positive_int",
+    "real_within",
     "token_shape",
 ]
 
@@ -98,6 +100,18 @@ def check_width(rotary_dim: int, head_dim: int, name: str) -> None:
             f"expected head_dim >= rotary_dim; use at most {head_dim // 2} frequencies"
         )
         raise ValueError(msg)
+
+
+def check_rotary_offset(value: object, rotary_dim: int, head_dim: int) -> int:
+    """Return `value` as an int, or raise unless `rotary_dim` channels of a head follow it."""
+    first = integer(value, "rotary_offset")
+    if not 0 <= first <= head_dim - rotary_dim:
+        msg = (
+            f"rotary_offset: expected 0 to {head_dim - rotary_dim}, so that {rotary_dim} channels "
+            f"follow it in a head of {head_dim}; got {first}"
+        )
+        raise ValueError(msg)
+    return first
 
 
 def check_positions(
@@ -234,5 +248,15 @@ def finite_real(value: object, name: str, *, above: float = -math.inf) -> float:
         raise ValueError(msg) from None
     if not math.isfinite(real) or real <= above:
         msg = f"{name}: expected a finite number{limit}; got {real!r}"
+        raise ValueError(msg)
+    return real
+
+
+def real_within(value: object, name: str, low: float, high: float = math.inf) -> float:
+    """Return `value` as a float, or raise unless it is a number from `low` to `high`."""
+    real = finite_real(value, name)
+    if not low <= real <= high:
+        limits = f"of at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+        msg = f"{name}: expected a number {limits}; got {real!r}"
         raise ValueError(msg)
     return real

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .arrays import as_integers
-from .checks import LAYOUTS, check_choice, finite_real, integer, positive_int
+from .checks import LAYOUTS, check_choice, check_rotary_offset, finite_real, positive_int
 from .scaling import Default, Scaling
 from .spectrum import Spectrum
 
@@ -26,7 +26,7 @@ class Rope:
     base : float, default 10000.0
         Base b of the frequencies, called rope_theta in configs.
     rotary_dim : int, optional
-        Rotated channels d, the first of each head; even, by default head_dim.
+        Rotated channels d of each head; even, by default head_dim.
     scaling : Scaling, optional
         The frequency rule; by default `ropelab.scaling.Default`.
     layout : {"half", "interleaved"}, default "half"
@@ -87,13 +87,7 @@ class Rope:
         check_choice(layout, LAYOUTS, "layout")
         if output_layout is not None:
             check_choice(output_layout, LAYOUTS, "output_layout")
-        first = integer(rotary_offset, "rotary_offset")
-        if not 0 <= first <= width - d:
-            msg = (
-                f"rotary_offset: expected 0 to {width - d}, so that {d} channels follow it in a "
-                f"head of {width}; got {first}"
-            )
-            raise ValueError(msg)
+        first = check_rotary_offset(rotary_offset, d, width)
         if max_position_embeddings is not None:
             max_position_embeddings = positive_int(
                 max_position_embeddings, "max_position_embeddings"

@@ -5,8 +5,8 @@ arXiv:2104.09864, eq. 34):
 
 .. math:: x' = x \cos\varphi - y \sin\varphi, \qquad y' = y \cos\varphi + x \sin\varphi
 
-in float64, rounded once to the dtype of the input. Channels past the rotary width pass through
-bit for bit.
+in float64, rounded once to the dtype of the input. The channels before and after the rotated ones
+pass through bit for bit.
 """
 
 from __future__ import annotations
@@ -17,19 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_floats, as_integers
-from .checks import (
-    TENSOR_FORMATS,
-    check_flag,
-    check_positions,
-    check_same_tokens,
-    check_table,
-    check_width,
-    token_shape,
-)
-from .layouts import pair_channels
-from .phases import cos_sin_values
-from .precision import narrow, widen
-from .spectrum import Spectrum, check_spectrum
+from .checks import check_same_tokens, check_table, token_shape
+from .pairs import Placement, cos_sin_by_token, turned
+from .precision import widen
+from .spectrum import Spectrum
 
 if TYPE_CHECKING:
     from .rope import Rope
@@ -46,6 +37,8 @@ def apply_rotary(
     tensor_format: str = "bshd",
     angles: str = "exact",
     inverse: bool = False,
+    output_layout: str | None = None,
+    rotary_offset: int = 0,
 ) -> NDArray[Any]:
     """Rotate each pair of channels by its position times its frequency.
 
@@ -65,8 +58,14 @@ def apply_rotary(
     angles : {"exact", "float32"}, default "exact"
         The angle pipeline; see `ropelab.cos_sin`.
     inverse : bool, default False
-        Rotate by minus the position: the transpose, which is also the backward pass. The
-        attention factor multiplies both directions.
+        Rotate by minus the position: the transpose, which is also the backward pass. It takes the
+        pairs from `output_layout` and puts them into `layout`. The attention factor multiplies
+        both directions.
+    output_layout : {"half", "interleaved"}, optional
+        Where the two members of a pair are put; by default, where they came from. DeepSeek-V3 of
+        Transformers goes from ``"interleaved"`` to ``"half"``.
+    rotary_offset : int, default 0
+        The first rotated channel; DeepSeek-V4 rotates the last d of D channels, from D - d on.
 
     Returns
     -------
@@ -95,8 +94,9 @@ def apply_rotary(
     [[[[1.485913, -4.231033, -2.791427, -1.448571]]]]
     """
     array = as_floats(x, "x")
-    cos, sin = _for_tokens(array, "x", position_ids, spectrum, tensor_format, angles)
-    return _rotated(array, cos, sin, layout, tensor_format, inverse)
+    cos, sin = cos_sin_by_token(array.shape, "x", position_ids, spectrum, tensor_format, angles)
+    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
+    return turned(array, cos, sin, place)
 
 
 def apply_rotary_qk(
@@ -109,6 +109,8 @@ def apply_rotary_qk(
     tensor_format: str = "bshd",
     angles: str = "exact",
     inverse: bool = False,
+    output_layout: str | None = None,
+    rotary_offset: int = 0,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Rotate queries and keys of the same tokens; their head counts may differ.
 
@@ -127,6 +129,10 @@ def apply_rotary_qk(
     angles : {"exact", "float32"}, default "exact"
         As in `apply_rotary`.
     inverse : bool, default False
+        As in `apply_rotary`.
+    output_layout : {"half", "interleaved"}, optional
+        As in `apply_rotary`.
+    rotary_offset : int, default 0
         As in `apply_rotary`.
 
     Returns
@@ -150,11 +156,9 @@ def apply_rotary_qk(
     """
     queries, keys = as_floats(q, "q"), as_floats(k, "k")
     check_same_tokens(queries.shape, keys.shape, tensor_format)
-    cos, sin = _for_tokens(queries, "q", position_ids, spectrum, tensor_format, angles)
-    return (
-        _rotated(queries, cos, sin, layout, tensor_format, inverse),
-        _rotated(keys, cos, sin, layout, tensor_format, inverse),
-    )
+    cos, sin = cos_sin_by_token(queries.shape, "q", position_ids, spectrum, tensor_format, angles)
+    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
+    return turned(queries, cos, sin, place), turned(keys, cos, sin, place)
 
 
 def apply_rotary_cached(
@@ -165,6 +169,8 @@ def apply_rotary_cached(
     layout: str = "half",
     tensor_format: str = "bshd",
     inverse: bool = False,
+    output_layout: str | None = None,
+    rotary_offset: int = 0,
 ) -> NDArray[Any]:
     """Rotate by given cosines and sines.
 
@@ -180,7 +186,11 @@ def apply_rotary_cached(
     tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
         As in `apply_rotary`.
     inverse : bool, default False
-        Rotate the other way.
+        Rotate the other way, from `output_layout` to `layout`.
+    output_layout : {"half", "interleaved"}, optional
+        As in `apply_rotary`.
+    rotary_offset : int, default 0
+        As in `apply_rotary`.
 
     Returns
     -------
@@ -210,7 +220,8 @@ def apply_rotary_cached(
     if tables[0].shape != tables[1].shape:
         msg = f"sin: expected the width of cos, {tables[0].shape[-1]}; got {tables[1].shape[-1]}"
         raise ValueError(msg)
-    return _rotated(array, tables[0], tables[1], layout, tensor_format, inverse)
+    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
+    return turned(array, tables[0], tables[1], place)
 
 
 def rotate(
@@ -223,7 +234,7 @@ def rotate(
     angles: str = "exact",
     seq_len: int | None = None,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Rotate queries and keys as a model does: its own layout, width and spectrum.
+    """Rotate queries and keys as a model does: its own layouts, channels and spectrum.
 
     Parameters
     ----------
@@ -276,57 +287,17 @@ def rotate(
         layout=rope.layout,
         tensor_format=tensor_format,
         angles=angles,
+        output_layout=rope.output_layout,
+        rotary_offset=rope.rotary_offset,
     )
 
 
 def _check_rope(rope: object) -> None:
     """Raise TypeError unless it has what `rotate` reads of a Rope, whose room lies above this."""
-    if not all(hasattr(rope, name) for name in ("head_dim", "layout", "spectrum")):
+    read = ("head_dim", "layout", "output_layout", "rotary_offset", "spectrum")
+    if not all(hasattr(rope, name) for name in read):
         msg = (
             f"rope: expected a ropelab.Rope; got {type(rope).__name__}; "
             f"a config gives one by ropelab.from_transformers"
         )
         raise TypeError(msg)
-
-
-def _for_tokens(
-    array: NDArray[Any],
-    name: str,
-    position_ids: ArrayLike,
-    spectrum: Spectrum,
-    tensor_format: str,
-    angles: str,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return cos and sin of every token, shape (batch, sequence, d/2) or (tokens, d/2)."""
-    tokens = token_shape(array.shape, tensor_format, name)
-    check_spectrum(spectrum)
-    check_width(spectrum.rotary_dim, array.shape[-1], name)
-    positions = as_integers(position_ids, "position_ids")
-    check_positions(positions.shape, tokens, axes=spectrum.position_axes)
-    cos, sin = cos_sin_values(positions, spectrum, angles)
-    whole = (*tokens, spectrum.rotary_dim // 2)
-    return np.broadcast_to(cos, whole), np.broadcast_to(sin, whole)
-
-
-def _rotated(
-    array: NDArray[Any],
-    cos: NDArray[np.float64],
-    sin: NDArray[np.float64],
-    layout: str,
-    tensor_format: str,
-    inverse: bool,
-) -> NDArray[Any]:
-    check_flag(inverse, "inverse")
-    axes = TENSOR_FORMATS[tensor_format]
-    # From (tokens..., d/2) to the tensor's own order of axes, with heads to broadcast over.
-    order = (*np.argsort(axes.token_axes).tolist(), len(axes.token_axes))
-    c = np.expand_dims(cos.transpose(order), axes.head_axis)
-    s = np.expand_dims(sin.transpose(order), axes.head_axis)
-    s = -s if inverse else s
-    first, second = pair_channels(layout, 2 * cos.shape[-1])
-    x, y = widen(array[..., first]), widen(array[..., second])
-    result = array.copy()
-    with np.errstate(over="ignore", invalid="ignore"):
-        result[..., first] = narrow(x * c - y * s, array.dtype)
-        result[..., second] = narrow(y * c + x * s, array.dtype)
-    return result

@@ -3,63 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ropelab import Spectrum
 from ropelab.checks import (
     ANGLES,
-    LAYOUTS,
     check_choice,
     check_flag,
     check_positions,
+    check_rotary_offset,
     check_same_tokens,
     check_table,
     check_width,
     token_shape,
 )
+from ropelab.pairs import Placement
+from ropelab.spectrum import check_spectrum
 
 from .exchange import Gate
 from .launch_rotary import plan_rotary, plan_rotary_cached
 from .overlaps import check_overlaps
-from .ropes import check_turnable
 from .views import View
 
 __all__ = [
-    "Arrangement",
     "named_pair",
     "rotate_by_positions",
     "rotate_by_tables",
 ]
-
-
-@dataclass(frozen=True)
-class Arrangement:
-    """How the channels and axes of a tensor are arranged, and which way it is to turn.
-
-    Parameters
-    ----------
-    layout, tensor_format : str
-        As in `ropelab.apply_rotary`.
-    inverse : bool
-        Whether to rotate by minus the position.
-
-    Raises
-    ------
-    ValueError
-        If the layout is unknown.
-    TypeError
-        If `inverse` is no bool.
-    """
-
-    layout: str
-    tensor_format: str
-    inverse: bool
-
-    def __post_init__(self) -> None:
-        """Validate; the format is validated with the shapes."""
-        check_choice(self.layout, LAYOUTS, "layout")
-        check_flag(self.inverse, "inverse")
 
 
 def named_pair(out: object) -> dict[str, Any]:
@@ -76,7 +46,7 @@ def rotate_by_positions(
     position_ids: Any,
     spectrum: Spectrum,
     angles: str,
-    arrangement: Arrangement,
+    place: Placement,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by their positions, in one launch.
 
@@ -92,7 +62,7 @@ def rotate_by_positions(
         As in `ropelab.apply_rotary`.
     angles : str
         As in `ropelab.apply_rotary`.
-    arrangement : Arrangement
+    place : Placement
         The other options.
 
     Returns
@@ -101,22 +71,21 @@ def rotate_by_positions(
         The rotated tensors.
     """
     check_choice(angles, ANGLES, "angles")
-    check_turnable(spectrum)
-    gate, views = _take(tensors, arrangement.tensor_format)
+    check_spectrum(spectrum)
+    gate, views = _take(tensors, place)
     name, first = next(iter(views.items()))
     check_width(spectrum.rotary_dim, first.shape[-1], name)
+    check_rotary_offset(place.rotary_offset, spectrum.rotary_dim, first.shape[-1])
     positions = gate.integers(position_ids, "position_ids")
-    tokens = token_shape(first.shape, arrangement.tensor_format, name)
+    tokens = token_shape(first.shape, place.tensor_format, name)
     check_positions(positions.shape, tokens, axes=spectrum.position_axes)
     results, operands = _outputs(gate, tensors, views, outs, {"position_ids": positions})
     plan = plan_rotary(
         operands,
         positions,
         spectrum,
-        layout=arrangement.layout,
-        tensor_format=arrangement.tensor_format,
+        place=place,
         angles=angles,
-        inverse=arrangement.inverse,
     )
     gate.launch(plan, results)
     return results
@@ -127,7 +96,7 @@ def rotate_by_tables(
     outs: Mapping[str, Any] | None,
     cos: Any,
     sin: Any,
-    arrangement: Arrangement,
+    place: Placement,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by given cosines and sines, in one launch.
 
@@ -139,7 +108,7 @@ def rotate_by_tables(
         As in `rotate_by_positions`.
     cos, sin : tensor
         As in `ropelab.apply_rotary_cached`.
-    arrangement : Arrangement
+    place : Placement
         The other options.
 
     Returns
@@ -147,9 +116,9 @@ def rotate_by_tables(
     tuple of tensors
         The rotated tensors.
     """
-    gate, views = _take(tensors, arrangement.tensor_format)
+    gate, views = _take(tensors, place)
     name, first = next(iter(views.items()))
-    tokens = token_shape(first.shape, arrangement.tensor_format, name)
+    tokens = token_shape(first.shape, place.tensor_format, name)
     tables = {
         table_name: gate.floats(table, table_name, foreign=True)
         for table_name, table in (("cos", cos), ("sin", sin))
@@ -160,30 +129,31 @@ def rotate_by_tables(
         widths = tables["cos"].shape[-1], tables["sin"].shape[-1]
         msg = f"sin: expected the width of cos, {widths[0]}; got {widths[1]}"
         raise ValueError(msg)
+    check_rotary_offset(place.rotary_offset, 2 * tables["cos"].shape[-1], first.shape[-1])
     _check_same_dtype(tables)
     results, operands = _outputs(gate, tensors, views, outs, tables)
     plan = plan_rotary_cached(
         operands,
         tables["cos"],
         tables["sin"],
-        layout=arrangement.layout,
-        tensor_format=arrangement.tensor_format,
-        inverse=arrangement.inverse,
+        place=place,
     )
     gate.launch(plan, results)
     return results
 
 
-def _take(tensors: Mapping[str, Any], tensor_format: str) -> tuple[Gate, dict[str, View]]:
-    """Open the gate, and take the tensors that are to be rotated."""
+def _take(tensors: Mapping[str, Any], place: Placement) -> tuple[Gate, dict[str, View]]:
+    """Check how the tensors are to be rotated, open the gate, and take them."""
+    place.ends()
+    check_flag(place.inverse, "inverse")
     name, first = next(iter(tensors.items()))
     gate = Gate(first, name)
     views = {name: gate.floats(tensor, name) for name, tensor in tensors.items()}
     for name, view in views.items():
-        token_shape(view.shape, tensor_format, name)
+        token_shape(view.shape, place.tensor_format, name)
     if len(views) > 1:
         q, k = views.values()
-        check_same_tokens(q.shape, k.shape, tensor_format)
+        check_same_tokens(q.shape, k.shape, place.tensor_format)
         _check_same_dtype(views)
     return gate, views
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 
 from ropelab import Spectrum
 from ropelab.checks import ANGLES
+from ropelab.pairs import Placement
 
 from .compile import Specialisation
 from .launch import FORMATS, plan_cos_sin, plan_phases
@@ -27,7 +29,7 @@ def specialisations() -> list[Specialisation]:
     list of Specialisation
         Without repetition, always in the same order.
     """
-    return list(dict.fromkeys((*_rotary(), *_rotary_cached(), *_tables())))
+    return list(dict.fromkeys((*_rotary(), *_rotary_rare(), *_rotary_cached(), *_tables())))
 
 
 def _compact(shape: tuple[int, ...], dtype: str, pointer: int = 1 << 20) -> View:
@@ -35,9 +37,9 @@ def _compact(shape: tuple[int, ...], dtype: str, pointer: int = 1 << 20) -> View
     return View(pointer, shape, strides, dtype)
 
 
-def _spectrum(rotary_dim: int, axes: int = 1) -> Spectrum:
+def _spectrum(rotary_dim: int, axes: int = 1, period: int = 0) -> Spectrum:
     pairs = rotary_dim // 2
-    return Spectrum(np.ones(pairs), axes=np.arange(pairs) % axes)
+    return Spectrum(np.ones(pairs), axes=np.arange(pairs) % axes, periods=np.full(pairs, period))
 
 
 TOKENS = 16
@@ -63,11 +65,24 @@ def _rotary() -> Iterator[Specialisation]:
                         [(x, out)],
                         positions,
                         _spectrum(rotary_dim, axes),
-                        layout=layout,
-                        tensor_format="bshd",
+                        place=Placement("bshd", layout),
                         angles=angles,
-                        inverse=False,
                     ).specialisation
+
+
+def _rotary_rare() -> Iterator[Specialisation]:
+    """Yield what few models ask for: another layout on the way out, later channels, periods."""
+    positions = _compact((1, TOKENS), INTEGER_TYPES[0])
+    for dtype, (layout, output_layout), (head_dim, offset), period in product(
+        FORMATS, (LAYOUTS, [*LAYOUTS][::-1]), ((64, 0), (192, 128)), (0, 7)
+    ):
+        x = _compact((1, TOKENS, 16, head_dim), dtype)
+        out = _compact(x.shape, dtype, 1 << 40)
+        place = Placement("bshd", layout, output_layout, offset)
+        numbers = _spectrum(64, period=period)
+        yield plan_rotary(
+            [(x, out)], positions, numbers, place=place, angles="exact"
+        ).specialisation
 
 
 def _rotary_cached() -> Iterator[Specialisation]:
@@ -84,9 +99,7 @@ def _rotary_cached() -> Iterator[Specialisation]:
                         [(x, out)],
                         table,
                         table,
-                        layout=layout,
-                        tensor_format="bshd",
-                        inverse=False,
+                        place=Placement("bshd", layout),
                     ).specialisation
 
 

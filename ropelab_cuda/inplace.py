@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from ropelab import Rope, Spectrum
+from ropelab.pairs import Placement
 
-from .calls import Arrangement, rotate_by_positions, rotate_by_tables
+from .calls import rotate_by_positions, rotate_by_tables
 from .ropes import spectrum_for
 
 __all__ = ["apply_rotary_", "apply_rotary_cached_", "apply_rotary_qk_", "rotate_"]
@@ -24,6 +25,8 @@ def apply_rotary_(
     tensor_format: str = "bshd",
     angles: str = "exact",
     inverse: bool = False,
+    output_layout: str | None = None,
+    rotary_offset: int = 0,
 ) -> Any:
     """Rotate a tensor in place.
 
@@ -43,6 +46,10 @@ def apply_rotary_(
         As in `apply_rotary`.
     inverse : bool, default False
         As in `apply_rotary`.
+    output_layout : {"half", "interleaved"}, optional
+        As in `ropelab.apply_rotary`.
+    rotary_offset : int, default 0
+        As in `ropelab.apply_rotary`.
 
     Returns
     -------
@@ -58,8 +65,8 @@ def apply_rotary_(
     ImportError
         If CuPy is missing.
     """
-    arrangement = Arrangement(layout, tensor_format, inverse)
-    rotate_by_positions({"x": x}, {"x": x}, position_ids, spectrum, angles, arrangement)
+    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
+    rotate_by_positions({"x": x}, {"x": x}, position_ids, spectrum, angles, place)
     return x
 
 
@@ -73,6 +80,8 @@ def apply_rotary_qk_(
     tensor_format: str = "bshd",
     angles: str = "exact",
     inverse: bool = False,
+    output_layout: str | None = None,
+    rotary_offset: int = 0,
 ) -> tuple[Any, Any]:
     """Rotate queries and keys in place, in one launch.
 
@@ -92,6 +101,10 @@ def apply_rotary_qk_(
         As in `apply_rotary`.
     inverse : bool, default False
         As in `apply_rotary`.
+    output_layout : {"half", "interleaved"}, optional
+        As in `ropelab.apply_rotary`.
+    rotary_offset : int, default 0
+        As in `ropelab.apply_rotary`.
 
     Returns
     -------
@@ -107,9 +120,9 @@ def apply_rotary_qk_(
     ImportError
         If CuPy is missing.
     """
-    arrangement = Arrangement(layout, tensor_format, inverse)
+    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
     both = {"q": q, "k": k}
-    rotate_by_positions(both, both, position_ids, spectrum, angles, arrangement)
+    rotate_by_positions(both, both, position_ids, spectrum, angles, place)
     return q, k
 
 
@@ -121,6 +134,8 @@ def apply_rotary_cached_(
     layout: str = "half",
     tensor_format: str = "bshd",
     inverse: bool = False,
+    output_layout: str | None = None,
+    rotary_offset: int = 0,
 ) -> Any:
     """Rotate a tensor in place by given cosines and sines.
 
@@ -136,6 +151,10 @@ def apply_rotary_cached_(
         As in `apply_rotary`.
     inverse : bool, default False
         As in `apply_rotary_cached`.
+    output_layout : {"half", "interleaved"}, optional
+        As in `ropelab.apply_rotary`.
+    rotary_offset : int, default 0
+        As in `ropelab.apply_rotary`.
 
     Returns
     -------
@@ -151,8 +170,8 @@ def apply_rotary_cached_(
     ImportError
         If CuPy is missing.
     """
-    arrangement = Arrangement(layout, tensor_format, inverse)
-    rotate_by_tables({"x": x}, {"x": x}, cos, sin, arrangement)
+    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
+    rotate_by_tables({"x": x}, {"x": x}, cos, sin, place)
     return x
 
 
@@ -203,6 +222,8 @@ def rotate_(
         position_ids,
         spectrum_for(rope, q, position_ids, seq_len),
         layout=rope.layout,
+        output_layout=rope.output_layout,
+        rotary_offset=rope.rotary_offset,
         tensor_format=tensor_format,
         angles=angles,
     )

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ropelab import Spectrum
+from ropelab.pairs import Placement
 
 from . import parameters
 from .launch import FORMATS, Macros, Plan, grid_of, specialise
-from .tokens import broadcast_strides
+from .tokens import Axes, broadcast_strides
 from .tuning import Tuning, choose_tuning
 from .views import View
 from .work import Operand, Work, arrange, token_axes
@@ -22,10 +23,8 @@ def plan_rotary(
     position_ids: View,
     spectrum: Spectrum,
     *,
-    layout: str,
-    tensor_format: str,
+    place: Placement,
     angles: str,
-    inverse: bool,
     tuning: Tuning | None = None,
 ) -> Plan:
     """Plan the rotation of one or two tensors by their positions, in one launch.
@@ -38,9 +37,9 @@ def plan_rotary(
         Integers, broadcastable to the tokens; a leading axis if the spectrum names several.
     spectrum : Spectrum
         The frequencies.
-    layout, tensor_format, angles : str
-        As in `ropelab.apply_rotary`.
-    inverse : bool
+    place : Placement
+        Where the pairs lie, and which way they turn.
+    angles : str
         As in `ropelab.apply_rotary`.
     tuning : Tuning, optional
         By default chosen from the shapes.
@@ -51,13 +50,13 @@ def plan_rotary(
         What to launch.
     """
     numbers = parameters.Numbers.of(spectrum, angles, operands[0][0].dtype)
-    tokens = token_axes(operands[0][0].shape, tensor_format)
+    tokens = token_axes(operands[0][0].shape, place.tensor_format)
     strides = broadcast_strides(position_ids, tokens, skip=int(numbers.axes > 1))
-    work = arrange(operands, numbers.pairs, layout, tensor_format, [strides])
+    work = _work(operands, numbers.pairs, place, [strides])
     structure = parameters.rotary(numbers)()
     structure.tensors = work.tensors
     structure.positions = parameters.positions(position_ids, work.others[0], numbers.axes)
-    parameters.fill_spectrum(structure, spectrum, numbers, inverse=inverse)
+    parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
     return _plan("rotary", numbers.macros, structure, work, tuning)
 
 
@@ -66,9 +65,7 @@ def plan_rotary_cached(
     cos: View,
     sin: View,
     *,
-    layout: str,
-    tensor_format: str,
-    inverse: bool,
+    place: Placement,
     tuning: Tuning | None = None,
 ) -> Plan:
     """Plan the rotation of one or two tensors by given cosines and sines, in one launch.
@@ -79,10 +76,8 @@ def plan_rotary_cached(
         As in `plan_rotary`.
     cos, sin : View
         Of one dtype, shape (..., d/2), broadcastable to the tokens; last stride 1.
-    layout, tensor_format : str
-        As in `ropelab.apply_rotary_cached`.
-    inverse : bool
-        As in `ropelab.apply_rotary_cached`.
+    place : Placement
+        Where the pairs lie, and which way they turn.
     tuning : Tuning, optional
         By default chosen from the shapes.
 
@@ -92,16 +87,20 @@ def plan_rotary_cached(
         What to launch.
     """
     pairs = cos.shape[-1]
-    tokens = token_axes(operands[0][0].shape, tensor_format)
+    tokens = token_axes(operands[0][0].shape, place.tensor_format)
     rows = [broadcast_strides(table, (*tokens, pairs))[:-1] for table in (cos, sin)]
-    work = arrange(operands, pairs, layout, tensor_format, rows)
+    work = _work(operands, pairs, place, rows)
     tables = [
         parameters.Table(table.pointer, *row)
         for table, row in zip((cos, sin), work.others, strict=True)
     ]
-    structure = parameters.RotaryCached(work.tensors, *tables, -1.0 if inverse else 1.0)
+    structure = parameters.RotaryCached(work.tensors, *tables, -1.0 if place.inverse else 1.0)
     macros: Macros = {"TABLE_FORMAT": FORMATS[cos.dtype]}
     return _plan("rotary_cached", macros, structure, work, tuning)
+
+
+def _work(operands: Sequence[Operand], pairs: int, place: Placement, rows: Sequence[Axes]) -> Work:
+    return arrange(operands, pairs, place.ends(), place.tensor_format, rows, place.rotary_offset)
 
 
 def _plan(

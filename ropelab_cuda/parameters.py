@@ -102,12 +102,15 @@ class Numbers(NamedTuple):
         Number of frequencies.
     axes : int
         Number of position axes.
+    periods : bool
+        Whether any pair repeats after a whole number of tokens.
     frequency, trig : str
         The C types of a frequency and of its cosine.
     """
 
     pairs: int
     axes: int
+    periods: bool
     frequency: str
     trig: str
 
@@ -117,7 +120,8 @@ class Numbers(NamedTuple):
         frequency, trig = "unsigned long long", "double" if dtype == "float64" else "float"
         if angles == "float32":
             frequency = trig = "float"
-        return cls(spectrum.rotary_dim // 2, spectrum.position_axes, frequency, trig)
+        periods = spectrum.periods is not None
+        return cls(spectrum.rotary_dim // 2, spectrum.position_axes, periods, frequency, trig)
 
     @property
     def macros(self) -> dict[str, str | int]:
@@ -125,6 +129,7 @@ class Numbers(NamedTuple):
         return {
             "PAIRS": self.pairs,
             "POSITION_AXES": self.axes,
+            "PERIODS": int(self.periods),
             "FREQUENCY": self.frequency,
             "TRIG": self.trig,
         }
@@ -163,6 +168,8 @@ def _ending_in_spectrum(
     ]
     if numbers.axes > 1:
         fields.append(("axis", c_uint8 * numbers.pairs))
+    if numbers.periods:
+        fields.append(("period", c_int64 * numbers.pairs))
     spectrum = type("Spectrum", (ctypes.Structure,), {"_fields_": fields})
     structure = type(name, (ctypes.Structure,), {"_fields_": [*head, ("spectrum", spectrum)]})
     if ctypes.sizeof(structure) > MAX_BYTES or numbers.axes > 256:
@@ -198,6 +205,8 @@ def fill_spectrum(target: Any, spectrum: Spectrum, numbers: Numbers, *, inverse:
     if numbers.axes > 1:
         assert spectrum.axes is not None
         target.spectrum.axis[:] = spectrum.axes.tolist()
+    if spectrum.periods is not None:
+        target.spectrum.period[:] = spectrum.periods.tolist()
 
 
 def positions(view: View, strides: tuple[int, ...], axes: int) -> Positions:

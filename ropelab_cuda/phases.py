@@ -9,12 +9,12 @@ import numpy as np
 
 from ropelab import Spectrum, bfloat16
 from ropelab.checks import ANGLES, check_choice, check_position_axes
+from ropelab.spectrum import check_spectrum
 
 from .calls import named_pair
 from .exchange import Gate
 from .launch import FORMATS, plan_cos_sin, plan_phases
 from .overlaps import check_overlaps
-from .ropes import check_turnable
 from .views import View
 
 __all__ = ["cos_sin", "exact_phases"]
@@ -47,7 +47,7 @@ def exact_phases(position_ids: Any, spectrum: Spectrum, *, out: Any = None) -> A
     ImportError
         If CuPy is missing.
     """
-    check_turnable(spectrum)
+    check_spectrum(spectrum)
     gate, positions, shape = _take(position_ids, spectrum)
     result = gate.framework.empty(position_ids, positions, shape, "uint64") if out is None else out
     target = _compact(gate, result, "out", shape, "uint64")
@@ -95,7 +95,7 @@ def cos_sin(
         If CuPy is missing.
     """
     check_choice(angles, ANGLES, "angles")
-    check_turnable(spectrum)
+    check_spectrum(spectrum)
     name = _dtype_name(dtype)
     gate, positions, shape = _take(position_ids, spectrum)
     if out is None:

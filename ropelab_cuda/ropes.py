@@ -1,4 +1,4 @@
-"""The spectrum of a Rope for one call, and which spectra the kernels can turn by."""
+"""The spectrum of a Rope for one call."""
 
 from __future__ import annotations
 
@@ -7,23 +7,11 @@ from typing import Any
 
 from ropelab import Rope, Spectrum
 from ropelab.checks import positive_int
-from ropelab.spectrum import check_spectrum
 
 from ._cupy import require_cupy
 from .frameworks import Foreign, framework_of
 
-__all__ = ["check_turnable", "spectrum_for"]
-
-
-def check_turnable(spectrum: Spectrum) -> None:
-    """Raise TypeError unless it is a Spectrum, ValueError if it has periods."""
-    check_spectrum(spectrum)
-    if spectrum.periods is not None:
-        msg = (
-            "spectrum: the kernels have no periods; got pairs that repeat exactly (Resonance); "
-            "make tables by ropelab.cos_sin and use apply_rotary_cached"
-        )
-        raise ValueError(msg)
+__all__ = ["spectrum_for"]
 
 
 def spectrum_for(rope: object, q: Any, position_ids: Any, seq_len: int | None) -> Spectrum:
@@ -61,13 +49,6 @@ def spectrum_for(rope: object, q: Any, position_ids: Any, seq_len: int | None) -
     shape = tuple(getattr(q, "shape", ()))
     if shape and shape[-1] != rope.head_dim:
         msg = f"q: expected head_dim {rope.head_dim} as the rope says; got shape {shape}"
-        raise ValueError(msg)
-    if rope.rotary_offset or rope.output_layout != rope.layout:
-        msg = (
-            f"rope: the kernels rotate the first channels, in one layout; got rotary_offset "
-            f"{rope.rotary_offset}, layout {rope.layout!r} and output_layout "
-            f"{rope.output_layout!r}; use ropelab.rotate"
-        )
         raise ValueError(msg)
     if seq_len is not None:
         seq_len = positive_int(seq_len, "seq_len")

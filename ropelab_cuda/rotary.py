@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ropelab import Rope, Spectrum
+from ropelab.pairs import Placement
 
-from .calls import Arrangement, named_pair, rotate_by_positions, rotate_by_tables
+from .calls import named_pair, rotate_by_positions, rotate_by_tables
 from .ropes import spectrum_for
 
 __all__ = ["apply_rotary", "apply_rotary_cached", "apply_rotary_qk", "rotate"]
@@ -27,6 +28,8 @@ def apply_rotary(
     tensor_format: str = "bshd",
     angles: str = "exact",
     inverse: bool = False,
+    output_layout: str | None = None,
+    rotary_offset: int = 0,
     out: Any = None,
 ) -> Any:
     """Rotate each pair of channels by its position times its frequency.
@@ -50,6 +53,10 @@ def apply_rotary(
     inverse : bool, default False
         Rotate by minus the position: the transpose, which is also the backward pass. The
         attention factor multiplies both directions.
+    output_layout : {"half", "interleaved"}, optional
+        As in `ropelab.apply_rotary`.
+    rotary_offset : int, default 0
+        As in `ropelab.apply_rotary`.
     out : CUDA tensor, optional
         Where the result goes: `x` itself, or a tensor of its shape, dtype, device and framework
         that shares no memory with it.
@@ -77,8 +84,8 @@ def apply_rotary(
     torch.Size([2, 4096, 32, 128])
     """
     outs = None if out is None else {"out": out}
-    arrangement = Arrangement(layout, tensor_format, inverse)
-    return rotate_by_positions({"x": x}, outs, position_ids, spectrum, angles, arrangement)[0]
+    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
+    return rotate_by_positions({"x": x}, outs, position_ids, spectrum, angles, place)[0]
 
 
 def apply_rotary_qk(
@@ -91,6 +98,8 @@ def apply_rotary_qk(
     tensor_format: str = "bshd",
     angles: str = "exact",
     inverse: bool = False,
+    output_layout: str | None = None,
+    rotary_offset: int = 0,
     out: Sequence[Any] | None = None,
 ) -> tuple[Any, Any]:
     """Rotate queries and keys of the same tokens in one launch; their head counts may differ.
@@ -111,6 +120,10 @@ def apply_rotary_qk(
         As in `apply_rotary`.
     inverse : bool, default False
         As in `apply_rotary`.
+    output_layout : {"half", "interleaved"}, optional
+        As in `ropelab.apply_rotary`.
+    rotary_offset : int, default 0
+        As in `ropelab.apply_rotary`.
     out : (CUDA tensor, CUDA tensor), optional
         Where the results go, as in `apply_rotary`.
 
@@ -129,9 +142,9 @@ def apply_rotary_qk(
         If CuPy is missing.
     """
     outs = None if out is None else named_pair(out)
-    arrangement = Arrangement(layout, tensor_format, inverse)
+    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
     tensors = {"q": q, "k": k}
-    q_out, k_out = rotate_by_positions(tensors, outs, position_ids, spectrum, angles, arrangement)
+    q_out, k_out = rotate_by_positions(tensors, outs, position_ids, spectrum, angles, place)
     return q_out, k_out
 
 
@@ -143,6 +156,8 @@ def apply_rotary_cached(
     layout: str = "half",
     tensor_format: str = "bshd",
     inverse: bool = False,
+    output_layout: str | None = None,
+    rotary_offset: int = 0,
     out: Any = None,
 ) -> Any:
     """Rotate by given cosines and sines.
@@ -160,6 +175,10 @@ def apply_rotary_cached(
         As in `apply_rotary`.
     inverse : bool, default False
         Rotate the other way.
+    output_layout : {"half", "interleaved"}, optional
+        As in `ropelab.apply_rotary`.
+    rotary_offset : int, default 0
+        As in `ropelab.apply_rotary`.
     out : CUDA tensor, optional
         As in `apply_rotary`.
 
@@ -178,8 +197,8 @@ def apply_rotary_cached(
         If CuPy is missing.
     """
     outs = None if out is None else {"out": out}
-    arrangement = Arrangement(layout, tensor_format, inverse)
-    return rotate_by_tables({"x": x}, outs, cos, sin, arrangement)[0]
+    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
+    return rotate_by_tables({"x": x}, outs, cos, sin, place)[0]
 
 
 def rotate(
@@ -234,6 +253,8 @@ def rotate(
         position_ids,
         spectrum,
         layout=rope.layout,
+        output_layout=rope.output_layout,
+        rotary_offset=rope.rotary_offset,
         tensor_format=tensor_format,
         angles=angles,
         out=out,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ropelab.checks import TENSOR_FORMATS
 
@@ -65,9 +65,10 @@ def token_axes(values: Axes, tensor_format: str) -> Axes:
 def arrange(
     operands: Sequence[Operand],
     pairs: int,
-    layout: str,
+    layouts: tuple[str, str],
     tensor_format: str,
     rows: Sequence[Axes],
+    rotary_offset: int = 0,
 ) -> Work:
     """Return how to walk some tensors and how wide to access them.
 
@@ -77,18 +78,31 @@ def arrange(
         One or two tensors over the same tokens, each with its output.
     pairs : int
         Pairs to rotate; further channels are copied, unless every rotation is in place.
-    layout, tensor_format : str
+    layouts : (str, str)
+        Where the members of a pair come from, and where they go.
+    tensor_format : str
         As in `ropelab.apply_rotary`.
     rows : sequence of tuple of int
         Strides of positions or tables along the token axes.
+    rotary_offset : int
+        The first rotated channel.
 
     Returns
     -------
     Work
         Ready for the kernels.
+
+    Raises
+    ------
+    ValueError
+        If a block cannot hold a whole head, where that is needed.
     """
     first, size = operands[0][0], operands[0][0].item_bytes
-    views = [view for operand in operands for view in operand]
+    views = [
+        replace(view, pointer=view.pointer + rotary_offset * size)
+        for operand in operands
+        for view in operand
+    ]
     (outer, inner), walked = walk(
         token_axes(first.shape, tensor_format),
         [*(token_axes(view.strides, tensor_format) for view in views), *rows],
@@ -110,14 +124,29 @@ def arrange(
         """Return the elements of the widest access to which all rows and lengths align."""
         return math.gcd(VECTOR_BYTES, *rows_start_at, *(n * size for n in lengths)) // size
 
-    vector = widest(pairs if layout == "half" else 2 * pairs)
-    vector = min(vector, PAIRS_HELD if layout == "half" else 2 * PAIRS_HELD)
-    tail_vector = widest(2 * pairs, tail) if tail else 0
-    pairs_held = vector if layout == "half" else max(1, vector // 2)
-    units = pairs // pairs_held + (tail // tail_vector if tail else 0)
+    halves = "half" in layouts
+    vector = widest(pairs if halves else 2 * pairs)
+    vector = min(vector, PAIRS_HELD if halves else 2 * PAIRS_HELD)
+    tail_vector = widest(2 * pairs, tail, rotary_offset) if tail else 0
+    pairs_held = vector if halves else max(1, vector // 2)
+    units = pairs // pairs_held
+    one_layout = layouts[0] == layouts[1]
+    if units > MAX_THREADS and not one_layout:
+        msg = (
+            f"output_layout: expected at most {MAX_THREADS * pairs_held} such pairs to change "
+            f"their layout; got {pairs}; keep the layout, and permute the channels"
+        )
+        raise ValueError(msg)
+    units += tail // tail_vector if tail else 0
     filled = [
-        parameters.Operand(x.pointer, out.pointer, *strides[2 * i], *strides[2 * i + 1], heads[i])
-        for i, (x, out) in enumerate(operands)
+        parameters.Operand(
+            views[2 * i].pointer,
+            views[2 * i + 1].pointer,
+            *strides[2 * i],
+            *strides[2 * i + 1],
+            heads[i],
+        )
+        for i in range(len(operands))
     ]
     filled += [parameters.Operand()] * (2 - len(filled))  # no keys: no heads
     return Work(
@@ -131,9 +160,13 @@ def arrange(
         angle_bytes=2 * pairs * max(size, 4),
         macros={
             "FORMAT": FORMATS[first.dtype],
-            "LAYOUT": LAYOUTS[layout],
+            "LAYOUT": LAYOUTS[layouts[0]],
+            "OUTPUT_LAYOUT": LAYOUTS[layouts[1]],
+            "ONE_LAYOUT": int(one_layout),
             "PAIRS": pairs,
+            "PAIRS_HELD": pairs_held,
             "VECTOR": vector,
             "TAIL_VECTOR": tail_vector,
+            "OFFSET": rotary_offset if tail else 0,
         },
     )

@@ -75,6 +75,20 @@ def several_axes(dtype: torch.dtype, layout: str) -> list[Any]:
     return [rotated, phases, *ropelab_cuda.cos_sin(positions, spectrum, angles="float32")]
 
 
+def rearranged(dtype: torch.dtype, layout: str) -> list[Any]:
+    """Rotate later channels into the other layout, by pairs of which some repeat exactly."""
+    spectrum = ropelab.Spectrum(np.logspace(0, -3, 12), periods=np.arange(12))
+    positions = torch.randint(-(2**30), 2**30, (BATCH, SEQUENCE)).cuda()
+    other = LAYOUTS[1 - LAYOUTS.index(layout)]
+    options: dict[str, Any] = {"layout": layout, "output_layout": other, "rotary_offset": 8}
+    q, k = (tensor(BATCH, SEQUENCE, heads, 40, dtype=dtype) for heads in (17, 2))
+    rotated = ropelab_cuda.apply_rotary_qk(q, k, positions, spectrum, **options)
+    ropelab_cuda.apply_rotary_qk_(q, k, positions, spectrum, inverse=True, **options)
+    cos, sin = ropelab_cuda.cos_sin(positions, spectrum)
+    cached = ropelab_cuda.apply_rotary_cached(q, cos, sin, **options)
+    return [*rotated, q, k, cached, ropelab_cuda.exact_phases(positions, spectrum)]
+
+
 def main() -> None:
     """Launch, and read every result."""
     torch.manual_seed(0)
@@ -86,6 +100,7 @@ def main() -> None:
         results += rotations(SMALL, 7, 6, dtype, layout)
         results += transposed(dtype, layout)
         results += several_axes(dtype, layout)
+        results += rearranged(dtype, layout)
     for layout in LAYOUTS:
         results += rotations(LARGE, 128, 128, torch.bfloat16, layout)
     for result in results:

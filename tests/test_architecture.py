@@ -27,13 +27,19 @@ ARROWS: dict[str, set[str]] = {
     "scaling": {"spectrum"},
     "rope": {"scaling", "spectrum"},
     "phases": {"spectrum"},
-    "rotary": {"phases", "layouts"},
+    "pairs": {"phases", "layouts"},
+    "rotary": {"pairs"},
+    "xpos": {"pairs"},
     "query_scale": set(),
+    "weights": {"layouts"},
     "formats": {"rope", "scaling", "query_scale"},
     "models": {"formats"},
     "bands": {"rope"},
     "plots": {"bands"},
-    "": {"rotary", "positions", "formats", "models"},  # the package's door
+    "": {
+        *("rotary", "xpos", "query_scale", "weights"),
+        *("positions", "formats", "models"),
+    },  # the package's door
     "golden": {"", "bands", "plots"},
     "cli": {"golden"},
 }

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from ropelab import Rope, Spectrum, apply_rotary, exact_phases, to_half, to_interleaved
+from ropelab import (
+    Rope,
+    Spectrum,
+    apply_rotary,
+    apply_xpos_qk,
+    exact_phases,
+    to_half,
+    to_interleaved,
+)
 from ropelab.precision import eps, narrow, widen
 from tests.ropelab.support import bits, turn_rounding
 
@@ -124,6 +132,22 @@ def test_scores_depend_on_the_distance_alone(
     size = np.abs(pairs(q, layout)) * np.abs(pairs(k, layout))
     # The turns cancel exactly in the difference of the phases; what is left is float64's.
     assert (np.abs(here - there) <= 16 * eps("float64") * size).all()
+
+
+@MORE
+@given(cases(tensors=2), layouts, st.integers(-2000, 2000))
+def test_xpos_scores_depend_on_no_centre(
+    case: tuple[Spectrum, NDArray[np.int64], list[NDArray[np.float64]]], layout: str, centre: int
+) -> None:
+    spectrum, positions, (q, k) = case
+    near = positions % 2048
+    found = []
+    for middle in (0, centre):
+        x, y = apply_xpos_qk(q, k, near, spectrum, layout=layout, centre=middle)
+        found.append(pairs(x, layout) * np.conj(pairs(y, layout)))
+    size = np.abs(pairs(q, layout)) * np.abs(pairs(k, layout))
+    # Queries are multiplied by what the keys of the same token are divided by, at any centre.
+    assert (np.abs(found[0] - found[1]) <= 16 * eps("float64") * size).all()
 
 
 @MORE

@@ -13,7 +13,7 @@ from ..layouts import pair_channels
 from ..precision import eps, widen
 from .case import Array, Case, bits_of
 
-__all__ = ["differing", "distance", "rotary_dim"]
+__all__ = ["differing", "distance", "output_pairs", "rotary_dim"]
 
 
 def distance(case: Case, expected: Mapping[str, Array], actual: Mapping[str, Array]) -> float:
@@ -72,6 +72,15 @@ def rotary_dim(case: Case) -> int:
     return 2 * int(case.arguments[source].shape[-1])
 
 
+def output_pairs(case: Case) -> tuple[slice, tuple[slice, slice]]:
+    """Return the rotated channels of a rotation case's answer, and within them both members."""
+    d, options = rotary_dim(case), case.options
+    first, layout = options.get("rotary_offset", 0), options["layout"]
+    if not options.get("inverse", False):  # else the pairs go back from output_layout to layout
+        layout = options.get("output_layout") or layout
+    return slice(first, first + d), pair_channels(layout, d)
+
+
 def _equal(golden: Array, answer: Array) -> float:
     return 0.0 if np.array_equal(bits_of(golden), bits_of(answer)) else math.inf
 
@@ -88,14 +97,14 @@ def _pairs(case: Case, expected: Mapping[str, Array], actual: Mapping[str, Array
         names = ("cos", "sin")
         golden, answer = ([widen(side[name]) for name in names] for side in (expected, actual))
         return _relative(golden, answer) / eps(case.tolerance.unit)
-    d = rotary_dim(case)
-    channels = pair_channels(case.options["layout"], d)
+    rotated, members = output_pairs(case)
     worst = 0.0
     for name, whole in expected.items():
-        if _equal(whole[..., d:], actual[name][..., d:]):
-            return math.inf  # a channel past the rotary width must keep its bits
-        sides = (widen(whole), widen(actual[name]))
-        golden, answer = ([side[..., members] for members in channels] for side in sides)
+        around = (slice(0, rotated.start), slice(rotated.stop, None))
+        if any(_equal(whole[..., part], actual[name][..., part]) for part in around):
+            return math.inf  # a channel that is not rotated must keep its bits
+        sides = (widen(side[..., rotated]) for side in (whole, actual[name]))
+        golden, answer = ([side[..., member] for member in members] for side in sides)
         worst = max(worst, _relative(golden, answer))
     return worst / eps(case.tolerance.unit)
 

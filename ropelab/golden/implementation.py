@@ -8,6 +8,7 @@ from typing import Any
 
 import ropelab
 
+from ..query_scale import QueryScale
 from ..scaling import SCALINGS, Scaling
 from .case import Array
 
@@ -25,17 +26,27 @@ class Implementation:
     apply_rotary: Callable[..., Array]
     apply_rotary_qk: Callable[..., tuple[Array, Array]]
     apply_rotary_cached: Callable[..., Array]
+    apply_xpos_qk: Callable[..., tuple[Array, Array]]
+    query_scale: Callable[..., Array]
     to_half: Callable[..., Array]
     to_interleaved: Callable[..., Array]
+    permute_qk_weight: Callable[..., Array]
+    permute_qkv_weight: Callable[..., Array]
 
 
 def _spectrum(rope: ropelab.Rope, seq_len: int | None) -> ropelab.Spectrum:
     return rope.spectrum(seq_len)
 
 
+def _query_scale(rule: QueryScale, position_ids: Array) -> Array:
+    return rule.scale(position_ids)
+
+
+# What is asked of a rule is a method of it; everything else is a function of the package.
+_METHODS: Mapping[str, Callable[..., Any]] = {"spectrum": _spectrum, "query_scale": _query_scale}
+
 SPECIFICATION = Implementation(
-    spectrum=_spectrum,
-    **{f.name: getattr(ropelab, f.name) for f in fields(Implementation) if f.name != "spectrum"},
+    **{f.name: _METHODS.get(f.name) or getattr(ropelab, f.name) for f in fields(Implementation)}
 )
 
 

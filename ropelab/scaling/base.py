@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol
 
 from ..spectrum import Spectrum
 
-__all__ = ["Geometry", "Scaling"]
+__all__ = ["Geometry", "Scaling", "check_inner", "made_for"]
 
 
 class Geometry(Protocol):
@@ -40,8 +40,10 @@ class Scaling(ABC):
     rope_type: ClassVar[str]
     """The rule's name in configs and in `ropelab.scaling.SCALINGS`."""
 
-    depends_on_length: ClassVar[bool] = False
-    """Whether `spectrum` reads `seq_len`."""
+    @property
+    def depends_on_length(self) -> bool:
+        """Whether `spectrum` reads `seq_len`; a rule around another asks that one."""
+        return False
 
     @abstractmethod
     def spectrum(self, rope: Geometry, seq_len: int | None = None) -> Spectrum:
@@ -59,3 +61,33 @@ class Scaling(ABC):
         Spectrum
             The numbers.
         """
+
+
+def made_for(rope: Geometry, rule: str, why: str) -> int:
+    """Return the length that a rope is made for, or raise ValueError saying which rule misses it.
+
+    Parameters
+    ----------
+    rope : Geometry
+        The rope.
+    rule : str
+        Name of the rule that needs ``max_position_embeddings``.
+    why : str
+        What it needs it for, after "to".
+
+    Returns
+    -------
+    int
+        Tokens.
+    """
+    if rope.max_position_embeddings is None:
+        msg = f"max_position_embeddings: {rule} needs it, to {why}; got None; pass it to Rope"
+        raise ValueError(msg)
+    return rope.max_position_embeddings
+
+
+def check_inner(rule: object) -> None:
+    """Raise TypeError unless `rule` is a Scaling, to be the inner one of another."""
+    if not isinstance(rule, Scaling):
+        msg = f"inner: expected a rule such as ropelab.scaling.Default(); got {rule!r}"
+        raise TypeError(msg)

@@ -55,7 +55,9 @@ def geometric(rotary_dim: int, base: float) -> NDArray[np.float64]:
 class Default(Scaling):
     r"""Unscaled frequencies: :math:`\omega_i = b^{-2i/d}`.
 
-    Used by Llama 2 and 3, Mistral, Qwen 2 and 3, Gemma, GPT-NeoX, GPT-J and most others.
+    Used by Llama 2 and 3, Mistral, Qwen 2 and 3, Gemma, GPT-NeoX, GPT-J and most others. A larger
+    base in continued training, called ABF (adjusted base frequency), is this rule too: CodeLlama
+    (1e6), Llama 3 (5e5), Qwen 2 (1e6).
 
     References
     ----------

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ..checks import finite_real
 from ..spectrum import Spectrum
-from .base import Geometry, Scaling
+from .base import Geometry, Scaling, made_for
 from .default import geometric
 from .ntk import ntk_base
 
@@ -21,7 +21,8 @@ class DynamicNTK(Scaling):
     .. math:: b' = b \, \alpha^{d/(d-2)}, \qquad \alpha = s\,\frac{L}{L_{max}} - (s - 1)
 
     with :math:`L \ge L_{max}`; shorter sequences are not scaled. Transformers' rule, as one pure
-    function of the length: the growth and reset of its module are the caller's choice of `seq_len`.
+    function of the length; `DynamicLength` says which length its module has come to after a series
+    of calls. vLLM and SGLang mean other things by this name: `VLLMDynamicNTK`, `SGLangDynamicNTK`.
 
     Parameters
     ----------
@@ -61,13 +62,7 @@ class DynamicNTK(Scaling):
 
     def spectrum(self, rope: Geometry, seq_len: int | None = None) -> Spectrum:
         """Return the frequencies at a length; without `seq_len`, at max_position_embeddings."""
-        limit = rope.max_position_embeddings
-        if limit is None:
-            msg = (
-                "max_position_embeddings: DynamicNTK needs it, to know which lengths to scale; "
-                "got None; pass it to Rope"
-            )
-            raise ValueError(msg)
+        limit = made_for(rope, "DynamicNTK", "know which lengths to scale")
         length = max(limit if seq_len is None else seq_len, limit)
         alpha = self.factor * length / limit - (self.factor - 1.0)
         return Spectrum(geometric(rope.rotary_dim, ntk_base(rope.base, alpha, rope.rotary_dim)))

@@ -66,7 +66,8 @@ class NTKAware(Scaling):
 
     The lowest frequency is divided by alpha, the highest stays.
 
-    Used as ExLlamaV2's ``scale_alpha_value``, and by HunYuan (alpha 1000).
+    Used as ExLlamaV2's ``scale_alpha_value``, as vLLM's ``dynamic`` with an alpha, as the
+    ``theta_rescale_factor`` of rotary-embedding-torch, and by HunYuan (alpha 1000).
 
     Parameters
     ----------

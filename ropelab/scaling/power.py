@@ -9,10 +9,10 @@ from __future__ import annotations
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
-__all__ = ["power"]
+__all__ = ["DIGITS", "power"]
 
 # 17 digits name a float64; 45 leave no doubt about which of two neighbours is nearer.
-_DIGITS = 45
+DIGITS = 45
 
 
 def power(base: float, exponent: Fraction) -> float:
@@ -36,5 +36,5 @@ def power(base: float, exponent: Fraction) -> float:
     0.01
     """
     with localcontext() as context:
-        context.prec = _DIGITS
+        context.prec = DIGITS
         return float(Decimal(base) ** (Decimal(exponent.numerator) / exponent.denominator))

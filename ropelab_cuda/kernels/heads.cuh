@@ -1,7 +1,7 @@
 // Rotate every head of every token, given the cosines and sines of the token's pairs.
 //
 //   q (tokens, heads_q, D) and k (tokens, heads_k, D): any strides, except that channels adjoin
-//   D = 2 * PAIRS rotated channels, then `tail` channels that pass through
+//   D = 2 * PAIRS rotated channels; `tail` channels pass through, OFFSET of them before the others
 //
 //   threadIdx.x   of ACROSS, unit: a few pairs of one head, or one vector of the tail
 //   threadIdx.y   of LANES, head lane: of the heads of q and then k, number y, y + LANES, ...
@@ -9,8 +9,8 @@
 //
 // The threads of a token share its angles: each computes a few pairs into shared memory, while the
 // first UNROLL heads of every thread are already on their way from global memory. What remains is
-// a copy with a little arithmetic. Every element is read once and written once, by one thread, so
-// out may be x itself.
+// a copy with a little arithmetic. Every element is read once and written once; by one thread, or,
+// where the layouts differ, after all of its head has been read. So out may be x itself.
 
 #pragma once
 
@@ -33,15 +33,15 @@ struct Operand {
 struct Tensors {
   Operand q, k;
   TokenGrid grid;
-  long long tail;  // channels past D to copy; 0 in place
+  long long tail;  // channels to copy; 0 in place
 };
 
 // ----------------------------------------------------------------------------------------------
-// Layouts: which channels a unit holds. VECTOR elements are the widest access that is aligned.
+// Layouts: which channels a unit of PAIRS_HELD pairs holds, in accesses of VECTOR elements, the
+// widest that are aligned.
 
-// Pair i = (i, i + PAIRS). A unit is VECTOR pairs: one vector of each half.
+// Pair i = (i, i + PAIRS). A unit is one vector of each half: PAIRS_HELD is VECTOR.
 struct Half {
-  static constexpr int PAIRS_HELD = VECTOR;
   Vector<Format, VECTOR> low, high;
 
   __device__ void load(const Bits* row, int unit) {
@@ -63,9 +63,8 @@ struct Half {
 };
 
 // Pair i = (2i, 2i + 1). A unit is one vector, so that neighbouring threads touch neighbouring
-// bytes; where only single elements are aligned, it is one pair by two accesses.
+// bytes; two where only single elements are aligned, or where the other end of the rotation is Half.
 struct Interleaved {
-  static constexpr int PAIRS_HELD = VECTOR > 1 ? VECTOR / 2 : 1;
   static constexpr int ACCESSES = 2 * PAIRS_HELD / VECTOR;
   Vector<Format, VECTOR> part[ACCESSES];
 
@@ -97,8 +96,8 @@ struct Interleaved {
   }
 };
 
-using Unit = LAYOUT;
-constexpr int PAIRS_HELD = Unit::PAIRS_HELD;
+using Source = LAYOUT;
+using Target = OUTPUT_LAYOUT;
 constexpr int UNITS = PAIRS / PAIRS_HELD;
 static_assert(PAIRS % PAIRS_HELD == 0, "a unit must not cross the end of the rotated channels");
 
@@ -143,7 +142,7 @@ __device__ Bits* row_out(const Tensors& t, const Rows& rows, int head) {
 
 // Some heads in flight: all are loaded before the first is used.
 struct Flight {
-  Unit held[UNROLL];
+  Source held[UNROLL];
 
   __device__ void load(const Tensors& t, const Rows& rows, int start, int unit) {
 #pragma unroll
@@ -163,8 +162,9 @@ struct Flight {
         held[j].decode(first, second);
 #pragma unroll
         for (int i = 0; i < PAIRS_HELD; ++i) rotate_pair(first[i], second[i], cos[i], sin[i]);
-        held[j].encode(first, second);
-        held[j].store(row_out(t, rows, head), unit);
+        Target turned;
+        turned.encode(first, second);
+        turned.store(row_out(t, rows, head), unit);
       }
     }
   }
@@ -172,7 +172,8 @@ struct Flight {
 
 #if TAIL_VECTOR > 0
 __device__ void copy_tails(const Tensors& t, const Rows& rows, int vector) {
-  const int channel = 2 * PAIRS + vector * TAIL_VECTOR;
+  int channel = vector * TAIL_VECTOR - OFFSET;  // from the first rotated one
+  if (channel >= 0) channel += 2 * PAIRS;
   for (int head = threadIdx.y; head < rows.heads; head += LANES) {
     Vector<Format, TAIL_VECTOR> held;
     held.load(row_in(t, rows, head) + channel);
@@ -186,9 +187,19 @@ struct alignas(16) Angles {
   Number cos[PAIRS], sin[PAIRS];
 };
 
+__device__ void look_up(const Angles& angles, int unit, Number* cos, Number* sin) {
+#pragma unroll
+  for (int i = 0; i < PAIRS_HELD; ++i) {
+    cos[i] = angles.cos[unit * PAIRS_HELD + i];
+    sin[i] = angles.sin[unit * PAIRS_HELD + i];
+  }
+}
+
 // Rotate one token's heads; `flight` holds the first of the thread's first unit.
+#if ONE_LAYOUT
 __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& angles,
-                             Flight& flight) {
+                             Flight& flight, bool present) {
+  if (!present) return;
 #if TAIL_VECTOR > 0
   const int units = UNITS + (int)(t.tail / TAIL_VECTOR);
 #else
@@ -204,11 +215,7 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
     int head = threadIdx.y;
     if (unit >= ACROSS) flight.load(t, rows, head, unit);
     Number cos[PAIRS_HELD], sin[PAIRS_HELD];
-#pragma unroll
-    for (int i = 0; i < PAIRS_HELD; ++i) {
-      cos[i] = angles.cos[unit * PAIRS_HELD + i];
-      sin[i] = angles.sin[unit * PAIRS_HELD + i];
-    }
+    look_up(angles, unit, cos, sin);
     while (true) {
       flight.rotate_and_store(t, rows, head, unit, cos, sin);
       head += UNROLL * LANES;
@@ -217,6 +224,30 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
     }
   }
 }
+#else
+// A unit goes where others came from: a barrier keeps each head's stores behind its loads. All
+// threads must meet it, so their rounds are counted alike, and none has a second unit.
+__device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& angles,
+                             Flight& flight, bool present) {
+  static_assert(UNITS <= ACROSS, "a head must be read whole before it is written");
+  const int unit = threadIdx.x;
+  const bool rotates = present && unit < UNITS;
+  Number cos[PAIRS_HELD], sin[PAIRS_HELD];
+  if (rotates) look_up(angles, unit, cos, sin);
+  for (int start = 0; start < rows.heads; start += UNROLL * LANES) {
+    const int head = start + threadIdx.y;
+    if (rotates && start > 0) flight.load(t, rows, head, unit);
+    __syncthreads();
+    if (rotates) flight.rotate_and_store(t, rows, head, unit, cos, sin);
+  }
+#if TAIL_VECTOR > 0
+  const int vectors = (int)(t.tail / TAIL_VECTOR);
+  for (int vector = unit; present && vector < vectors; vector += ACROSS) {
+    copy_tails(t, rows, vector);
+  }
+#endif
+}
+#endif
 
 // `angle_of(token, pair)` is the cosine and sine of one pair.
 template <class AngleOf> __device__ void rotate_tokens(const Tensors& t, const AngleOf& angle_of) {
@@ -236,5 +267,5 @@ template <class AngleOf> __device__ void rotate_tokens(const Tensors& t, const A
     }
   }
   __syncthreads();
-  if (present) rotate_token(t, rows, angles, flight);
+  rotate_token(t, rows, angles, flight, present);
 }

@@ -3,6 +3,7 @@
 //
 //   frequency    (PAIRS) turns per token in fixed point, or radians per token in float32
 //   axis         (PAIRS) which position turns the pair; only where POSITION_AXES > 1
+//   period       (PAIRS) tokens after which the pair repeats, 0 for never; only where PERIODS
 //   cos_factor   the attention factor
 //   sin_factor   the same, negative to rotate by minus the angle
 
@@ -17,6 +18,9 @@ struct Spectrum {
 #if POSITION_AXES > 1
   unsigned char axis[PAIRS];
 #endif
+#if PERIODS
+  long long period[PAIRS];
+#endif
 };
 
 // Cosine and sine of one pair, scaled.
@@ -25,21 +29,35 @@ __device__ CosSin<TRIG> cos_sin(const Spectrum& s, long long position, int pair)
   return {product(unit.cos, s.cos_factor), product(unit.sin, s.sin_factor)};
 }
 
+// The position modulo the pair's period; C rounds the quotient towards zero.
+__device__ long long within_period(const Spectrum& s, long long position, int pair) {
+#if PERIODS
+  const long long period = s.period[pair];
+  if (period == 0) return position;
+  const long long rest = position % period;
+  return rest < 0 ? rest + period : rest;
+#else
+  return position;
+#endif
+}
+
 // The position that turns each of one token's pairs.
 struct TokenPosition {
 #if POSITION_AXES > 1
   const Positions& positions;
   const Token token;
   const unsigned char* axis;
+  const Spectrum& spectrum;
   __device__ TokenPosition(const Positions& p, const Spectrum& s, Token t)
-      : positions(p), token(t), axis(s.axis) {}
+      : positions(p), token(t), axis(s.axis), spectrum(s) {}
   __device__ long long of_pair(int pair) const {
-    return load_position(positions, token, axis[pair]);
+    return within_period(spectrum, load_position(positions, token, axis[pair]), pair);
   }
 #else
   const long long position;
-  __device__ TokenPosition(const Positions& p, const Spectrum&, Token t)
-      : position(load_position(p, t, 0)) {}
-  __device__ long long of_pair(int) const { return position; }
+  const Spectrum& spectrum;
+  __device__ TokenPosition(const Positions& p, const Spectrum& s, Token t)
+      : position(load_position(p, t, 0)), spectrum(s) {}
+  __device__ long long of_pair(int pair) const { return within_period(spectrum, position, pair); }
 #endif
 };

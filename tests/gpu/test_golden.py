@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from ropelab.golden import Result, load, verify
+from ropelab.golden import Result, verify
 from tests.gpu.devices import CuPy, Framework, Torch, implementation
+from tests.kernel_goldens import asked_of_kernels
 
 pytestmark = pytest.mark.gpu
 
-KERNELS = ("apply_rotary", "apply_rotary_qk", "apply_rotary_cached", "model", "cos_sin")
-ASKED = [
-    golden
-    for golden in load()
-    if golden.case.op in (*KERNELS, "exact_phases")
-    or golden.case.options.get("call") in ("apply_rotary", "apply_rotary_qk")
-]
+ASKED = asked_of_kernels()
 
 
 @pytest.mark.parametrize("way", ["new", "out", "in place", "strided"])

@@ -314,3 +314,27 @@ def test_a_parameter_may_be_rotated_without_grad(torch: Any) -> None:
         out = ropelab_cuda.apply_rotary(x, ids, spectrum)
     assert torch.equal(out, ropelab_cuda.apply_rotary(x.detach(), ids, spectrum))
     assert not out.requires_grad
+
+
+@pytest.mark.parametrize("layouts", [("interleaved", "half"), ("half", "interleaved")])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_changing_the_layout_in_place_never_overtakes_itself(
+    torch: Any, layouts: tuple[str, str], dtype: str
+) -> None:
+    """A store lands where another thread's load comes from: many blocks, many times."""
+    spectrum = ropelab.Rope(64, base=1e4).spectrum()
+    options: dict[str, Any] = {"layout": layouts[0], "output_layout": layouts[1]}
+    q, k = (randn(torch, 2, 2048, heads, 192, dtype=dtype) for heads in (33, 3))
+    ids = torch.randint(0, 2**30, (2, 2048), device="cuda")
+    wanted = ropelab_cuda.apply_rotary_qk(q, k, ids, spectrum, rotary_offset=128, **options)
+    for _ in range(50):
+        places = (q.clone(), k.clone())
+        ropelab_cuda.apply_rotary_qk_(*places, ids, spectrum, rotary_offset=128, **options)
+        assert all(torch.equal(a, b) for a, b in zip(places, wanted, strict=True))
+    few = slice(0, 3)
+    expected = ropelab.apply_rotary(
+        take(q[:, few]), take(ids[:, few]), spectrum, rotary_offset=128, **options
+    )
+    got = take(wanted[0][:, few].contiguous())
+    assert got[..., :128].tobytes() == expected[..., :128].tobytes()
+    assert pair_error(got[..., 128:], expected[..., 128:], layouts[1], 64) <= BOUNDS[dtype]

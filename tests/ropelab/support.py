@@ -50,6 +50,22 @@ def turn_rounding(positions: NDArray[np.integer]) -> NDArray[np.float64]:
     return 2.0 * np.pi * 2.0**-65 * np.abs(np.asarray(positions, np.float64))
 
 
+def numbers(*shape: int, seed: int = 0) -> NDArray[np.float64]:
+    """Whole numbers that any format holds, none of them zero."""
+    generator = np.random.default_rng(seed)
+    return generator.choice([-1.0, 1.0], shape) * generator.integers(1, 128, shape)
+
+
+def pair_norms(x: NDArray[np.float64], layout: str) -> NDArray[np.float64]:
+    """Return for each channel the norm of its pair; every channel has one."""
+    d = x.shape[-1]
+    pairs = (
+        x.reshape(*x.shape[:-1], 2, d // 2) if layout == "half" else x.reshape(*x.shape[:-1], -1, 2)
+    )
+    norms = np.linalg.norm(pairs, axis=-2 if layout == "half" else -1)
+    return np.concatenate([norms, norms], -1) if layout == "half" else np.repeat(norms, 2, -1)
+
+
 def bits(array: NDArray[np.generic]) -> bytes:
     """Return the bytes, which tell -0.0 from 0.0 and one NaN from another."""
     return np.ascontiguousarray(array).tobytes()

@@ -12,6 +12,7 @@ from ropelab.checks import (
     check_choice,
     check_flag,
     check_positions,
+    check_rotary_offset,
     check_same_tokens,
     check_width,
     finite_real,
@@ -184,3 +185,10 @@ def test_a_count_that_numpy_cannot_hold_is_refused() -> None:
 def test_neither_truth_values_nor_complex_numbers_are_real(value: object) -> None:
     with refuses(TypeError, "s", "real number"):
         finite_real(value, "s")
+
+
+def test_an_offset_leaves_room_for_the_rotated_channels() -> None:
+    assert [check_rotary_offset(first, 6, 10) for first in (0, np.int8(3), 4)] == [0, 3, 4]
+    for value, kind in ((5, ValueError), (-1, ValueError), (1.0, TypeError), (True, TypeError)):
+        with refuses(kind, "rotary_offset", str(value)):
+            check_rotary_offset(value, 6, 10)

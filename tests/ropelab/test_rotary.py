@@ -20,17 +20,19 @@ from ropelab import (
 )
 from ropelab.precision import eps, narrow, widen
 from ropelab.scaling import DynamicNTK
-from tests.ropelab.support import POSITIONS, bits, exact_cos_sin, refuses, turn_rounding
+from tests.ropelab.support import (
+    POSITIONS,
+    bits,
+    exact_cos_sin,
+    numbers,
+    pair_norms,
+    refuses,
+    turn_rounding,
+)
 
 B, S, H, D = 2, 3, 5, 8
 IDS = np.array(POSITIONS[2:8]).reshape(B, S)  # shuffled, large, odd, of both signs
 SPECTRUM = Rope(D, base=10_000.0).spectrum()
-
-
-def numbers(*shape: int, seed: int = 0) -> NDArray[np.float64]:
-    """Whole numbers that any format holds, none of them zero."""
-    generator = np.random.default_rng(seed)
-    return generator.choice([-1.0, 1.0], shape) * generator.integers(1, 128, shape)
 
 
 def transformers_half(x: NDArray[np.float64], *, inverse: bool = False) -> NDArray[np.float64]:
@@ -51,14 +53,6 @@ def complex_interleaved(x: NDArray[np.float64], *, inverse: bool = False) -> NDA
 
 
 TRUTHS = {"half": transformers_half, "interleaved": complex_interleaved}
-
-
-def pair_norms(x: NDArray[np.float64], layout: str) -> NDArray[np.float64]:
-    pairs = (
-        x.reshape(*x.shape[:-1], 2, D // 2) if layout == "half" else x.reshape(*x.shape[:-1], -1, 2)
-    )
-    norms = np.linalg.norm(pairs, axis=-2 if layout == "half" else -1)
-    return np.concatenate([norms, norms], -1) if layout == "half" else np.repeat(norms, 2, -1)
 
 
 @pytest.mark.parametrize("inverse", [False, True], ids=["forward", "inverse"])
@@ -205,18 +199,28 @@ def test_the_attention_factor_multiplies_both_directions() -> None:
         assert (error <= 1.5 * turn_rounding(IDS)[:, :, None, None] + 6 * eps("float64")).all()
 
 
-def test_rotate_uses_the_ropes_own_layout_width_and_length() -> None:
+def test_rotate_uses_the_ropes_own_layouts_channels_and_length() -> None:
     rope = Rope(
         D,
         rotary_dim=6,
         layout="interleaved",
+        output_layout="half",
+        rotary_offset=1,
         scaling=DynamicNTK(2.0),
         max_position_embeddings=100,
     )
     q, k = numbers(B, S, H, D), numbers(B, S, 1, D, seed=1)
     for seq_len, length in ((None, int(IDS.max()) + 1), (777, 777)):
         got = rotate(rope, q, k, IDS, seq_len=seq_len)
-        expected = apply_rotary_qk(q, k, IDS, rope.spectrum(length), layout="interleaved")
+        expected = apply_rotary_qk(
+            q,
+            k,
+            IDS,
+            rope.spectrum(length),
+            layout="interleaved",
+            output_layout="half",
+            rotary_offset=1,
+        )
         assert [bits(x) for x in got] == [bits(x) for x in expected]
 
 
@@ -271,6 +275,12 @@ WRONG: list[tuple[str, object, type[Exception]]] = [
     ("angles", "float64", ValueError),
     ("inverse", "no", TypeError),
     ("inverse", None, TypeError),
+    ("output_layout", "neox", ValueError),
+    ("output_layout", 0, ValueError),
+    ("rotary_offset", 1, ValueError),
+    ("rotary_offset", -1, ValueError),
+    ("rotary_offset", 0.0, TypeError),
+    ("rotary_offset", None, TypeError),
 ]
 GOOD = {"x": X, "position_ids": IDS, "spectrum": SPECTRUM}
 
@@ -317,6 +327,9 @@ def test_apply_rotary_qk_refuses_keys(value: object, kind: type[Exception]) -> N
         ("sin", np.ones((S, 3)), ValueError),
         ("layout", None, ValueError),
         ("inverse", 1, TypeError),
+        ("output_layout", "", ValueError),
+        ("rotary_offset", 1, ValueError),
+        ("rotary_offset", True, TypeError),
     ],
 )
 def test_apply_rotary_cached_refuses(name: str, value: object, kind: type[Exception]) -> None:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 import ropelab
 import ropelab_cuda
-from ropelab.golden import load, verify
+from ropelab.golden import verify
 from ropelab.layouts import pair_channels
 from ropelab.precision import eps, narrow, widen
+from tests.kernel_goldens import asked_of_kernels
 from tests.shim import builder
 from tests.shim.on_cpu import guarded, implementation, on_cpu
 
@@ -52,12 +53,7 @@ def pair_error(actual: Array, expected: Array, layout: str, rotary_dim: int) -> 
 
 
 def test_the_kernels_reproduce_every_golden() -> None:
-    kernels = ("apply_rotary", "apply_rotary_qk", "apply_rotary_cached", "cos_sin", "exact_phases")
-    asked = [
-        golden
-        for golden in load()
-        if {golden.case.op, golden.case.options.get("call")} & {*kernels, "model"}
-    ]
+    asked = asked_of_kernels()
     results = verify(asked, implementation())
     assert len(results) == len(asked) >= 350
     assert [f"{r.case.id}: {r.error:.3g} {r.message}" for r in results if not r.passed] == []
@@ -119,6 +115,67 @@ def test_several_position_axes(layout: str) -> None:
     expected = ropelab.apply_rotary(x, ids, numbers, layout=layout)
     assert pair_error(actual, expected, layout, 10) <= BOUNDS["float32"]
     np.testing.assert_array_equal(phases, ropelab.exact_phases(ids[:, :, ::2], numbers))
+
+
+CROSSED = (("interleaved", "half"), ("half", "interleaved"))
+
+
+def outside(x: Array, offset: int, rotary_dim: int) -> bytes:
+    """Return the bits of the channels before and after the rotated ones."""
+    return x[..., :offset].tobytes() + x[..., offset + rotary_dim :].tobytes()
+
+
+def where_rotated(x: Array, offset: int, rotary_dim: int) -> Array:
+    return x[..., offset : offset + rotary_dim]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layouts", [*CROSSED, ("half", "half"), ("interleaved", "interleaved")])
+@pytest.mark.parametrize("offset", [0, 3, 8])
+@pytest.mark.parametrize("inverse", [False, True])
+def test_the_layout_out_and_the_first_channel(
+    dtype: str, layouts: tuple[str, str], offset: int, inverse: bool
+) -> None:
+    q, k = (random(2, 5, heads, 24, dtype=dtype, seed=heads) for heads in (11, 2))
+    ids = np.random.default_rng(3).integers(0, 2**20, (2, 5))
+    options: dict[str, Any] = {"layout": layouts[0], "output_layout": layouts[1]}
+    options |= {"rotary_offset": offset, "inverse": inverse}
+    numbers = spectrum(16, attention_factor=1.25)
+    wanted = ropelab.apply_rotary_qk(q, k, ids, numbers, **options)
+    with on_cpu():
+        new = ropelab_cuda.apply_rotary_qk(q, k, ids, numbers, **options)
+        places = (q.copy(), k.copy())
+        ropelab_cuda.apply_rotary_qk_(*places, ids, numbers, **options)
+    for got, in_place, want, source in zip(new, places, wanted, (q, k), strict=True):
+        assert outside(got, offset, 16) == outside(source, offset, 16)
+        assert in_place.tobytes() == got.tobytes()
+        turned, true = (where_rotated(x, offset, 16) for x in (got, want))
+        assert pair_error(turned, true, layouts[0 if inverse else 1], 16) <= BOUNDS[dtype]
+
+
+def test_an_offset_that_leaves_too_few_channels_is_refused() -> None:
+    x = random(1, 2, 3, 24, dtype="float32")
+    for offset in (-1, 9):
+        with on_cpu(), pytest.raises(ValueError, match="rotary_offset: expected 0 to 8"):
+            ropelab_cuda.apply_rotary(x, np.zeros(2, int), spectrum(16), rotary_offset=offset)
+
+
+@pytest.mark.parametrize("axes", [None, [0, 2, 1, 1]])
+def test_pairs_that_repeat_after_a_period(axes: list[int] | None) -> None:
+    periods = np.array([6, 7, 0, 6283])
+    numbers = spectrum(8, periods=periods, axes=axes)
+    ids = np.random.default_rng(3).integers(-(2**40), 2**40, (3, 2, 5) if axes else (2, 5))
+    x = random(2, 5, 3, 8, dtype="float32")
+    with on_cpu():
+        phases = ropelab_cuda.exact_phases(ids, numbers)
+        turned = {
+            angles: ropelab_cuda.apply_rotary(x, ids, numbers, angles=angles)
+            for angles in ("exact", "float32")
+        }
+    np.testing.assert_array_equal(phases, ropelab.exact_phases(ids, numbers))
+    for angles, actual in turned.items():
+        expected = ropelab.apply_rotary(x, ids, numbers, angles=angles)
+        assert pair_error(actual, expected, "half", 8) <= BOUNDS["float32"]
 
 
 def strided_views(dtype: str) -> dict[str, Array]:

@@ -9,6 +9,7 @@ import pytest
 
 import ropelab
 import ropelab_cuda
+from ropelab.pairs import Placement
 from ropelab_cuda.launch import MAX_THREADS, Plan, plan_cos_sin, plan_phases
 from ropelab_cuda.launch_rotary import plan_rotary
 from ropelab_cuda.tuning import Tuning
@@ -38,10 +39,8 @@ def plan_of(
         [(x, target)],
         View(np.zeros(1, np.int64).ctypes.data, (), (), "int64"),
         ropelab.Spectrum(np.ones(rotary_dim // 2)),
-        layout=layout,
-        tensor_format="bshd",
+        place=Placement("bshd", layout),
         angles="exact",
-        inverse=False,
         tuning=tuning,
     )
 
@@ -140,10 +139,8 @@ def test_every_tuning_gives_the_same_bits(layout: str) -> None:
             ],
             View(ids.ctypes.data, (), (), "int64"),
             numbers,
-            layout=layout,
-            tensor_format="bshd",
+            place=Placement("bshd", layout),
             angles="exact",
-            inverse=False,
             tuning=tuning,
         )
         run(plan)

@@ -58,11 +58,7 @@ def check_rule(
     elif rule == "longrope":
         _check_lists(scaling, rotary_dim)
         if factor is None:
-            findings.add(
-                "factor",
-                "factor is missing; max_position_embeddings / original_max_position_embeddings "
-                f"is used, {f'{stretch:g}' if stretch else 'which the config does not tell'}",
-            )
+            _check_stretch(None, stretch, limit, original, findings)
     elif rule == "llama3":
         _check_llama3(given, limit, original, findings)
     elif rule == "proportional" and given.get("partial_rotary_factor") is None:
@@ -80,12 +76,13 @@ def _check_stretch(
     original: object,
     findings: Findings,
 ) -> None:
-    if stretch not in (None, 1, factor):
-        used = f"factor = {factor} is used" if factor is not None else "their quotient is used"
+    lengths = "max_position_embeddings / original_max_position_embeddings"
+    if factor is None:
+        told = "which the config does not tell" if stretch is None else f"{stretch:g}"
+        findings.add("factor", f"factor is missing; {lengths} is used, {told}")
+    elif stretch not in (None, 1, factor):
         findings.add(
-            "factor",
-            f"{used}; max_position_embeddings = {limit} is {stretch:g} times "
-            f"original_max_position_embeddings = {original}",
+            "factor", f"factor = {factor} is used; {lengths} = {limit} / {original} disagrees"
         )
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from .. import tolerances
-from ..cards import SMALL
+from ..cards import LENGTHS, SMALL
 from ..case import Array, Case
 from ..operations import attest
 
@@ -30,6 +30,6 @@ def spectrum_case(name: str, card: Mapping[str, Any], seq_len: int | None) -> Ca
     bound = tolerances.frequencies(card["rope_type"])
     flags = ["FrequencyRule"]
     flags += ["PartialWidth"] if card["rotary_dim"] < card["head_dim"] else []
-    flags += ["LengthSwitch"] if card["rope_type"] == "dynamic" else []
+    flags += ["LengthSwitch"] if name in LENGTHS else []
     options = {"rope": dict(card), "seq_len": seq_len}
     return Case(f"spectrum/{name}{length}", "spectrum", {}, options, bound, tuple(flags))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,8 @@ def rotation(
     angles: str = "exact",
     inverse: bool = False,
     factor: float = 1.0,
+    output_layout: str | None = None,
+    rotary_offset: int = 0,
     arrays: Mapping[str, Array] | None = None,
 ) -> Case:
     """Return a rotation case; `shape` is (batch, sequence, heads) or (tokens, heads)."""
@@ -47,13 +50,16 @@ def rotation(
     else:
         op, given["q"] = "apply_rotary_qk", tensor(_shaped(shape[-1]), dtype)
         given["k"] = tensor(_shaped(heads_k), dtype, seed=2)
-    options = {
+    options: dict[str, Any] = {
         "layout": layout,
         "tensor_format": tensor_format,
         "angles": angles,
         "inverse": inverse,
         "attention_factor": factor,
     }
+    # Named where asked for alone: an implementation without these keywords can answer the rest.
+    options |= {} if output_layout is None else {"output_layout": output_layout}
+    options |= {"rotary_offset": rotary_offset} if rotary_offset else {}
     given |= arrays or {}
     farthest = int(np.abs(given["position_ids"].astype(np.int64)).max())
     bound = tolerances.pair(dtype, angles, farthest)

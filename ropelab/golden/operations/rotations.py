@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ __all__ = ["OPERATIONS"]
 
 _WORDS = ("layout", "tensor_format", "inverse")
 _OPTIONAL = ("output_layout", "rotary_offset")
+_XPOS = ("scale_base", "centre")
 
 
 def _options(case: Case, *names: str) -> dict[str, Any]:
@@ -35,6 +37,13 @@ def _ask_qk(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> A
     return {"q": q, "k": k}
 
 
+def _ask_xpos(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
+    given = (arrays["q"], arrays["k"], arrays["position_ids"], given_spectrum(case, arrays))
+    names = ("layout", "tensor_format", "angles", *_XPOS)
+    q, k = asked.apply_xpos_qk(*given, **{name: case.options[name] for name in names})
+    return {"q": q, "k": k}
+
+
 def _ask_cached(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
     given = (arrays["x"], arrays["cos"], arrays["sin"])
     return {"x": asked.apply_rotary_cached(*given, **_options(case))}
@@ -45,12 +54,28 @@ def _ask_model(case: Case, arrays: Mapping[str, Array], asked: Implementation) -
     rope = asked.from_transformers(case.options["config"])
     spectrum = asked.spectrum(rope, case.options["seq_len"])
     given = (arrays["q"], arrays["k"], arrays["position_ids"], spectrum)
-    q, k = asked.apply_rotary_qk(*given, **{**_options(case, "angles"), "layout": rope.layout})
+    options = _options(case, "angles")
+    own = {name: getattr(rope, name) for name in ("layout", *_OPTIONAL) if name in options}
+    q, k = asked.apply_rotary_qk(*given, **{**options, **own})
     return {"q": q, "k": k}
 
 
 def _attest_rotary(case: Case) -> Answers:
     return _each(case, case.arguments)
+
+
+def _attest_xpos(case: Case) -> Answers:
+    turn, base = _turns(case, "q", case.arguments), case.options["scale_base"]
+    forward = replace(case, options={**case.options, "inverse": False})  # it has no other way
+    answers = {}
+    for name, sign in (("q", 1), ("k", -1)):
+        scaled = {}
+        for token, factors in turn.items():
+            m = position_at(case.arguments["position_ids"], token) - case.options["centre"]
+            pairs = range(len(factors))
+            scaled[token] = [factors[i] * oracle.xpos(sign * m, i, len(pairs), base) for i in pairs]
+        answers[name] = _rotated(forward, name, scaled)
+    return answers
 
 
 def _attest_model(case: Case) -> Answers:
@@ -114,6 +139,7 @@ def _rotated(case: Case, name: str, turn: dict[Index, list[Any]]) -> Array:
 OPERATIONS = {
     "apply_rotary": Operation(_ask_rotary, _attest_rotary),
     "apply_rotary_qk": Operation(_ask_qk, _attest_rotary),
+    "apply_xpos_qk": Operation(_ask_xpos, _attest_xpos),
     "apply_rotary_cached": Operation(_ask_cached, _attest_cached),
     "model": Operation(_ask_model, _attest_model),
 }

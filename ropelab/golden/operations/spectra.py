@@ -34,13 +34,14 @@ def attested_spectrum(card: Mapping[str, Any], seq_len: int | None) -> Answers:
         "inv_freq": rounded_to(speeds, (len(speeds),), "float64"),
         "factors": rounded_to(oracle.amplitudes(card, seq_len), (2,), "float64"),
     }
-    for name, values in oracle.integers(card).items():
+    for name, values in oracle.integers(card, seq_len).items():
         answers[name] = np.array(values, np.int64)
     return answers
 
 
-def _ask_rule(case: Case, _: Mapping[str, Array], asked: Implementation) -> Answers:
-    rope = rope_of_card(case.options["rope"])
+def _ask_rule(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
+    # Parameters that JSON cannot hold, NaN and infinity, come as arrays.
+    rope = rope_of_card({**case.options["rope"], **{k: v.tolist() for k, v in arrays.items()}})
     return numbers_of_spectrum(asked.spectrum(rope, case.options["seq_len"]))
 
 

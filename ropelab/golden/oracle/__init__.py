@@ -5,6 +5,7 @@ phases, cosines and rotations are mpmath numbers until one last rounding, and ch
 by index arithmetic. Agreement of two such different texts is what makes a golden believable.
 """
 
+from .amplitudes import query_scale, xpos
 from .numbers import PRECISION_BITS, from_bits, rounded
 from .rotation import cosines, permuted, phases, rotated, turns
 from .rules import amplitudes, frequencies, integers
@@ -18,7 +19,9 @@ __all__ = [
     "integers",
     "permuted",
     "phases",
+    "query_scale",
     "rotated",
     "rounded",
     "turns",
+    "xpos",
 ]

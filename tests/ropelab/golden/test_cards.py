@@ -7,6 +7,7 @@ import inspect
 import pytest
 
 from ropelab.golden.cards import CARDS, CONFIGS, LENGTHS
+from ropelab.golden.implementation import rope_of_card
 from ropelab.golden.oracle.rules import FORMULAS
 from ropelab.golden.tolerances import frequencies
 from ropelab.scaling import SCALINGS
@@ -26,5 +27,5 @@ def test_cards_and_configs_name_what_exists() -> None:
     assert {card["rope_type"] for card in CARDS.values()} <= set(SCALINGS)
     assert {card for card, _ in CONFIGS.values()} <= set(CARDS)
     assert {
-        name for name, card in CARDS.items() if SCALINGS[card["rope_type"]].depends_on_length
-    } == (set(LENGTHS))
+        name for name, card in CARDS.items() if rope_of_card(card).scaling.depends_on_length
+    } == set(LENGTHS)

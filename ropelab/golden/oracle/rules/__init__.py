@@ -2,7 +2,8 @@
 
 A rope is described by plain numbers here, the way a model card would put them. A module of this
 package may define ``FORMULAS`` (frequencies), ``AMPLITUDES`` (the factor of cos and sin, and that
-of the softmax) and ``INTEGERS`` (periods, or axes), each by rope_type.
+of the softmax), ``INTEGERS`` (axes) and ``PERIODS``, each by rope_type. A card among a card's
+parameters is an inner rule, for the same geometry.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def _all(name: str) -> Mapping[str, Callable[..., Any]]:
 
 
 FORMULAS = _all("FORMULAS")
-_AMPLITUDES, _INTEGERS = _all("AMPLITUDES"), _all("INTEGERS")
+_AMPLITUDES, _INTEGERS, _PERIODS = _all("AMPLITUDES"), _all("INTEGERS"), _all("PERIODS")
 
 
 def frequencies(card: Card, seq_len: int | None) -> list[Real]:
@@ -58,11 +59,13 @@ def amplitudes(card: Card, seq_len: int | None) -> list[Real]:
     return list(_AMPLITUDES[card["rope_type"]](card, seq_len))
 
 
-def integers(card: Card) -> dict[str, list[int]]:
+def integers(card: Card, seq_len: int | None) -> dict[str, list[int]]:
     """Return the axes and the periods of the pairs, each only if there are any."""
     found: dict[str, list[int]] = {}
     if card.get("axes") is not None:
         found["axes"] = list(card["axes"])
     if card["rope_type"] in _INTEGERS:
         found |= _INTEGERS[card["rope_type"]](card)
+    if card["rope_type"] in _PERIODS:
+        found["periods"] = _PERIODS[card["rope_type"]](card, seq_len)
     return {name: values for name, values in found.items() if any(values)}

@@ -18,7 +18,7 @@ from transformers.models.gptj.modeling_gptj import create_sinusoidal_positions
 
 from ropelab import Rope, Spectrum, apply_rotary, from_transformers, to_half
 from ropelab.formats import read_transformers
-from ropelab.scaling import Linear, Llama3
+from ropelab.scaling import Linear, Llama3, YaRN
 from tests.ropelab.formats.published import (
     DYNAMIC,
     GEMMA_3,
@@ -136,6 +136,16 @@ PARTIAL: Config = {
     "rope_theta": 10000.0,
     "partial_rotary_factor": 0.5,
 }
+
+
+def test_yarn_may_leave_its_factor_to_the_lengths() -> None:
+    rule = {"rope_type": "yarn", "factor": None, "original_max_position_embeddings": 4096}
+    config = {**LLAMA_2, "max_position_embeddings": 65536, "rope_scaling": rule}
+    with pytest.warns(UserWarning, match="factor is missing.*16$"):
+        rope = from_transformers(config)
+    assert rope is not None
+    assert rope.scaling == YaRN(None, 4096)
+    assert rope.spectrum() == Rope(128, scaling=YaRN(16.0, 4096)).spectrum()
 
 
 def test_gpt_j_rotates_its_first_64_channels_interleaved() -> None:

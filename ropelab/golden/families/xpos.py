@@ -1,0 +1,82 @@
+"""Queries and keys that are rotated and scaled by xPos, around several centres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from ..case import DTYPES, Case, Tolerance
+from ..inputs import splitmix64
+from .common import ANGLES, LAYOUTS
+from .rotation import rotation
+
+__all__ = ["cases"]
+
+# In powers of the decay, at most 2/7 each: where float16 still holds queries as normal numbers, and
+# where the other formats do.
+_NEAR, _FAR = 4, 40
+
+
+def cases() -> Iterator[Case]:
+    """Yield the cases of this family.
+
+    Yields
+    ------
+    Case
+        By layout, pipeline and dtype, then what else may vary.
+    """
+    for layout, dtype, angles in product(LAYOUTS, DTYPES, ANGLES):
+        yield _case(f"xpos/{layout}/{angles}", dtype, layout=layout, angles=angles)
+    for dtype in DTYPES:
+        for name, centre in (("before", -1500), ("after", 2049)):
+            yield _case(f"xpos/centre-{name}", dtype, centre=centre)
+        yield _case("xpos/base-300", dtype, scale_base=300.5)
+        yield _case("xpos/partial", dtype, rope="partial", factor=1.2772588722239781)
+        yield _case("xpos/thd", dtype, shape=(6, 2), tensor_format="thd")
+        yield _case("xpos/sbhd", dtype, tensor_format="sbhd", centre=7)
+        if dtype != "float16":
+            yield _case("xpos/far", dtype, reach=_FAR, centre=100_003)
+
+
+def _case(
+    path: str,
+    dtype: str,
+    *,
+    scale_base: float = 512.0,
+    centre: int = 0,
+    reach: int = _NEAR,
+    **told: Any,
+) -> Case:
+    """Return an xPos case: the rotation of the same arguments, with its scale."""
+    shape = told.setdefault("shape", (2, 3, 2))
+    size = (shape[0], shape[1]) if len(shape) == 3 else (shape[0],)
+    words = splitmix64(11, int(np.prod(size)))
+    away = int(reach * scale_base)
+    ids = np.array([centre - away + word % (2 * away) for word in words], np.int64).reshape(size)
+    case = rotation(
+        path, dtype, flags=("Amplitude", "Offset"), heads_k=1, arrays={"position_ids": ids}, **told
+    )
+    options = {key: value for key, value in case.options.items() if key != "inverse"}
+    options |= {"scale_base": scale_base, "centre": centre}
+    farthest = float(np.abs(ids - centre).max()) / scale_base
+    return replace(
+        case, op="apply_xpos_qk", options=options, tolerance=_bound(case.tolerance, farthest)
+    )
+
+
+def _bound(rotated: Tolerance, exponent: float) -> Tolerance:
+    """Widen the bound of a rotation by what a power of the given exponent adds."""
+    if rotated.unit != "float64":
+        why = f"{rotated.why}; the scale, a float64, adds less than 1e-7 of that"
+        return replace(rotated, why=why)
+    # The base's rounding is multiplied by the exponent, the exponent's by ln(3.5) < 1.26.
+    extra = 1.5 + exponent * (0.5 + 0.63)
+    why = (
+        f"{rotated.why}; a power within an ulp and its product with cos and sin 1.5, and its base "
+        f"and exponent, half an ulp each, to the {exponent:.3g}th power {extra - 1.5:.3g}"
+    )
+    return replace(rotated, bound=float(f"{rotated.bound + extra:.4g}"), why=why)

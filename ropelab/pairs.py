@@ -1,0 +1,151 @@
+"""Turning the pairs of a tensor by given cosines and sines, wherever the pairs lie in it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .arrays import as_integers
+from .checks import (
+    LAYOUTS,
+    TENSOR_FORMATS,
+    check_choice,
+    check_flag,
+    check_positions,
+    check_rotary_offset,
+    check_width,
+    token_shape,
+)
+from .layouts import pair_channels
+from .phases import cos_sin_values
+from .precision import narrow, widen
+from .spectrum import Spectrum, check_spectrum
+
+__all__ = ["Placement", "cos_sin_by_token", "turned"]
+
+
+class Placement(NamedTuple):
+    """Where the pairs of a tensor lie and which way they turn, as a caller said; unchecked."""
+
+    tensor_format: str
+    layout: str
+    output_layout: str | None = None
+    rotary_offset: int = 0
+    inverse: bool = False
+
+    def ends(self) -> tuple[str, str]:
+        """Return the layout to take pairs from and the one to put them into, both checked."""
+        check_choice(self.layout, LAYOUTS, "layout")
+        if self.output_layout is None:
+            return self.layout, self.layout
+        check_choice(self.output_layout, LAYOUTS, "output_layout")
+        ends = (self.layout, self.output_layout)
+        return ends[::-1] if self.inverse else ends
+
+
+def cos_sin_by_token(
+    shape: tuple[int, ...],
+    name: str,
+    position_ids: ArrayLike,
+    spectrum: Spectrum,
+    tensor_format: str,
+    angles: str,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return cos and sin of every token of a tensor.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the tensor.
+    name : str
+        What messages call the tensor.
+    position_ids : array-like of int
+        Position of each token; see `ropelab.apply_rotary`.
+    spectrum : Spectrum
+        Frequencies and attention factor.
+    tensor_format : str
+        Order of the tensor's axes.
+    angles : str
+        The angle pipeline.
+
+    Returns
+    -------
+    cos, sin : ndarray of float64, shape (batch, sequence, d/2) or (tokens, d/2)
+        One value a pair, times the attention factor.
+
+    Raises
+    ------
+    TypeError
+        If an argument has another type.
+    ValueError
+        If a shape or an option does not fit.
+
+    Examples
+    --------
+    >>> cos, sin = cos_sin_by_token((7, 2, 4), "q", 5, Spectrum([1.0, 0.5]), "thd", "exact")
+    >>> cos.shape
+    (7, 2)
+    """
+    tokens = token_shape(shape, tensor_format, name)
+    check_spectrum(spectrum)
+    check_width(spectrum.rotary_dim, shape[-1], name)
+    positions = as_integers(position_ids, "position_ids")
+    check_positions(positions.shape, tokens, axes=spectrum.position_axes)
+    cos, sin = cos_sin_values(positions, spectrum, angles)
+    whole = (*tokens, spectrum.rotary_dim // 2)
+    return np.broadcast_to(cos, whole), np.broadcast_to(sin, whole)
+
+
+def turned(
+    array: NDArray[Any],
+    cos: NDArray[np.float64],
+    sin: NDArray[np.float64],
+    place: Placement,
+) -> NDArray[Any]:
+    """Return a copy of a tensor with each pair turned, rounded once to its dtype.
+
+    Parameters
+    ----------
+    array : ndarray of float
+        Queries or keys.
+    cos, sin : ndarray of float64, shape (batch, sequence, d/2) or (tokens, d/2)
+        Of every token, as `cos_sin_by_token` returns them.
+    place : Placement
+        Where the pairs lie, and which way they turn.
+
+    Returns
+    -------
+    ndarray, shape and dtype of `array`
+        Channels outside of the rotated ones keep their bits.
+
+    Raises
+    ------
+    TypeError
+        If the offset is no integer, or `inverse` no bool.
+    ValueError
+        If a layout is unknown, or the offset leaves less than d channels.
+
+    Examples
+    --------
+    >>> place = Placement("thd", "interleaved", rotary_offset=1)
+    >>> turned(np.array([[[5.0, 1.0, 0.0]]]), np.array([[0.0]]), np.array([[1.0]]), place).tolist()
+    [[[5.0, 0.0, 1.0]]]
+    """
+    d = 2 * cos.shape[-1]
+    sin = -sin if check_flag(place.inverse, "inverse") else sin
+    source, target = (pair_channels(layout, d) for layout in place.ends())
+    offset = check_rotary_offset(place.rotary_offset, d, array.shape[-1])
+    axes = TENSOR_FORMATS[place.tensor_format]
+    # From (tokens..., d/2) to the tensor's own order of axes, with heads to broadcast over.
+    order = (*np.argsort(axes.token_axes).tolist(), len(axes.token_axes))
+    c = np.expand_dims(cos.transpose(order), axes.head_axis)
+    s = np.expand_dims(sin.transpose(order), axes.head_axis)
+    result = array.copy()
+    old, new = (side[..., offset : offset + d] for side in (array, result))
+    x, y = widen(old[..., source[0]]), widen(old[..., source[1]])
+    with np.errstate(over="ignore", invalid="ignore"):
+        new[..., target[0]] = narrow(x * c - y * s, array.dtype)
+        new[..., target[1]] = narrow(y * c + x * s, array.dtype)
+    return result

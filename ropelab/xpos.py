@@ -1,0 +1,155 @@
+r"""xPos: a rotation, and a decay that grows with the distance of query and key.
+
+Pair i of d/2 is also multiplied by a power of
+
+.. math:: \zeta_i = \frac{2i/d + \gamma}{1 + \gamma} = \frac{2i + 0.4 d}{1.4 d}, \qquad \gamma = 0.4
+
+(Sun et al., A Length-Extrapolatable Transformer, 2022, arXiv:2212.10554): queries at position m by
+:math:`\zeta_i^{(m - c)/B}`, keys at n by the inverse of theirs. The product of both holds
+:math:`\zeta_i^{(m - n)/B}`, whatever the centre c; a query or a key alone depends on it.
+Implementations differ in c: for L tokens it is ceil(L/2) in torchscale, L // 2 in flash-attention
+and in lucidrains' package. With a cache of keys it must stay what it was when they were stored.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .arrays import as_floats, as_integers
+from .checks import check_same_tokens, finite_real, integer, positive_int
+from .pairs import Placement, cos_sin_by_token, turned
+from .spectrum import Spectrum, check_spectrum
+
+__all__ = ["apply_xpos_qk", "xpos_scale"]
+
+_SMALLEST = float(np.finfo(np.float64).tiny)
+
+
+def xpos_scale(
+    position_ids: ArrayLike, rotary_dim: int, *, scale_base: float = 512.0, centre: int = 0
+) -> NDArray[np.float64]:
+    r"""Return what multiplies queries, and divides keys, at each position.
+
+    .. math:: \zeta_i^{(m - c)/B}, \qquad \zeta_i = \frac{2i + 0.4 d}{1.4 d}
+
+    Parameters
+    ----------
+    position_ids : array-like of int, any shape
+        Positions in tokens.
+    rotary_dim : int
+        Number of rotated channels d; even.
+    scale_base : float, default 512.0
+        Tokens B after which a pair has decayed by its whole base.
+    centre : int, default 0
+        Position c at which the factor is 1.
+
+    Returns
+    -------
+    ndarray of float64, shape position_ids.shape + (d/2,)
+        One factor a pair.
+
+    Raises
+    ------
+    TypeError
+        If the positions or the centre are not integers.
+    ValueError
+        If `scale_base` is not positive, or a factor or its inverse leaves float64's range: from
+        290,000 tokens off the centre on if B is 512.
+
+    Examples
+    --------
+    >>> xpos_scale([0, 512], 4).round(6).tolist()
+    [[1.0, 1.0], [0.285714, 0.642857]]
+    """
+    positions = as_integers(position_ids, "position_ids")
+    d = positive_int(rotary_dim, "rotary_dim", even=True)
+    unit = finite_real(scale_base, "scale_base", above=0.0)
+    middle = finite_real(integer(centre, "centre"), "centre")
+    i = np.arange(d // 2)
+    zeta = (10 * i + 2 * d) / (7 * d)  # numerator and denominator times five: whole numbers
+    distance = positions.astype(np.float64) - middle
+    with np.errstate(over="ignore", under="ignore"):
+        scale: NDArray[np.float64] = zeta ** (distance / unit)[..., np.newaxis]
+    if scale.size and not (scale.min() >= _SMALLEST and scale.max() <= 1.0 / _SMALLEST):
+        msg = (
+            f"position_ids: expected distances from the centre whose scale and its inverse are "
+            f"normal float64 numbers; got up to {np.abs(distance).max():.0f} tokens from "
+            f"{middle:.0f}; choose a nearer centre or a larger scale_base"
+        )
+        raise ValueError(msg)
+    return scale
+
+
+def apply_xpos_qk(
+    q: ArrayLike,
+    k: ArrayLike,
+    position_ids: ArrayLike,
+    spectrum: Spectrum,
+    *,
+    scale_base: float = 512.0,
+    centre: int = 0,
+    layout: str = "half",
+    tensor_format: str = "bshd",
+    angles: str = "exact",
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Rotate queries and keys of the same tokens, and scale them as xPos does.
+
+    Parameters
+    ----------
+    q, k : array-like of float
+        As in `ropelab.apply_rotary_qk`.
+    position_ids : array-like of int, broadcastable to (batch, sequence) or (tokens,)
+        Position of each token. To rotate keys that come later, pass the same `centre`.
+    spectrum : Spectrum
+        Frequencies and attention factor, of one position axis.
+    scale_base : float, default 512.0
+        Tokens B after which a pair has decayed by its whole base.
+    centre : int, default 0
+        Position at which nothing is scaled; see `xpos_scale`.
+    layout : {"half", "interleaved"}, default "half"
+        Which two channels form a pair; torchscale's are interleaved.
+    tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
+        As in `ropelab.apply_rotary`.
+    angles : {"exact", "float32"}, default "exact"
+        The angle pipeline. The scale is float64 in both.
+
+    Returns
+    -------
+    q, k : ndarray
+        The rotated and scaled tensors, each rounded once.
+
+    Raises
+    ------
+    TypeError
+        If a dtype is not supported.
+    ValueError
+        If a shape or an option does not fit, or a position lies too far from the centre.
+
+    Examples
+    --------
+    >>> from ropelab import Rope
+    >>> x = np.ones((1, 1, 1, 2))
+    >>> q, k = apply_xpos_qk(x, x, 512, Rope(2).spectrum())
+    >>> q.ravel().round(6).tolist(), k.ravel().round(6).tolist()
+    ([-0.307529, -0.26209], [-3.767232, -3.210602])
+    """
+    queries, keys = as_floats(q, "q"), as_floats(k, "k")
+    check_same_tokens(queries.shape, keys.shape, tensor_format)
+    check_spectrum(spectrum)
+    if spectrum.position_axes > 1:
+        msg = (
+            f"spectrum: xPos decays along one position axis; got {spectrum.position_axes}; "
+            f"rotate by apply_rotary_qk, which knows several"
+        )
+        raise ValueError(msg)
+    shape = queries.shape
+    cos, sin = cos_sin_by_token(shape, "q", position_ids, spectrum, tensor_format, angles)
+    scale = xpos_scale(position_ids, spectrum.rotary_dim, scale_base=scale_base, centre=centre)
+    place = Placement(tensor_format, layout)
+    return (
+        turned(queries, cos * scale, sin * scale, place),
+        turned(keys, cos / scale, sin / scale, place),
+    )

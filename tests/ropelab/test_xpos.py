@@ -1,0 +1,140 @@
+"""xPos against its authors' formula in 80 digits, and the centres of other implementations."""
+
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ropelab import Rope, Spectrum, apply_rotary_qk, apply_xpos_qk
+from ropelab.precision import eps, narrow, widen
+from ropelab.xpos import xpos_scale
+from tests.ropelab.support import DIGITS, bits, numbers, pair_norms, refuses
+
+B, S, H, D = 2, 3, 4, 12
+IDS = np.array([[0, 2047, 513], [1025, 4096, 77]])
+SPECTRUM = Rope(D).spectrum()
+
+
+def true_scale(distances: NDArray[np.int64], d: int, scale_base: float) -> NDArray[np.float64]:
+    """Return ((i / (d/2) + 0.4) / 1.4) ** (distance / B), as the paper writes it, rounded once."""
+    with mpmath.workdps(DIGITS):
+        gamma = mpmath.mpf(4) / 10
+        zeta = [(mpmath.mpf(i) / (d // 2) + gamma) / (1 + gamma) for i in range(d // 2)]
+        values = [
+            [float(z ** (mpmath.mpf(int(n)) / mpmath.mpf(scale_base))) for z in zeta]
+            for n in distances.ravel()
+        ]
+    return np.reshape(values, (*distances.shape, d // 2))
+
+
+@pytest.mark.parametrize("scale_base", [512.0, 300.5, 7.0])
+@pytest.mark.parametrize("centre", [0, 1024, -333])
+def test_the_scale_is_the_papers(scale_base: float, centre: int) -> None:
+    away = np.array([0, 1, -1, 19, -77, 801])
+    got = xpos_scale(away + centre, D, scale_base=scale_base, centre=centre)
+    exponent = np.abs(away / scale_base)[:, np.newaxis]
+    # Base and exponent round by half an ulp each, which the power multiplies; itself, one ulp.
+    allowed = (1 + exponent * (0.5 + 0.63)) * eps("float64")
+    truth = true_scale(away, D, scale_base)
+    assert (np.abs(got / truth - 1) <= allowed + eps("float64")).all()
+
+
+@pytest.mark.parametrize("layout", ["half", "interleaved"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_queries_are_multiplied_and_keys_divided(dtype: str, layout: str) -> None:
+    q, k = (narrow(numbers(B, S, H, D, seed=s), dtype) for s in (0, 1))
+    options: dict[str, Any] = {"layout": layout}
+    ours = apply_xpos_qk(q, k[:, :, :1], IDS, SPECTRUM, centre=1000, **options)
+    plain = apply_rotary_qk(widen(q), widen(k[:, :, :1]), IDS, SPECTRUM, **options)
+    scale = true_scale(IDS - 1000, D, 512.0)[:, :, np.newaxis, :]
+    scale = np.concatenate([scale] * 2, -1) if layout == "half" else np.repeat(scale, 2, -1)
+    for got, rotated, factor in zip(ours, plain, (scale, 1 / scale), strict=True):
+        truth = rotated * factor
+        error = np.abs(widen(got) - truth) / (pair_norms(rotated, layout) * factor)
+        assert (error <= eps(dtype) / 2 + 12 * eps("float64")).all()
+
+
+def test_scores_decay_with_the_distance_and_do_not_depend_on_the_centre() -> None:
+    q, k = numbers(B, S, H, D), numbers(B, S, 1, D, seed=1)
+    terms = []
+    for centre in (0, 1024, 2100, -5):
+        x, y = apply_xpos_qk(q, k, IDS, SPECTRUM, centre=centre)
+        terms.append(x[:, :, np.newaxis] * y[:, np.newaxis])  # every query with every key
+    sums = [term[..., :6] + term[..., 6:] for term in terms]
+    x, y = apply_rotary_qk(q, k, IDS, SPECTRUM)
+    plain = x[:, :, np.newaxis] * y[:, np.newaxis]
+    between = IDS[:, :, np.newaxis] - IDS[:, np.newaxis]
+    decay = true_scale(between, D, 512.0)[:, :, :, np.newaxis]
+    size = (pair_norms(q, "half")[:, :, np.newaxis] * pair_norms(k, "half")[:, np.newaxis])[..., :6]
+    for total in sums:
+        wanted = (plain[..., :6] + plain[..., 6:]) * decay
+        assert (np.abs(total - wanted) <= 40 * eps("float64") * size * decay).all()
+
+
+@pytest.mark.parametrize("length", [8, 9])
+def test_the_centres_of_other_implementations(length: int) -> None:
+    # torchscale's XPOS raises to arange(min, ...) / 512 with min = -(length) // 2, whose minus
+    # binds before the division; flash-attention's to (arange(length) - length // 2) / 512.
+    torchscale, flash = -(-length // 2), length // 2
+    for centre, powers in (
+        (torchscale, np.arange(-length // 2, length + -length // 2)),
+        (flash, np.arange(length) - length // 2),
+    ):
+        ours = xpos_scale(np.arange(length), D, centre=centre)
+        zeta = (np.arange(0, D, 2) + 0.4 * D) / (1.4 * D)
+        np.testing.assert_allclose(ours, zeta ** (powers / 512)[:, np.newaxis], rtol=4e-16)
+    assert torchscale - flash == length % 2
+
+
+def test_tokens_in_any_format_are_the_same() -> None:
+    q, k = numbers(B, S, H, D), numbers(B, S, 1, D, seed=1)
+    truth = apply_xpos_qk(q, k, IDS, SPECTRUM, angles="float32")
+    packed = apply_xpos_qk(
+        q.reshape(-1, H, D),
+        k.reshape(-1, 1, D),
+        IDS.ravel(),
+        SPECTRUM,
+        angles="float32",
+        tensor_format="thd",
+    )
+    assert [bits(x) for x in packed] == [bits(x) for x in truth]
+
+
+def test_as_far_as_float64_reaches() -> None:
+    near = np.log(2.0**1022) / np.log(3.5) * 512
+    limit = int(near)
+    assert np.isfinite(xpos_scale([limit, -limit], D)).all()
+    for position in (limit + 2, -limit - 2, 2**62):
+        with refuses(ValueError, "position_ids", str(abs(position))[:5]):
+            xpos_scale([0, position], D)
+    assert xpos_scale([limit + 2], D, centre=limit).shape == (1, 6)
+    assert xpos_scale([], D).shape == (0, 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("q", None, TypeError),
+        ("k", np.ones((B, S + 1, 1, D)), ValueError),
+        ("position_ids", [0.0, 1.0, 2.0], TypeError),
+        ("position_ids", [0, 0, 2**40], ValueError),
+        ("spectrum", Rope(D), TypeError),
+        ("spectrum", Spectrum(np.ones(6), axes=[0, 1, 0, 1, 0, 1]), ValueError),
+        ("scale_base", 0.0, ValueError),
+        ("scale_base", -512.0, ValueError),
+        ("scale_base", np.nan, ValueError),
+        ("scale_base", None, TypeError),
+        ("centre", 0.5, TypeError),
+        ("centre", 10**400, ValueError),
+        ("layout", "gptj", ValueError),
+        ("tensor_format", "dhsb", ValueError),
+        ("angles", "float16", ValueError),
+    ],
+)
+def test_what_does_not_fit_is_refused(name: str, value: object, kind: type[Exception]) -> None:
+    x = np.ones((B, S, 1, D))
+    good = {"q": x, "k": x, "position_ids": IDS, "spectrum": SPECTRUM}
+    with refuses(kind, name):
+        apply_xpos_qk(**{**good, name: value})  # type: ignore[arg-type]
