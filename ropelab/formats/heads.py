@@ -18,6 +18,8 @@ def head_dim_of(values: Mapping[str, Any], model_type: str | None) -> int:
     name = "head_dim"
     if model_type in ROTATES_QK_ROPE and values.get("qk_rope_head_dim") is not None:
         name = "qk_rope_head_dim"
+    if model_type == "jetmoe" and values.get("head_dim") is None:
+        name = "kv_channels"
     both = ("qk_nope_head_dim", "qk_rope_head_dim")
     if model_type in ROTATES_LAST and all(values.get(key) is not None for key in both):
         return sum(positive_int(values[key], key) for key in both)

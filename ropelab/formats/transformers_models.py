@@ -40,7 +40,6 @@ LEGACY_NAMES = MappingProxyType(
         "n_layer": "num_hidden_layers",
         "num_layers": "num_hidden_layers",
         "attention_head_dim": "head_dim",
-        "kv_channels": "head_dim",
         "n_positions": "max_position_embeddings",
     }
 )

@@ -50,6 +50,10 @@ def config_of(config: object, findings: Findings) -> Config | None:
         return None
     if model_type == "granitemoehybrid" and kind is None:
         return None  # there, None is a kind
+    if model_type == "zamba2" and not check_flag(
+        values.get("use_mem_rope") or False, "use_mem_rope"
+    ):
+        return None
     if model_type == "falcon" and check_flag(values.get("alibi") or False, "alibi"):
         return None
     return Config(layer_parameters(values, model_type, findings), model_type)

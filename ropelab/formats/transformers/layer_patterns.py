@@ -29,6 +29,8 @@ class Pattern(NamedTuple):
         The names.
     also : tuple of int, optional
         Layers that are like the one in any case; negative ones count from the end.
+    some : bool, default False
+        Whether the last layer is like the one if none is.
     """
 
     period: int
@@ -37,6 +39,7 @@ class Pattern(NamedTuple):
     others: str = _SLIDING
     one: str = _FULL
     also: tuple[int, ...] = ()
+    some: bool = False
 
     def names(self, values: Mapping[str, Any], count: int) -> tuple[str, ...]:
         """Return the types of so many layers.
@@ -59,10 +62,10 @@ class Pattern(NamedTuple):
         period = self.period if given is None else positive_int(given, str(self.key))
         shift = {"last": 1, "first": 0, "second": -1, "from_end": 1 - count}[self.place]
         always = {i % count for i in self.also if -count <= i < count}
-        return tuple(
-            self.one if (i + shift) % period == 0 or i in always else self.others
-            for i in range(count)
-        )
+        ones = always | {i for i in range(count) if (i + shift) % period == 0}
+        if self.some and not ones:
+            ones = {count - 1}
+        return tuple(self.one if i in ones else self.others for i in range(count))
 
 
 _WINDOW = "sliding_window_pattern"
@@ -108,7 +111,7 @@ PATTERNS: Mapping[str, Pattern] = MappingProxyType(
         "muse_spark_text": Pattern(4, place="from_end"),
         "neomme": Pattern(6, also=(-1,)),
         "olmo3": Pattern(4),
-        "olmo_hybrid": Pattern(4, others=_LINEAR),
+        "olmo_hybrid": Pattern(4, others=_LINEAR, some=True),
         "qwen3_5_moe_text": _HYBRID,
         "qwen3_5_text": _HYBRID,
         "qwen3_next": _HYBRID,
