@@ -28,6 +28,17 @@ APART = {
     "qwen3_omni_moe_text": "the default head_dim is a quotient with a rest; refused by name",
     "zamba2": "the module is built but not used by default",
 }
+# Models of 4.57 whose module is none of a config, or of another one than 5.24's.
+APART_IN_4_57 = {
+    "chameleon": "the module takes a width and a base",
+    "esm": "the module takes a width, and its base is fixed",
+    "gemma3_text": "there is a module for each base, and neither knows its layers",
+    "gemma3n_text": "there is a module for each base, and neither knows its layers",
+    "modernbert": "each layer has a module, made with a width and a base",
+    "olmo3": "the default base was 10000",
+    "recurrent_gemma": "the module takes a width and a base",
+}
+APART |= {} if V5 else APART_IN_4_57
 MODELS = sorted(ROPE_MODELS & set(CONFIG_MAPPING) - set(APART))
 
 
