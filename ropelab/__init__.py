@@ -5,6 +5,7 @@
 Importing it needs NumPy alone.
 """
 
+from . import positions
 from .formats import (
     from_transformers,
     layer_types_from_transformers,
@@ -42,6 +43,7 @@ __all__ = [
     "layers_from_transformers",
     "permute_qk_weight",
     "permute_qkv_weight",
+    "positions",
     "query_scales_from_transformers",
     "rotate",
     "to_half",

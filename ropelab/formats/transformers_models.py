@@ -129,7 +129,7 @@ MROPE: Mapping[str, MRope] = MappingProxyType(
             """,
         ),
         **_sections(_INTERLEAVED, (11, 11, 10), "qwen3_5_moe_text qwen3_5_text qwen4_exp_text"),
-        **_sections("ernie", (22, 22, 20), "ernie4_5_vl_moe_text"),
+        **_sections("alternating", (22, 22, 20), "ernie4_5_vl_moe_text"),
         **_sections("row_column", (), "neomme"),
     }
 )

@@ -32,6 +32,7 @@ class Implementation:
     to_interleaved: Callable[..., Array]
     permute_qk_weight: Callable[..., Array]
     permute_qkv_weight: Callable[..., Array]
+    positions: Any  # a module or object with the functions of `ropelab.positions`
 
 
 def _spectrum(rope: ropelab.Rope, seq_len: int | None) -> ropelab.Spectrum:

@@ -11,6 +11,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import MappingProxyType
 
+from .axial import Axial
 from .base import Geometry, Scaling
 from .deepseek_yarn import DeepSeekYaRN
 from .default import Default
@@ -41,6 +42,7 @@ from .yarn_paper import YaRNPaper
 __all__ = [
     "SCALINGS",
     "VLLMNTK",
+    "Axial",
     "DeepSeekYaRN",
     "Default",
     "DynamicLength",

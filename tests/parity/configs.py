@@ -59,6 +59,19 @@ _PHI: Config = {
 }
 PHI_3_5: Config = {**_PHI, "original_max_position_embeddings": 4096}
 
+# Of Phi-3.5-MoE's form; the numbers are any.
+PHIMOE: Config = {
+    **PHI_3_5,
+    "model_type": "phimoe",
+    "rope_scaling": {
+        **LONG,
+        "type": "longrope",
+        "short_mscale": 1.25,
+        "long_mscale": 1.5,
+        "original_max_position_embeddings": 4096,
+    },
+}
+
 # Name: the config, and the lengths at which its rule is asked.
 RULES: dict[str, tuple[Config, tuple[int | None, ...]]] = {
     "default": (LLAMA, (None,)),

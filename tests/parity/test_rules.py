@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ropelab.formats import read_transformers
 from tests.float32 import float32_tolerance
-from tests.parity.configs import NEW, RULES, Config
+from tests.parity.configs import NEW, PHIMOE, RULES, Config
 from tests.parity.support import V5, numbers, theirs
 
 pytestmark = pytest.mark.parity
@@ -55,3 +56,18 @@ def test_a_growing_dynamic_rule_is_asked_anew_by_the_reset_of_transformers() -> 
         inv_freq, _ = numbers(module, "full_attention", length)
         ours = rope.spectrum(length).inv_freq
         assert (np.abs(inv_freq - ours) <= float32_tolerance(rope) * ours).all()
+
+
+@pytest.mark.parametrize("length", [100, 4096, 4097])
+def test_phimoe_takes_an_mscale_by_length_for_its_factor(length: int) -> None:
+    _, module = theirs(PHIMOE)
+    ids = torch.tensor([[0, length - 1]])
+    # In 4.57 a length is told beside the positions.
+    told = (ids,) if V5 else (length,)
+    cos, _ = module(torch.zeros(1), *told)
+    reading = read_transformers(PHIMOE)
+    assert reading.rope is not None
+    spectrum = reading.rope.spectrum(length)
+    assert float(cos.reshape(-1, cos.shape[-1])[0, 0]) == spectrum.attention_factor
+    # Which list it takes past the original length differs between the versions, and is told.
+    assert any("long_factor" in str(finding) for finding in reading.findings)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from ...checks import check_flag, positive_int
+from ...checks import check_flag, integer
+from ...positions import mrope_axes, row_column_axes
 from ..findings import Findings
 from ..transformers_models import MROPE, ROPE_MODELS
 from .config import Config
 from .parameters import RopeParameters
 
 __all__ = ["axes_of"]
-
-_T, _H, _W = range(3)
 
 
 def axes_of(
@@ -58,9 +57,11 @@ def axes_of(
             f"mrope_interleaved = {flag} has no effect: {model_type} is {order} in any case",
         )
     if order == "row_column":
-        return tuple(i % 2 for i in range(pairs))
+        return row_column_axes(2 * pairs)
     sections = default if given is None else _sections(given)
-    if order != "interleaved" and sum(sections) != pairs:
+    try:
+        return mrope_axes(2 * pairs, sections, order=order)
+    except ValueError as error:
         if given is None:
             findings.add(
                 "mrope_section",
@@ -68,9 +69,8 @@ def axes_of(
                 f"fit {pairs} pairs; all turn by one axis",
             )
             return None
-        msg = f"mrope_section: expected {pairs} pairs in all; got {list(sections)}"
-        raise ValueError(msg)
-    return tuple(_ORDERS[order](sections, pairs))
+        msg = f"mrope_section: {str(error).removeprefix('sections: ')}"
+        raise ValueError(msg) from None
 
 
 def _sections(given: Any) -> tuple[int, ...]:
@@ -80,30 +80,4 @@ def _sections(given: Any) -> tuple[int, ...]:
     if len(given) != 3:
         msg = f"mrope_section: expected three numbers of pairs, one an axis; got {list(given)!r}"
         raise ValueError(msg)
-    return tuple(positive_int(count, "mrope_section") for count in given)
-
-
-def _chunked(sections: Sequence[int], _: int) -> list[int]:
-    """Qwen2-VL's: the first pairs by time, then those by height, then those by width."""
-    return [axis for axis, count in enumerate(sections) for _ in range(count)]
-
-
-def _interleaved(sections: Sequence[int], pairs: int) -> list[int]:
-    """Qwen3-VL's: pairs by turns, until an axis has its share; the others by time."""
-    return [i % 3 if i < 3 * sections[i % 3] else _T for i in range(pairs)]
-
-
-def _ernie(sections: Sequence[int], _: int) -> list[int]:
-    """ERNIE 4.5's: height and width by turns, and the slowest pairs by time."""
-    height, width, time = sections
-    if height != width:
-        msg = f"mrope_section: expected as many pairs for height as for width; got {list(sections)}"
-        raise ValueError(msg)
-    return [_H, _W] * height + [_T] * time
-
-
-_ORDERS: Mapping[str, Callable[[Sequence[int], int], list[int]]] = {
-    "chunked": _chunked,
-    "ernie": _ernie,
-    "interleaved": _interleaved,
-}
+    return tuple(integer(count, "mrope_section") for count in given)

@@ -123,8 +123,8 @@ def _name(parameters: RopeParameters, model: str | None, findings: Findings) -> 
     name = str(new or old or "default")
     if name == "axial":
         msg = (
-            "rope_type: 'axial' turns the patches of an image, and the config of the text was "
-            "expected; build such a rope from ropelab.Rope and the grids of ropelab.positions"
+            "rope_type: 'axial' turns the patches of an image, and a config of text was expected; "
+            "give ropelab.scaling.Axial in the order that the model has, which no key says"
         )
         raise ValueError(msg)
     known = model in ROPE_MODELS

@@ -57,6 +57,12 @@ def check_rule(
         _check_stretch(factor, stretch, limit, original, findings)
     elif rule == "longrope":
         _check_lists(scaling, rotary_dim)
+        if config.model_type == "phimoe":
+            findings.add(
+                "long_factor",
+                "long_factor is used past original_max_position_embeddings, as in Transformers 4; "
+                "Transformers 5 uses short_factor there too, and changes the mscale alone",
+            )
         if factor is None:
             _check_stretch(None, stretch, limit, original, findings)
     elif rule == "llama3":

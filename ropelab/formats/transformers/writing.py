@@ -48,7 +48,7 @@ _CARRIERS = (
     _Carrier(None, order="chunked"),
     _Carrier(None, order="interleaved"),
     _Carrier("glm4v_text", order="chunked"),
-    _Carrier("ernie4_5_vl_moe_text", order="ernie"),
+    _Carrier("ernie4_5_vl_moe_text", order="alternating"),
 )
 
 
@@ -113,8 +113,8 @@ def _written(rope: Rope, parameters: Mapping[str, Any], carrier: _Carrier) -> di
         ]  # a model may have another default, without one it is all
     if rope.axes is not None:
         counts = [rope.axes.count(axis) for axis in range(3)]
-        ernie = carrier.order == "ernie"  # height, width, time
-        inner["mrope_section"] = [*counts[1:], counts[0]] if ernie else counts
+        time_last = carrier.order == "alternating"
+        inner["mrope_section"] = [*counts[1:], counts[0]] if time_last else counts
         if carrier.order == "interleaved":
             inner["mrope_interleaved"] = True
     labelled = {label: dict(inner) for label in carrier.labels}

@@ -114,7 +114,7 @@ def test_the_sections_of_a_model_are_dealt_out_as_its_code_does(model_type: str)
     idiom = {
         "chunked": "m[i % 3] for i, m in enumerate(freq.split(self.mrope_section",
         "interleaved": "idx = slice(offset, length, 3)",
-        "ernie": "m[(i + 1) % 3] for i, m in enumerate(freq.split(",
+        "alternating": "m[(i + 1) % 3] for i, m in enumerate(freq.split(",
         "row_column": "freq[0][..., 0::2], freq[1][..., 1::2]",
     }[order]
     assert idiom in source
