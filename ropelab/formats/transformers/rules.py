@@ -116,7 +116,8 @@ def _wanted(rule: type[Scaling], model: str | None) -> dict[str, bool]:
 
 def _name(parameters: RopeParameters, model: str | None, findings: Findings) -> str:
     new, old = (optional_text(parameters.values.get(key), key) for key in ("rope_type", "type"))
-    if new is not None and old is not None and new != old:
+    meant = [_RULES.get(each, each) for each in (new, old) if each is not None]
+    if len(set(meant)) == 2 and not (model in PHI3 and meant == ["longrope", "yarn"]):
         findings.add(
             "type", f"rope_type {new!r} is used, as in Transformers; type {old!r} disagrees"
         )
