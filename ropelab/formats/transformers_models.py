@@ -24,6 +24,7 @@ __all__ = [
     "SLIDING_ROPE_IF_WINDOWED",
     "THETA_OR_NOPE",
     "WITHOUT_ROPE",
+    "MRope",
 ]
 
 DEFAULT_THETA = 10_000.0

@@ -8,7 +8,7 @@ from typing import Any
 from ...checks import check_flag, integer
 from ...positions import mrope_axes, row_column_axes
 from ..findings import Findings
-from ..transformers_models import MROPE, ROPE_MODELS
+from ..transformers_models import MROPE, ROPE_MODELS, MRope
 from .config import Config
 from .parameters import RopeParameters
 
@@ -47,10 +47,8 @@ def axes_of(
     if known is None and (given is None or model_type in ROPE_MODELS):
         return None
     flag = check_flag(values.get("mrope_interleaved") or False, "mrope_interleaved")
-    if known is None:
-        order, default = "interleaved" if flag else "chunked", ()
-    else:
-        order, default = MROPE[known]
+    by_flag: MRope = ("interleaved" if flag else "chunked", ())
+    order, default = by_flag if known is None else MROPE[known]
     if flag != (order == "interleaved") and "mrope_interleaved" in values:
         findings.add(
             "mrope_interleaved",

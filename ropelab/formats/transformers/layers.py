@@ -59,7 +59,9 @@ def layers_from_transformers(
     """
     findings = Findings()
     taken = config_of(config, findings)
-    layers = {"full_attention": None} if taken is None else _ropes(taken, findings)
+    if taken is None:
+        return {"full_attention": None}
+    layers = _ropes(taken, findings)
     warn_of(findings)
     return layers
 
@@ -140,13 +142,16 @@ def kinds_of(config: Config) -> tuple[str, ...]:
 
 
 def _ropes(config: Config, findings: Findings) -> dict[str, Rope | None]:
-    plan, ropes = plan_of(config), {}
+    plan = plan_of(config)
+    ropes: dict[str, Rope | None] = {}
     for name in kinds_of(config):
         own = plan.config_of(config, name)
         given = all_parameters(own.values, findings)
         parameters = given if isinstance(given, RopeParameters) else given.get(name)
-        without = name in plan.without or parameters is None
-        ropes[name] = None if without else rope_of(own, parameters, name, findings)
+        if parameters is None or name in plan.without:
+            ropes[name] = None
+        else:
+            ropes[name] = rope_of(own, parameters, name, findings)
     return ropes
 
 

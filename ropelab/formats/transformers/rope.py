@@ -89,7 +89,7 @@ def _base(config: Config, parameters: RopeParameters, findings: Findings) -> flo
     theta = first_given("rope_theta", [inner, outer], findings)
     if theta is None:
         each = LAYER_THETAS.get(config.model_type or "", {})
-        if parameters.layer_type in each:
+        if parameters.layer_type is not None and parameters.layer_type in each:
             return each[parameters.layer_type]
         return default_theta(config.model_type, findings)
     return finite_real(theta, "rope_theta", above=0.0)

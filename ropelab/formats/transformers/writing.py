@@ -81,9 +81,7 @@ def to_transformers(rope: Rope) -> dict[str, Any]:
     >>> to_transformers(Rope(128, base=1e6, scaling=Linear(8.0)))["rope_parameters"]
     {'rope_type': 'linear', 'rope_theta': 1000000.0, 'factor': 8.0}
     """
-    if not isinstance(rope, Rope):
-        msg = f"rope: expected a ropelab.Rope; got {rope!r} of type {type(rope).__name__}"
-        raise TypeError(msg)
+    _check_rope(rope)
     rule = _rule(rope.scaling)
     theta = {"rope_type": rule.pop("rope_type"), "rope_theta": rope.base}
     parameters = {**theta, **_share(rope), **rule}
@@ -98,6 +96,12 @@ def to_transformers(rope: Rope) -> dict[str, Any]:
         f"{rope.rotary_offset}, {rope.rotary_dim} of {rope.head_dim} channels and these axes"
     )
     raise ValueError(msg)
+
+
+def _check_rope(rope: object) -> None:
+    if not isinstance(rope, Rope):
+        msg = f"rope: expected a ropelab.Rope; got {rope!r} of type {type(rope).__name__}"
+        raise TypeError(msg)
 
 
 def _written(rope: Rope, parameters: Mapping[str, Any], carrier: _Carrier) -> dict[str, Any]:

@@ -21,9 +21,9 @@ class Layers(NamedTuple):
 
 _S, _F = "sliding_attention", "full_attention"
 _HEADS = {"hidden_size": 2048, "num_attention_heads": 16}
-_LLAMA4 = {"factor": 16.0, "low_freq_factor": 1.0, "high_freq_factor": 1.0}
-_LLAMA4_ALL = {**_LLAMA4, "original_max_position_embeddings": 8192}
-_YARN = {"factor": 8.0, "original_max_position_embeddings": 8192}
+_LLAMA4: Mapping[str, Any] = {"factor": 16.0, "low_freq_factor": 1.0, "high_freq_factor": 1.0}
+_LLAMA4_ALL: Mapping[str, Any] = {**_LLAMA4, "original_max_position_embeddings": 8192}
+_YARN: Mapping[str, Any] = {"factor": 8.0, "original_max_position_embeddings": 8192}
 
 _GEMMA3_CARDS = {
     _S: card(256, 1e4, "default", length=131072),

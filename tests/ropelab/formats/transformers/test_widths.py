@@ -28,11 +28,12 @@ def sweep() -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in CONFIG_MAPPING:
+            kind: Any = CONFIG_MAPPING[name]
             try:
-                found = CONFIG_MAPPING[name](rope_parameters={"rope_type": "default"})
+                found = kind(rope_parameters={"rope_type": "default"})
             except Exception:  # each class refuses in its own way
                 try:
-                    found = CONFIG_MAPPING[name](rope_parameters={})
+                    found = kind(rope_parameters={})
                 except Exception:
                     continue
             parameters = getattr(found, "rope_parameters", None)
