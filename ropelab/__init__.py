@@ -24,6 +24,17 @@ from .spectrum import Spectrum
 from .weights import permute_qk_weight, permute_qkv_weight
 from .xpos import apply_xpos_qk
 
+# isort: split
+from .formats import (
+    from_exllamav2,
+    from_gguf,
+    from_megatron,
+    from_nemo_automodel,
+    from_transformer_engine,
+    from_vllm,
+    layers_from_megatron,
+)
+
 __all__ = [
     "SCALINGS",
     "Llama4Temperature",
@@ -50,4 +61,14 @@ __all__ = [
     "to_interleaved",
     "to_transformers",
     "widen",
+]
+
+__all__ += [
+    "from_exllamav2",
+    "from_gguf",
+    "from_megatron",
+    "from_nemo_automodel",
+    "from_transformer_engine",
+    "from_vllm",
+    "layers_from_megatron",
 ]

@@ -35,6 +35,14 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "(rotary-embedding-torch#11, transformers#45902).",
         "ShortPromptOnly": "M16. Right at small positions alone, which is what weak tests look at "
         "(imp#1316, mobius#548).",
+        "SeedOddLanes": "M3. Odd channels of interleaved pairs turned the wrong way: "
+        "x sin + y cos of themselves (rotalabs-accel's Triton kernel).",
+        "SeedHeadsOverrun": "M11. A kernel launched over the heads of q for k too, which has "
+        "fewer (rotalabs-accel).",
+        "SeedOneKey": "M10. One of two interpolation keys given, and dropped in silence "
+        "(Transformer Engine's RotaryPositionEmbedding).",
+        "SeedFusedPositions": "M4. Values of position_ids ignored for (batch, sequence) tensors, "
+        "heeded for packed ones (NeMo Automodel's fused path).",
         "BadInput": "Input that must be refused before anything is written.",
     }
 )

@@ -34,6 +34,7 @@ class Implementation:
     to_interleaved: Callable[..., Array]
     permute_qk_weight: Callable[..., Array]
     permute_qkv_weight: Callable[..., Array]
+    readers: Mapping[str, Callable[..., Any]]  # by dialect, each as its read_<dialect>
     positions: Any  # a module or object with the functions of `ropelab.positions`
 
 
@@ -45,11 +46,23 @@ def _query_scale(rule: QueryScale, position_ids: Array) -> Array:
     return rule.scale(position_ids)
 
 
-# What is asked of a rule is a method of it; everything else is a function of the package.
-_METHODS: Mapping[str, Callable[..., Any]] = {"spectrum": _spectrum, "query_scale": _query_scale}
+# What is asked of a rule is a method of it, and readers are asked for by their dialect; everything
+# else is a function of the package.
+_OTHERS: Mapping[str, Any] = {
+    "spectrum": _spectrum,
+    "query_scale": _query_scale,
+    "readers": {
+        "exllamav2": ropelab.formats.read_exllamav2,
+        "gguf": ropelab.formats.read_gguf,
+        "megatron": ropelab.formats.read_megatron,
+        "nemo_automodel": ropelab.formats.read_nemo_automodel,
+        "transformer_engine": ropelab.formats.read_transformer_engine,
+        "vllm": ropelab.formats.read_vllm,
+    },
+}
 
 SPECIFICATION = Implementation(
-    **{f.name: _METHODS.get(f.name) or getattr(ropelab, f.name) for f in fields(Implementation)}
+    **{f.name: _OTHERS.get(f.name) or getattr(ropelab, f.name) for f in fields(Implementation)}
 )
 
 

@@ -32,6 +32,7 @@ from .proportional import Proportional
 from .resonance import Resonance
 from .rounded import RoundedFrequencies
 from .sglang_dynamic import SGLangDynamicNTK
+from .stretched import Stretched
 from .te_interpolation import TransformerEngineInterpolation
 from .vllm_dynamic import VLLMDynamicNTK
 from .vllm_ntk import VLLMNTK
@@ -65,6 +66,7 @@ __all__ = [
     "RoundedFrequencies",
     "SGLangDynamicNTK",
     "Scaling",
+    "Stretched",
     "TransformerEngineInterpolation",
     "VLLMDynamicNTK",
     "YaRN",

@@ -1,0 +1,143 @@
+"""What the readers of several dialects share: rules from dictionaries, shares, sections."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+from typing import Any
+
+from ..checks import finite_real, integer
+from ..scaling import Scaling
+from .findings import Findings
+
+__all__ = ["rule_from", "section_axes", "share_of", "yarn_amplitude"]
+
+
+def rule_from(
+    rule: type[Scaling],
+    given: Mapping[str, Any],
+    place: str,
+    findings: Findings | None = None,
+    known: Sequence[str] = (),
+) -> Scaling:
+    """Return a rule of those keys of a dictionary that it reads.
+
+    Parameters
+    ----------
+    rule : type of Scaling
+        Its fields are the keys read.
+    given : mapping
+        The dictionary.
+    place : str
+        What messages call it.
+    findings : Findings, optional
+        Is told of every other key.
+    known : sequence of str
+        Other keys, which need no finding.
+
+    Returns
+    -------
+    Scaling
+        The rule.
+
+    Raises
+    ------
+    ValueError
+        If a key is missing that the rule needs.
+    """
+    wanted = {field.name: field.default is MISSING for field in fields(rule)}  # type: ignore[arg-type]
+    missing = sorted(name for name, needed in wanted.items() if needed and name not in given)
+    if missing:
+        msg = f"{place}: {rule.rope_type} needs {', '.join(missing)}; got {dict(given)}"
+        raise ValueError(msg)
+    for key in sorted(set(given) - set(wanted) - set(known)):
+        if findings is not None:
+            findings.add(key, f"{key} is not read under {rule.rope_type} in {place}")
+    return rule(**{key: value for key, value in given.items() if key in wanted})
+
+
+def share_of(head_dim: int, share: object, name: str) -> int:
+    """Return the channels that a share of a head is, truncated as every dialect does; or raise."""
+    part = finite_real(share, name, above=0.0)
+    turned = int(head_dim * part)
+    if turned == 0 or turned % 2 or part > 1.0:
+        msg = (
+            f"{name}: expected a share of {head_dim} channels, at most 1, that is a positive even "
+            f"number of them; got {part}, which is {turned}"
+        )
+        raise ValueError(msg)
+    return turned
+
+
+def section_axes(
+    sections: object, pairs: int, name: str, *, woven: bool = False, tail: int = 0
+) -> tuple[int, ...]:
+    """Return the position axis of each pair that sections of pairs name.
+
+    Parameters
+    ----------
+    sections : list of int
+        Pairs turned by time, height, width and so on.
+    pairs : int
+        How many there are.
+    name : str
+        What messages call the sections.
+    woven : bool
+        Whether the axes take turns, as in Qwen3-VL, instead of one block after another.
+    tail : int
+        The axis of woven pairs past the end of their section.
+
+    Returns
+    -------
+    tuple of int
+        One axis a pair.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the sections are no such list.
+    """
+    if not isinstance(sections, (list, tuple)):
+        msg = f"{name}: expected a list of numbers of pairs; got {sections!r}"
+        raise TypeError(msg)
+    counts = [integer(count, name) for count in sections]
+    if min(counts, default=-1) < 0 or sum(counts) != pairs or (woven and len(counts) < 3):
+        kind = "three or more" if woven else "one or more"
+        msg = f"{name}: expected {kind} numbers >= 0 whose sum is {pairs}, the pairs; got {counts}"
+        raise ValueError(msg)
+    if not woven:
+        return tuple(axis for axis, count in enumerate(counts) for _ in range(count))
+    return tuple(i % 3 if i < 3 * counts[i % 3] else tail for i in range(pairs))
+
+
+def yarn_amplitude(
+    factor: object, mscale: float | None, mscale_all_dim: float | None
+) -> dict[str, float]:
+    """Return the fields that give YaRN the amplitude g(s, mscale) / g(s, mscale_all_dim).
+
+    Transformers takes this quotient only if neither is 0 or absent, and else g(s, 1); vLLM and
+    Megatron take it of zeros too, so theirs may have to be given as a number.
+
+    Parameters
+    ----------
+    factor : float
+        The stretch s.
+    mscale, mscale_all_dim : float or None
+        The weights; None for absent.
+
+    Returns
+    -------
+    dict of str to float
+        Fields for a rule like `ropelab.scaling.YaRN`.
+    """
+    if mscale is None or mscale_all_dim is None:
+        return {}
+    weights = [finite_real(mscale, "mscale"), finite_real(mscale_all_dim, "mscale_all_dim")]
+    if all(weights):
+        return {"mscale": weights[0], "mscale_all_dim": weights[1]}
+    if weights == [1.0, 0.0]:
+        return {}
+    stretch = finite_real(factor, "factor", above=0.0)
+    over, under = (1.0 + 0.1 * w * math.log(max(stretch, 1.0)) for w in weights)
+    return {"attention_factor": over / under}
