@@ -40,6 +40,7 @@ APART_IN_4_57 = {
 }
 APART |= {} if V5 else APART_IN_4_57
 MODELS = sorted(ROPE_MODELS & set(CONFIG_MAPPING) - set(APART))
+LISTED = MODELS if V5 else ["mistral"]  # 4.57 fills in fewer lists of layers
 
 
 def build(model_type: str) -> tuple[Any, Any]:
@@ -74,8 +75,7 @@ def test_a_model_has_the_numbers_of_its_own_module(model_type: str) -> None:
         assert factor == pytest.approx(spectrum.attention_factor, rel=1e-12, abs=0.0)
 
 
-@pytest.mark.skipif(not V5, reason="4.57 fills in fewer lists of layers")
-@pytest.mark.parametrize("model_type", MODELS)
+@pytest.mark.parametrize("model_type", LISTED)
 def test_the_layers_of_a_model_are_those_that_its_class_fills_in(model_type: str) -> None:
     config = CONFIG_MAPPING[model_type]()
     theirs = config.__dict__.get("layer_types")
@@ -89,9 +89,8 @@ def test_the_layers_of_a_model_are_those_that_its_class_fills_in(model_type: str
     assert layer_types_from_transformers(values) == tuple(theirs)
 
 
-@pytest.mark.skipif(not V5, reason="the lists are compared with 5.24")
 @pytest.mark.parametrize("count", [1, 2, 5, 12, 13, 31])
-@pytest.mark.parametrize("model_type", MODELS)
+@pytest.mark.parametrize("model_type", LISTED)
 def test_a_list_of_layers_is_filled_in_as_by_transformers(model_type: str, count: int) -> None:
     try:
         kind: Any = CONFIG_MAPPING[model_type]
