@@ -174,6 +174,7 @@ RULES: dict[str, tuple[Config, tuple[int | None, ...]]] = {
             "rope_scaling": {
                 **LONG,
                 "type": "longrope",
+                "factor": 2.0,
                 "original_max_position_embeddings": 4096,
             },
         },

@@ -27,7 +27,7 @@ OTHERWISE_IN_4_57 = {
 def marked(name: str, length: int | None) -> Any:
     other = not V5 and name in OTHERWISE_IN_4_57
     reason = OTHERWISE_IN_4_57.get(name, "")
-    marks = [pytest.mark.xfail(strict=True, reason=reason)] if other else []
+    marks = [pytest.mark.xfail(raises=AssertionError, strict=True, reason=reason)] if other else []
     return pytest.param(name, length, marks=marks, id=f"{name}-{length}")
 
 
