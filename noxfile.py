@@ -60,6 +60,15 @@ def compile(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "-m", "nvrtc or shim", *session.posargs)
 
 
+@nox.session(default=False)
+@nox.parametrize("transformers", ["5.24.0", "4.57.6"])
+def parity(session: nox.Session, transformers: str) -> None:
+    """Compare the Transformers dialect with two versions of Transformers."""
+    needed = ("pytest>=9", f"transformers=={transformers}")
+    session.install(*_groups("torch"), *needed, "--editable", ".[golden]")
+    session.run("python", "-m", "pytest", "-m", "parity", "tests/parity", *session.posargs)
+
+
 @nox.session(default=False, venv_backend="none")
 def gpu(session: nox.Session) -> None:
     """Run the GPU suite in the current environment; there a skip is a failure."""

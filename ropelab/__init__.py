@@ -6,7 +6,13 @@ Importing it needs NumPy alone.
 """
 
 from . import positions
-from .formats import from_transformers
+from .formats import (
+    from_transformers,
+    layer_types_from_transformers,
+    layers_from_transformers,
+    query_scales_from_transformers,
+    to_transformers,
+)
 from .layouts import to_half, to_interleaved
 from .phases import cos_sin, exact_phases
 from .precision import bfloat16, widen
@@ -44,12 +50,16 @@ __all__ = [
     "cos_sin",
     "exact_phases",
     "from_transformers",
+    "layer_types_from_transformers",
+    "layers_from_transformers",
     "permute_qk_weight",
     "permute_qkv_weight",
     "positions",
+    "query_scales_from_transformers",
     "rotate",
     "to_half",
     "to_interleaved",
+    "to_transformers",
     "widen",
 ]
 

@@ -32,7 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "xpos": {"pairs"},
     "query_scale": set(),
     "weights": {"layouts"},
-    "formats": {"rope", "scaling"},
+    "formats": {"rope", "scaling", "positions", "query_scale"},
     "models": {"formats"},
     "bands": {"rope"},
     "plots": {"bands"},

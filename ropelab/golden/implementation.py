@@ -20,6 +20,8 @@ class Implementation:
     """Functions under test, with the signatures of `ropelab`; NumPy in, NumPy out."""
 
     from_transformers: Callable[..., Any]
+    layers_from_transformers: Callable[..., Any]
+    layer_types_from_transformers: Callable[..., Any]
     spectrum: Callable[..., ropelab.Spectrum]
     exact_phases: Callable[..., Array]
     cos_sin: Callable[..., tuple[Array, Array]]

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from .configs_rules import RULE_CONFIGS
+
 __all__ = ["CONFIGS"]
 
 _LLAMA = {"model_type": "llama", "hidden_size": 4096, "num_attention_heads": 32}
@@ -136,5 +138,6 @@ CONFIGS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
                 "rotary_dim": 64,
             },
         ),
+        **RULE_CONFIGS,
     }
 )

@@ -11,9 +11,17 @@ from ropelab.formats.transformers_models import (
     HALF_OUT,
     HONOURS_PARTIAL,
     INTERLEAVED,
+    LISTS_NOPE,
+    MROPE,
+    NTK_ALPHA,
     READS_ROTARY_DIM,
     ROPE_MODELS,
+    ROTATES_LAST,
     ROTATES_QK_ROPE,
+    SCALES_SOFTMAX,
+    SLIDING_ROPE,
+    SLIDING_ROPE_IF_WINDOWED,
+    THETA_OR_NOPE,
     WITHOUT_ROPE,
 )
 
@@ -73,7 +81,101 @@ def test_a_model_writes_half_order_if_it_has_the_function_that_does(model_type: 
 def test_the_heads_of_a_model_are_as_wide_as_their_rotated_part(model_type: str) -> None:
     package = model_type.removesuffix("_text")
     source = (MODELS / package / f"configuration_{package}.py").read_text("utf-8")
-    assert "self.head_dim = self.qk_rope_head_dim" in source
+    assert re.search(
+        r'self\.head_dim = self\.qk_rope_head_dim|"head_dim": "qk_rope_head_dim"', source
+    )
+
+
+@pytest.mark.parametrize("model_type", sorted(SCALES_SOFTMAX))
+def test_the_attention_of_a_model_scales_its_softmax(model_type: str) -> None:
+    package = model_type.removesuffix("_text")
+    source = (MODELS / package / f"modeling_{package}.py").read_text("utf-8")
+    assert "self.scaling = yarn_apply_mscale(" in source
+
+
+def test_no_other_model_scales_its_softmax() -> None:
+    scaling = {
+        path.parent.name
+        for path in MODELS.glob("*/modeling_*.py")
+        if "self.scaling = yarn_apply_mscale(" in path.read_text("utf-8")
+    }
+    assert scaling == {name.removesuffix("_text") for name in SCALES_SOFTMAX}
+
+
+@pytest.mark.parametrize("model_type", sorted(MROPE))
+def test_the_sections_of_a_model_are_dealt_out_as_its_code_does(model_type: str) -> None:
+    order, sections = MROPE[model_type]
+    package = next(
+        name
+        for name in map(model_type.removesuffix, ("_text", "_talker", "_talker_text"))
+        if (MODELS / name).is_dir()
+    )
+    source = (MODELS / package / f"modeling_{package}.py").read_text("utf-8")
+    idiom = {
+        "chunked": "m[i % 3] for i, m in enumerate(freq.split(self.mrope_section",
+        "interleaved": "idx = slice(offset, length, 3)",
+        "alternating": "m[(i + 1) % 3] for i, m in enumerate(freq.split(",
+        "row_column": "freq[0][..., 0::2], freq[1][..., 1::2]",
+    }[order]
+    assert idiom in source
+    if sections:
+        assert re.search(rf'get\("mrope_section", {re.escape(str(list(sections)))}\)', source)
+
+
+def test_every_model_with_sections_is_known() -> None:
+    packages = {
+        path.parent.name
+        for path in MODELS.glob("*/modeling_*.py")
+        if "mrope_section" in path.read_text("utf-8")
+    }
+    # HunYuan-VL turns the two members of a pair by different axes, which no Rope does.
+    packages -= {"hunyuan_vl"}
+    known = {re.sub("(_talker)?(_text)?$", "", name) for name in MROPE}
+    assert packages == known
+
+
+@pytest.mark.parametrize("model_type", sorted(SLIDING_ROPE))
+def test_only_sliding_layers_of_a_model_are_rotated(model_type: str) -> None:
+    source = (MODELS / model_type / f"modeling_{model_type}.py").read_text("utf-8")
+    assert re.search(
+        r"if self\.(sliding_window is not None|is_local_attention)[^\n]*:\n[^\n]*"
+        r"(apply_rotary_pos_emb|cos, sin = position_embeddings)",
+        source,
+    )
+
+
+@pytest.mark.parametrize("model_type", sorted(SLIDING_ROPE_IF_WINDOWED))
+def test_all_layers_of_a_model_are_rotated_if_none_slides(model_type: str) -> None:
+    package = model_type.removesuffix("_text")
+    source = (MODELS / package / f"modeling_{package}.py").read_text("utf-8")
+    assert "if self.sliding_window is None or self.is_sliding:" in source
+
+
+@pytest.mark.parametrize("model_type", sorted(LISTS_NOPE))
+def test_one_in_the_list_means_a_rotary_embedding(model_type: str) -> None:
+    package = model_type.removesuffix("_text")
+    source = (MODELS / package / f"modeling_{package}.py").read_text("utf-8")
+    assert "self.use_rope = config.no_rope_layers[layer_idx]" in source
+
+
+@pytest.mark.parametrize("model_type", sorted(THETA_OR_NOPE))
+def test_a_base_of_zero_means_none(model_type: str) -> None:
+    package = model_type.removesuffix("_text")
+    source = (MODELS / package / f"modeling_{package}.py").read_text("utf-8")
+    assert re.search(r"if (self\.config\.layer_rope_theta\[i\]|theta) else None", source)
+
+
+@pytest.mark.parametrize("model_type", sorted(ROTATES_LAST))
+def test_a_model_rotates_its_last_channels(model_type: str) -> None:
+    source = (MODELS / model_type / f"modeling_{model_type}.py").read_text("utf-8")
+    assert re.search(r"torch\.cat\(\(q_pass, q_rot\)|torch\.cat\(\[nope, rotated\]", source)
+
+
+@pytest.mark.parametrize("model_type", sorted(NTK_ALPHA))
+def test_alpha_has_a_meaning_in_a_model(model_type: str) -> None:
+    package = model_type.removesuffix("_text")
+    source = (MODELS / package / f"modeling_{package}.py").read_text("utf-8")
+    assert "def compute_ntk_alpha_rope_parameters" in source
 
 
 def test_no_table_contradicts_another() -> None:

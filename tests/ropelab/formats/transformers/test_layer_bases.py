@@ -106,7 +106,7 @@ def test_modernbert_does_not_read_rope_theta() -> None:
     ("config", "name"),
     [
         ({"model_type": "dots3_note_text", "swa_rope_theta": 5e4}, "swa_rope_theta"),
-        ({"model_type": "deepseek_v4", "compress_rope_theta": 1.6e5}, "compress_rope_theta"),
+        ({"model_type": "llama", "compress_rope_theta": 1.6e5}, "compress_rope_theta"),
         ({"model_type": "granite_swa", "layer_rope_theta": [1e4, 0.0] * 40}, "layer_rope_theta"),
     ],
 )
@@ -114,6 +114,29 @@ def test_modernbert_does_not_read_rope_theta() -> None:
 def test_other_keys_of_single_layers_are_refused(config: Config, name: str) -> None:
     with refuses(ValueError, name, str(config[name])[:10]):
         from_transformers({**HEADS, **config, "rope_theta": 1e4})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"rope_theta": 1e4, "compress_rope_theta": 1.6e5, "qk_rope_head_dim": 32},
+        {"rope_scaling": {"type": "yarn", "factor": 16, "original_max_position_embeddings": 65536}},
+        {"rope_parameters": {"main": {"rope_theta": 5.0}, "compress": {"rope_theta": 7.0}}},
+        {"compress_rope_theta": 7.0, "partial_rotary_factor": 0.25},
+    ],
+)
+@pytest.mark.parametrize("layer_type", ["main", "compress"])
+def test_deepseek_v4_scales_its_compressing_layers_alone(given: Config, layer_type: str) -> None:
+    config = {"model_type": "deepseek_v4", "head_dim": 512, "max_position_embeddings": 1048576}
+    theirs: Any = AutoConfig.for_model(**deepcopy({**config, **given}), num_hidden_layers=6)
+    expected = theirs.rope_parameters[layer_type]
+    rope = from_transformers({**config, **given}, layer_type)
+    assert rope is not None
+    assert rope.base == expected["rope_theta"]
+    assert rope.scaling.rope_type == expected.get("rope_type", "default")
+    assert rope.rotary_dim == int(512 * expected.get("partial_rotary_factor", 0.125))
+    assert rope.rotary_offset == 512 - rope.rotary_dim
+    assert rope.spectrum().attention_factor == 1.0
 
 
 def test_a_list_of_the_same_base_is_as_transformers_fills_it_in() -> None:

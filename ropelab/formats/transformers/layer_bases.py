@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ..findings import Findings
+from ..sources import first_given
 from .default_thetas import LAYER_THETAS
-from .sources import first_given
 
 __all__ = ["check_unread_bases", "layer_parameters"]
 
@@ -39,12 +40,12 @@ _SPELLINGS: Mapping[str | None, _Spelling] = {
     "olmo3": _OLMO,
 }
 
-# Bases of some layers in Transformers' DotsNoteTextConfig, DeepseekV4Config, GraniteSWAConfig.
+# Bases of some layers in Transformers' DotsNoteTextConfig, and of all in GraniteSWAConfig.
 _UNREAD = ("swa_rope_theta", "compress_rope_theta", "layer_rope_theta")
 
 
 def layer_parameters(
-    values: Mapping[str, Any], model_type: str | None, notes: list[str]
+    values: Mapping[str, Any], model_type: str | None, findings: Findings
 ) -> Mapping[str, Any]:
     """Return the config with Gemma 3's and ModernBERT's old keys as per-layer parameters.
 
@@ -54,8 +55,8 @@ def layer_parameters(
         The config, under present names.
     model_type : str or None
         Of the config.
-    notes : list of str
-        Collects what is to be warned of.
+    findings : Findings
+        Is added to.
 
     Returns
     -------
@@ -67,6 +68,8 @@ def layer_parameters(
     ValueError
         If such a model's ``rope_parameters`` are meant for all layers.
     """
+    if model_type == "deepseek_v4":
+        return _deepseek_v4(values)
     spelling = _spelling_of(values, model_type)
     if spelling is None or not all(
         values.get(name) is None or isinstance(values[name], Mapping) for name in _NAMES
@@ -92,11 +95,13 @@ def layer_parameters(
         entry = {**new.get(layer, {}), **(scaling if layer in spelling.scaled else {})}
         inner = (f" in rope_parameters[{layer!r}]", entry.get("rope_theta"))
         outer = (f" as {key}", values.get(key) if key else None)
-        theta = first_given("rope_theta", [inner, outer], notes)
+        theta = first_given("rope_theta", [inner, outer], findings)
         merged[layer] = {**entry, "rope_theta": defaults[layer] if theta is None else theta}
     dropped = {"rope_scaling", "rope_theta", spelling.full, spelling.sliding}
     if spelling is _MODERNBERT and values.get("rope_theta") is not None:
-        notes.append(f"rope_theta is not read beside {spelling.full} and {spelling.sliding}")
+        findings.add(
+            "rope_theta", f"rope_theta is not read beside {spelling.full} and {spelling.sliding}"
+        )
     kept = {key: value for key, value in values.items() if key not in dropped}
     return {**kept, "rope_parameters": merged}
 
@@ -127,6 +132,35 @@ def check_unread_bases(values: Mapping[str, Any], *, per_layer: bool) -> None:
             f"the layer that you want as rope_theta"
         )
         raise ValueError(msg)
+
+
+def _deepseek_v4(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give DeepSeek-V4's rule to its compressing layers alone, as `DeepseekV4Config` does."""
+    scaling, new = (values.get(name) or {} for name in _NAMES)
+    given = scaling or new
+    if not isinstance(given, Mapping) or {"main", "compress"} <= set(given):
+        return values
+    defaults = LAYER_THETAS["deepseek_v4"]
+    rotated, width = values.get("qk_rope_head_dim"), values.get("head_dim")
+    shares = {}
+    if values.get("partial_rotary_factor") is not None:
+        shares = {"partial_rotary_factor": values["partial_rotary_factor"]}
+    elif isinstance(rotated, int) and isinstance(width, int) and width:
+        shares = {"partial_rotary_factor": rotated / width}
+    compress = {k: v for k, v in given.items() if k not in ("main", "compress", "rope_theta")}
+    if "yarn" in (compress.get("rope_type"), compress.get("type")):
+        compress = {"attention_factor": 1.0, **compress}
+    thetas = {
+        name: defaults[name] if values.get(key) is None else values[key]
+        for name, key in (("main", "rope_theta"), ("compress", "compress_rope_theta"))
+    }
+    layers = {
+        "main": {**shares, "rope_theta": thetas["main"]},
+        "compress": {**shares, **compress, "rope_theta": thetas["compress"]},
+    }
+    dropped = {*_NAMES, "rope_theta", "compress_rope_theta", "partial_rotary_factor"}
+    kept = {key: value for key, value in values.items() if key not in dropped}
+    return {**kept, "rope_parameters": layers}
 
 
 def _spelling_of(values: Mapping[str, Any], model_type: str | None) -> _Spelling | None:

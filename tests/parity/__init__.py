@@ -1,0 +1,1 @@
+"""The Transformers dialect beside Transformers itself; run by ``nox -s parity``."""

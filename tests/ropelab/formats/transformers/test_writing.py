@@ -1,0 +1,130 @@
+"""What is written is read back as the same rope, by us and by Transformers."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoConfig
+
+from ropelab import Rope, from_transformers, to_transformers
+from ropelab.golden.cards import CARDS
+from ropelab.golden.implementation import rope_of_card
+from ropelab.positions import mrope_axes
+from ropelab.scaling import DeepSeekYaRN, Linear, LongRoPE, Proportional, Resonance, YaRN
+from tests.float32 import float32_tolerance
+from tests.parity.support import rotary_class
+from tests.ropelab.support import refuses
+
+SHARED = {"default", "linear", "dynamic", "llama3", "longrope", "ntk_alpha", "proportional"}
+SHARED |= {"yarn", "deepseek_yarn"}
+WRITTEN = [
+    name
+    for name, card in CARDS.items()
+    if card["rope_type"] in SHARED and card.get("mscale_policy", "su") == "su"
+]
+TRAILING: Any = {"rotary_dim": 64, "rotary_offset": 64, "layout": "interleaved"}
+
+
+def read_back(rope: Rope) -> Rope | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an odd rule is written as it is
+        return from_transformers(to_transformers(rope))
+
+
+def test_there_are_ropes_of_every_rule() -> None:
+    assert {CARDS[name]["rope_type"] for name in WRITTEN} == SHARED
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_every_rope_of_the_goldens_is_read_back(name: str) -> None:
+    rope = rope_of_card(CARDS[name])
+    assert read_back(rope) == rope
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_any_width_and_base_is_read_back(data: st.DataObject) -> None:
+    head_dim = data.draw(st.integers(1, 700))
+    rotary_dim = 2 * data.draw(st.integers(1, (head_dim + 1) // 2))
+    if rotary_dim > head_dim:
+        return
+    rope = Rope(
+        head_dim,
+        base=data.draw(st.floats(1.5, 1e9)),
+        rotary_dim=rotary_dim,
+        scaling=data.draw(st.sampled_from([None, Linear(3.0), YaRN(4.0, 8192)])),
+        max_position_embeddings=data.draw(st.none() | st.integers(1, 2**40)),
+        layout=data.draw(st.sampled_from(["half", "interleaved"])),
+    )
+    assert read_back(rope) == rope
+
+
+@pytest.mark.parametrize(
+    "rope",
+    [
+        Rope(64, scaling=DeepSeekYaRN(40.0, 4096), layout="interleaved", output_layout="half"),
+        Rope(64, scaling=DeepSeekYaRN(40.0, 4096), layout="interleaved"),
+        Rope(64, scaling=DeepSeekYaRN(40.0, 4096, mscale_all_dim=1.0)),
+        Rope(128, scaling=DeepSeekYaRN(40.0, 4096), output_layout="half", **TRAILING),
+        Rope(128, **TRAILING),
+        Rope(512, scaling=Proportional(0.25)),
+        Rope(128, axes=mrope_axes(128, (16, 24, 24))),
+        Rope(128, axes=mrope_axes(128, (24, 20, 20), order="interleaved")),
+        Rope(128, rotary_dim=64, layout="interleaved", axes=mrope_axes(64, (8, 12, 12))),
+        Rope(128, layout="interleaved", axes=mrope_axes(128, (22, 22, 20), order="alternating")),
+    ],
+)
+def test_what_only_code_says_is_said_by_a_model(rope: Rope) -> None:
+    assert read_back(rope) == rope
+
+
+@pytest.mark.parametrize("rope", [Rope(128), Rope(64, base=5e5, scaling=Linear(8.0))])
+def test_no_model_is_named_where_none_is_needed(rope: Rope) -> None:
+    written = to_transformers(rope)
+    assert set(written) == {"head_dim", "rope_parameters"}
+    theta = {"rope_type": rope.scaling.rope_type, "rope_theta": rope.base}
+    assert theta.items() <= written["rope_parameters"].items()
+
+
+@pytest.mark.parametrize(
+    "name", ["llama-3.1-8b", "qwen2.5-yarn-4", "phi-3.5-mini", "llama-2-7b-32k", "gpt-oss-20b"]
+)
+def test_transformers_reads_what_is_written(name: str) -> None:
+    rope = rope_of_card(CARDS[name])
+    length = rope.max_position_embeddings or 4096
+    written = {"model_type": "llama", "max_position_embeddings": length, **to_transformers(rope)}
+    config = AutoConfig.for_model(written.pop("model_type"), **written)
+    module = rotary_class(config)(config)
+    spectrum = rope.spectrum()
+    distance = np.abs(module.inv_freq.double().numpy() - spectrum.inv_freq)
+    assert (distance <= float32_tolerance(rope) * spectrum.inv_freq).all()
+    assert module.attention_scaling == pytest.approx(spectrum.attention_factor, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rope", "name", "came"),
+    [
+        (Rope(64, scaling=Resonance(Linear(2.0))), "scaling", "'resonance'"),
+        (Rope(64, output_layout="interleaved"), "rope", "output_layout 'interleaved'"),
+        (Rope(64, rotary_dim=32, rotary_offset=32), "rope", "rotary_offset 32"),
+        (Rope(8, axes=[0, 2, 1, 0]), "rope", "axes"),
+        (
+            Rope(4, scaling=LongRoPE([1.0] * 2, [2.0] * 2, 4096, 4.0, mscale_policy="yarn")),
+            "mscale_policy",
+            "'yarn'",
+        ),
+    ],
+)
+def test_what_transformers_does_not_have_is_refused_by_name(
+    rope: Rope, name: str, came: str
+) -> None:
+    with refuses(ValueError, name, came):
+        to_transformers(rope)
+
+
+def test_only_ropes_are_written() -> None:
+    with refuses(TypeError, "rope", "dict"):
+        to_transformers({})  # type: ignore[arg-type]
