@@ -5,6 +5,7 @@
 Importing it needs NumPy alone.
 """
 
+from . import models
 from .formats import from_transformers
 from .layouts import to_half, to_interleaved
 from .phases import cos_sin, exact_phases
@@ -25,6 +26,7 @@ __all__ = [
     "cos_sin",
     "exact_phases",
     "from_transformers",
+    "models",
     "rotate",
     "to_half",
     "to_interleaved",
