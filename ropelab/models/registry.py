@@ -117,6 +117,11 @@ def model(name: str) -> Model:
     >>> model("Llama-3.1-8B").rope().max_position_embeddings
     131072
     """
+    _check_known(name)
+    return MODELS[name]
+
+
+def _check_known(name: object) -> None:
     if not isinstance(name, str):
         msg = f"name: expected the name of a model; got {name!r} of type {type(name).__name__}"
         raise TypeError(msg)
@@ -124,7 +129,6 @@ def model(name: str) -> Model:
         expected = f"one of the {len(MODELS)} models of ropelab.models.MODELS"
         msg = f"name: expected {expected}; got {name!r}; {_mend(name)}"
         raise ValueError(msg)
-    return MODELS[name]
 
 
 def _mend(name: str) -> str:

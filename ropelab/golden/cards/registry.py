@@ -157,7 +157,10 @@ REGISTRY: Mapping[str, Card] = {
     "MiniCPM-V-4": card(
         128, 1e4, "longrope", length=32768, **_longrope("MiniCPM-V-4", 32786, factor=1.0)
     ),
-    "MiniCPM-V-4.6/full_attention": card(256, 1e7, rotary_dim=64, length=262144),
+    # The sections are those of the Qwen 3.5 code that runs it; its config gives none.
+    "MiniCPM-V-4.6/full_attention": card(
+        256, 1e7, rotary_dim=64, length=262144, axes=_woven(11, 11, 10)
+    ),
     "MiniCPM3": card(32, 1e4, length=32768),
     "MiniMax-M2": card(128, 5e6, rotary_dim=64, length=196608),
     "Ministral-3-3B": card(128, 1e6, "yarn", length=262144, **_yarn(16.0, 16384, **_mscales(1.0))),

@@ -69,17 +69,23 @@ FAMILIES = [
 # What may be warned of, by a part of the message; everything else is unexpected.
 HALF_OUT = "layout 'interleaved' gives the scores"
 AXES = "the same on every axis"
+NO_FACTOR = "factor is missing"
 FINDINGS = {
     "DeepSeek-V3": (HALF_OUT,),
     "GLM-4.1V-9B": (AXES,),
     "GLM-5": (HALF_OUT,),
     "Kimi-K2-Instruct-0905": (HALF_OUT,),
     "LongCat-Flash": (HALF_OUT,),
+    "Llama-4-Scout": ("low_freq_factor are both 1.0",),
+    "MiniCPM-V-4.6": (AXES,),
     "Mistral-4": (HALF_OUT, "max_position_embeddings", "llama_4_scaling_beta"),
     "Ministral-3-3B": ("llama_4_scaling_beta",),
     "Devstral-2-123B": ("llama_4_scaling_beta",),
     "Devstral-Small-2-24B": ("llama_4_scaling_beta",),
     "Moonlight-16B-A3B": (HALF_OUT,),
+    "Phi-3.5-mini": (NO_FACTOR,),
+    "Phi-3.5-vision": (NO_FACTOR,),
+    "Phi-4-mini": (NO_FACTOR,),
     "Phi-1": ("rotary_dim = 32 has no effect",),
     "Phi-1.5": ("rope_theta is missing",),
     "Phi-2": ("rope_theta is missing",),
