@@ -6,7 +6,12 @@ Importing it needs NumPy alone.
 """
 
 from . import models
-from .formats import from_transformers
+from .formats import (
+    from_transformers,
+    layer_types_from_transformers,
+    layers_from_transformers,
+    to_transformers,
+)
 from .layouts import to_half, to_interleaved
 from .phases import cos_sin, exact_phases
 from .precision import bfloat16, widen
@@ -26,9 +31,12 @@ __all__ = [
     "cos_sin",
     "exact_phases",
     "from_transformers",
+    "layer_types_from_transformers",
+    "layers_from_transformers",
     "models",
     "rotate",
     "to_half",
     "to_interleaved",
+    "to_transformers",
     "widen",
 ]

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from ropelab import from_transformers
-from ropelab.scaling import SCALINGS
 from tests.ropelab.formats.published import GEMMA_3, LLAMA_3, LLAMA_3_RULE, Config
 from tests.ropelab.support import refuses
 
@@ -197,12 +196,32 @@ def test_a_config_that_says_nothing_of_rope_is_not_taken_to_mean_the_default() -
         from_transformers(config)
 
 
-@pytest.mark.parametrize("name", ["yarn", "longrope", "su", "proportional", "mrope", "axial"])
-def test_a_rule_that_is_still_to_come_is_told_from_an_unknown_word(name: str) -> None:
-    if name in SCALINGS:
-        pytest.skip("it has come")
-    with refuses(ValueError, "rope_type", repr(name), "does not have yet"):
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("yarrn", "yarn"), ("llama-3", "llama3"), ("long_rope", "longrope"), ("Linear", "linear")],
+)
+def test_the_nearest_rule_is_suggested(name: str, meant: str) -> None:
+    with refuses(ValueError, "rope_type", repr(name), f"did you mean {meant!r}?"):
         from_transformers({**LLAMA_3, **rule(rope_type=name)})
+
+
+@pytest.mark.parametrize("name", ["vllm_ntk", "hope", "resonance", "inv_freq"])
+def test_rules_that_transformers_does_not_have_are_none_of_its_dialect(name: str) -> None:
+    with refuses(ValueError, "rope_type", repr(name)):
+        from_transformers({**LLAMA_3, **rule(rope_type=name)})
+
+
+@pytest.mark.parametrize("name", ["su", "mrope", "xdrope"])
+def test_names_that_other_models_have_for_a_rule_are_refused_where_they_have_no_meaning(
+    name: str,
+) -> None:
+    with refuses(ValueError, "rope_type", repr(name), "llama"):
+        from_transformers({**LLAMA_3, **rule(rope_type=name)})
+
+
+def test_a_rule_of_vision_towers_is_told_from_an_unknown_word() -> None:
+    with refuses(ValueError, "rope_type", "'axial'", "image"):
+        from_transformers({**LLAMA_3, **rule(rope_type="axial")})
 
 
 def test_a_word_that_is_no_rule_is_not_called_one() -> None:

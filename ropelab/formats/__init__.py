@@ -1,5 +1,20 @@
-"""Foreign dialects: one file each, from somebody else's config to a Rope."""
+"""Foreign dialects: one module each, from somebody else's config to a Rope."""
 
-from .transformers import from_transformers
+from .findings import Finding, Reading
+from .transformers import (
+    from_transformers,
+    layer_types_from_transformers,
+    layers_from_transformers,
+    read_transformers,
+    to_transformers,
+)
 
-__all__ = ["from_transformers"]
+__all__ = [
+    "Finding",
+    "Reading",
+    "from_transformers",
+    "layer_types_from_transformers",
+    "layers_from_transformers",
+    "read_transformers",
+    "to_transformers",
+]

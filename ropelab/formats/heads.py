@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..checks import check_flag, positive_int
-from .transformers_models import HALF_OUT, INTERLEAVED, ROTATES_QK_ROPE
+from .transformers_models import HALF_OUT, INTERLEAVED, ROTATES_LAST, ROTATES_QK_ROPE
 
-__all__ = ["head_dim_of", "layout_of"]
+__all__ = ["head_dim_of", "layouts_of"]
 
 _WIDEST_HEAD = 2**20  # no model's is; a slip here would ask for gigabytes
 
@@ -18,6 +18,9 @@ def head_dim_of(values: Mapping[str, Any], model_type: str | None) -> int:
     name = "head_dim"
     if model_type in ROTATES_QK_ROPE and values.get("qk_rope_head_dim") is not None:
         name = "qk_rope_head_dim"
+    both = ("qk_nope_head_dim", "qk_rope_head_dim")
+    if model_type in ROTATES_LAST and all(values.get(key) is not None for key in both):
+        return sum(positive_int(values[key], key) for key in both)
     if values.get(name) is not None:
         head_dim = positive_int(values[name], name)
     else:
@@ -40,15 +43,11 @@ def head_dim_of(values: Mapping[str, Any], model_type: str | None) -> int:
     return head_dim
 
 
-def layout_of(values: Mapping[str, Any], model_type: str | None, notes: list[str]) -> str:
-    """Return the layout of a model's code; what is to be warned of goes into `notes`."""
+def layouts_of(values: Mapping[str, Any], model_type: str | None) -> tuple[str, str]:
+    """Return where a model's code finds the channels of a pair, and where it puts them."""
     if model_type not in INTERLEAVED:
-        return "half"
-    if model_type in HALF_OUT:
-        if not check_flag(values.get("rope_interleave", True), "rope_interleave"):
-            return "half"
-        notes.append(
-            f"layout 'interleaved' gives the scores q . k of Transformers' {model_type}, whose "
-            f"rotated q and k are ours after ropelab.to_half"
-        )
-    return "interleaved"
+        return "half", "half"
+    if model_type not in HALF_OUT:
+        return "interleaved", "interleaved"
+    interleaved = check_flag(values.get("rope_interleave", True), "rope_interleave")
+    return ("interleaved" if interleaved else "half"), "half"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .findings import Findings
 from .transformers_models import LEGACY_NAMES
 
 __all__ = ["SIGNS", "first_given", "optional_text", "read_config", "renamed", "text_part"]
@@ -53,13 +54,16 @@ def read_config(config: object) -> Mapping[str, Any]:
     return _mapping(config, "config")
 
 
-def text_part(config: Mapping[str, Any], notes: list[str]) -> Mapping[str, Any]:
+def text_part(config: Mapping[str, Any], findings: Findings) -> Mapping[str, Any]:
     """Return the part of a multimodal config that speaks of text."""
     if config.get("text_config") is None:
         return config
     text = _mapping(config["text_config"], "text_config")
     if "num_attention_heads" in config:
-        notes.append("text_config is not read: the config has num_attention_heads beside it")
+        findings.add(
+            "text_config",
+            "text_config is not read: the config has num_attention_heads beside it",
+        )
         return config
     outside = sorted(
         key
@@ -67,29 +71,32 @@ def text_part(config: Mapping[str, Any], notes: list[str]) -> Mapping[str, Any]:
         if config[key] is not None and config[key] != text.get(key)
     )
     if outside:
-        notes.append(f"{', '.join(outside)} beside text_config is not read; text_config is")
+        findings.add(
+            outside[0], f"{', '.join(outside)} beside text_config is not read; text_config is"
+        )
     return text
 
 
-def renamed(config: Mapping[str, Any], notes: list[str]) -> Mapping[str, Any]:
+def renamed(config: Mapping[str, Any], findings: Findings) -> Mapping[str, Any]:
     """Return the config with the keys of older models under their present names."""
     values = dict(config)
     for old, new in LEGACY_NAMES.items():
         if config.get(old) is not None:
             values[new] = first_given(
-                new, [("", config.get(new)), (f" as {old}", config[old])], notes
+                new, [("", config.get(new)), (f" as {old}", config[old])], findings
             )
     return values
 
 
-def first_given(key: str, places: list[tuple[str, Any]], notes: list[str]) -> Any:
-    """Return the first value that is not None; note another one that disagrees with it."""
+def first_given(key: str, places: list[tuple[str, Any]], findings: Findings) -> Any:
+    """Return the first value that is not None, and find another that disagrees with it."""
     given = [(place, value) for place, value in places if value is not None]
     for place, value in given[1:]:
         if np.any(value != given[0][1]):  # an object's value may be an array
-            notes.append(
+            findings.add(
+                key,
                 f"{key} = {given[0][1]!r}{given[0][0]} is used, as in Transformers; "
-                f"{value!r}{place} disagrees with it"
+                f"{value!r}{place} disagrees with it",
             )
     return given[0][1] if given else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
 __all__ = [
@@ -10,13 +11,24 @@ __all__ = [
     "HONOURS_PARTIAL",
     "INTERLEAVED",
     "LEGACY_NAMES",
+    "LISTS_NOPE",
+    "MROPE",
+    "NTK_ALPHA",
+    "PHI3",
     "READS_ROTARY_DIM",
     "ROPE_MODELS",
+    "ROTATES_LAST",
     "ROTATES_QK_ROPE",
+    "SCALES_SOFTMAX",
+    "SLIDING_ROPE",
+    "SLIDING_ROPE_IF_WINDOWED",
+    "THETA_OR_NOPE",
     "WITHOUT_ROPE",
 ]
 
 DEFAULT_THETA = 10_000.0
+
+MRope = tuple[str, tuple[int, ...]]
 
 # Top-level keys of older models, and what they are called now.
 LEGACY_NAMES = MappingProxyType(
@@ -25,6 +37,7 @@ LEGACY_NAMES = MappingProxyType(
         "rotary_pct": "partial_rotary_factor",
         "n_embd": "hidden_size",
         "n_head": "num_attention_heads",
+        "n_layer": "num_hidden_layers",
         "n_positions": "max_position_embeddings",
     }
 )
@@ -47,9 +60,9 @@ INTERLEAVED = HALF_OUT | _names(
     """
     blt blt_global_transformer blt_local_decoder blt_local_encoder blt_patcher codegen cohere
     cohere2 cohere2_moe deepseek_v2 efficientloftr ernie4_5 ernie4_5_moe ernie4_5_vl_moe
-    ernie4_5_vl_moe_text glm glm4 glm4v glm4v_text glm_ocr glm_ocr_text gptj helium llama4
-    llama4_text moonshine moonshine_streaming moonshine_streaming_encoder openai_privacy_filter
-    pe_audio pe_audio_encoder pe_audio_video pe_audio_video_encoder pe_video pe_video_encoder
+    ernie4_5_vl_moe_text glm glm4 glm4v glm4v_text glm_ocr glm_ocr_text gptj helium hy_v4_vl_text
+    llama4 llama4_text moonshine moonshine_streaming moonshine_streaming_encoder
+    openai_privacy_filter pe_audio pe_audio_encoder pe_audio_video pe_audio_video_encoder pe_video pe_video_encoder
     roformer
     """
 )
@@ -57,9 +70,66 @@ INTERLEAVED = HALF_OUT | _names(
 # Models whose heads have a part of their own for rotation, qk_rope_head_dim channels wide.
 ROTATES_QK_ROPE = _names(
     """
-    axk1 axk2 bailing_hybrid deepseek_v2 deepseek_v3 deepseek_v32 glm_moe_dsa hy_v4 minicpm3
-    mistral_large4_text youtu
+    axk1 axk2 bailing_hybrid deepseek_v2 deepseek_v3 deepseek_v32 glm_moe_dsa hy_v4 hy_v4_vl_text
+    minicpm3 mistral_large4_text youtu
     """
+)
+
+# Models that rotate the last channels of a head, those of its rotated part.
+ROTATES_LAST = _names("deepseek_v4 mistral4")
+
+# Models whose attention multiplies its scale by YaRN's magnitude squared (`yarn_apply_mscale`).
+SCALES_SOFTMAX = _names(
+    """
+    axk1 axk2 bailing_hybrid deepseek_v2 deepseek_v3 deepseek_v32 glm4_moe_lite glm_moe_dsa hy_v4
+    hy_v4_vl_text longcat_flash minicpm3 mistral4 mistral_large4_text youtu
+    """
+)
+
+# Models in whose configs "dynamic" beside alpha is the NTK-aware rule, at every length.
+NTK_ALPHA = _names("hunyuan_v1_dense hunyuan_v1_moe hunyuan_vl_text")
+
+# Models whose configs take no rule but LongRoPE, which older ones call "su" or "yarn".
+PHI3 = _names("phi3 phi4_multimodal")
+
+# Models with a list of the layers that have a rotary embedding (`no_rope_layers`).
+LISTS_NOPE = _names("llama4_text mistral_large4_text smollm3")
+
+# Models with a list of bases, 0 for a layer without a rotary embedding (`layer_rope_theta`).
+THETA_OR_NOPE = _names("granite_swa granitemoe_swa muse_glimmer_text muse_spark_text")
+
+# Models whose layers of full attention have none; in some only if others have a sliding window.
+SLIDING_ROPE = _names("afmoe cohere2 cohere2_moe flint")
+SLIDING_ROPE_IF_WINDOWED = _names("exaone4 exaone4_5_text exaone_moe kolibri1")
+
+_CHUNKED, _INTERLEAVED = "chunked", "interleaved"
+
+
+def _sections(order: str, sections: tuple[int, ...], text: str) -> dict[str, MRope]:
+    return dict.fromkeys(text.split(), (order, sections))
+
+
+# Models that turn pairs by several position axes: how axes are dealt out, and the default sections.
+MROPE: Mapping[str, MRope] = MappingProxyType(
+    {
+        **_sections(
+            _CHUNKED,
+            (16, 24, 24),
+            "paddleocr_vl_text qwen2_5_omni_talker qwen2_5_omni_text qwen2_5_vl_text qwen2_vl_text",
+        ),
+        **_sections(_CHUNKED, (8, 12, 12), "glm4v_moe_text glm4v_text glm_image_text glm_ocr_text"),
+        **_sections(
+            _INTERLEAVED,
+            (24, 20, 20),
+            """
+            cohere_compass_text cosmos3_edge_text hy_v4_vl_text qwen3_omni_moe_talker_text
+            qwen3_omni_moe_text qwen3_vl_moe_text qwen3_vl_text
+            """,
+        ),
+        **_sections(_INTERLEAVED, (11, 11, 10), "qwen3_5_moe_text qwen3_5_text qwen4_exp_text"),
+        **_sections("ernie", (22, 22, 20), "ernie4_5_vl_moe_text"),
+        **_sections("row_column", (), "neomme"),
+    }
 )
 
 # Models whose unscaled frequencies are as many as partial_rotary_factor says. The code of all

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ..formats import from_transformers
+from ..formats import from_transformers, layers_from_transformers
 from ..rope import Rope
 
 __all__ = ["MODELS", "Model", "model"]
@@ -70,6 +70,22 @@ class Model:
         10000.0
         """
         return from_transformers(self.config, layer_type)
+
+    def ropes(self) -> dict[str, Rope | None]:
+        """Return the rotary embedding of each kind of layers, by `layers_from_transformers`.
+
+        Returns
+        -------
+        dict of str to Rope or None
+            None for layers without a rotary embedding.
+
+        Examples
+        --------
+        >>> from ropelab.models import model
+        >>> {name: rope.base for name, rope in model("ModernBERT").ropes().items()}
+        {'sliding_attention': 10000.0, 'full_attention': 160000.0}
+        """
+        return layers_from_transformers(self.config)
 
 
 class _Registry(Mapping[str, Model]):

@@ -181,6 +181,27 @@ def test_a_config_is_read_without_surprises(key: str) -> None:
     assert [text for text in messages if not any(part in text for part in allowed)] == []
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("name", "rotated", "others"),
+    [
+        ("Gemma-3-4B", {"full_attention", "sliding_attention"}, set()),
+        ("OLMo-3.1-32B", {"full_attention", "sliding_attention"}, set()),
+        ("EXAONE-4.0-32B", {"sliding_attention"}, {"full_attention"}),
+        ("Cohere2", {"sliding_attention"}, {"full_attention"}),
+        ("SmolLM3", {"rope"}, {"nope"}),
+        ("Llama-4-Maverick", {"rope"}, {"nope"}),
+        ("LFM2.5-VL-1.6B", {"full_attention"}, {"conv"}),
+        ("Qwen3.5-27B", {"full_attention"}, {"linear_attention"}),
+        ("Llama-3.1-8B", {"full_attention"}, set()),
+    ],
+)
+def test_kinds_of_layers(name: str, rotated: set[str], others: set[str]) -> None:
+    ropes = model(name).ropes()
+    assert {kind for kind, rope in ropes.items() if rope is not None} == rotated
+    assert {kind for kind, rope in ropes.items() if rope is None} == others
+
+
 def test_every_model_has_a_card_of_the_goldens() -> None:
     assert {key.partition("/")[0] for key in REGISTRY} == set(MODELS)
     assert set(LENGTHS_OF_MODELS) <= set(REGISTRY)

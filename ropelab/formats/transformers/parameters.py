@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-from ..scaling import SCALINGS
+from ...scaling import SCALINGS
+from ..findings import Findings
 
-__all__ = ["OWN_KEYS", "RopeParameters", "find_parameters"]
+__all__ = ["OWN_KEYS", "RopeParameters", "all_parameters", "find_parameters"]
 
 # Keys of the dictionary that are read beside those of a rule.
 OWN_KEYS = frozenset({"rope_type", "type", "rope_theta", "partial_rotary_factor"})
@@ -21,22 +22,70 @@ class RopeParameters(NamedTuple):
 
     name: str
     values: Mapping[str, Any]
-    per_layer: bool
+    layer_type: str | None = None
+
+    @property
+    def per_layer(self) -> bool:
+        """Whether it is one of several, each for a type of layer."""
+        return self.layer_type is not None
+
+
+def all_parameters(
+    config: Mapping[str, Any], findings: Findings
+) -> RopeParameters | dict[str, RopeParameters | None]:
+    """Return the rope parameters of a config, or those of each of its layer types.
+
+    Parameters
+    ----------
+    config : mapping
+        The config that holds ``rope_scaling`` or ``rope_parameters``, or neither.
+    findings : Findings
+        Is added to.
+
+    Returns
+    -------
+    RopeParameters or dict
+        None for a layer type whose entry is None: it has no rotary embedding.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such dictionary of names.
+    """
+    old, new = (_dictionary(config.get(name), name) for name in ("rope_scaling", "rope_parameters"))
+    if old and new and old != new:
+        findings.add(
+            "rope_parameters",
+            "rope_scaling replaces rope_parameters, as in Transformers; both were given",
+        )
+    name, given = ("rope_scaling", old) if old else ("rope_parameters", new)
+    if not _is_per_layer(given, _layer_types(config), name):
+        return RopeParameters(name, given)
+    places = {layer: f"{name}[{layer!r}]" for layer in given}
+    return {
+        layer: None if one is None else RopeParameters(place, _dictionary(one, place), layer)
+        for (layer, one), place in zip(given.items(), places.values(), strict=True)
+    }
 
 
 def find_parameters(
-    config: Mapping[str, Any], layer_type: str | None, notes: list[str]
+    config: Mapping[str, Any],
+    layer_type: str | None,
+    findings: Findings,
+    known: frozenset[str] = frozenset(),
 ) -> RopeParameters | None:
     """Return the rope parameters of a config, or of one of its layer types.
 
     Parameters
     ----------
     config : mapping
-        The config that holds ``rope_scaling`` or ``rope_parameters``, or neither.
+        As for `all_parameters`.
     layer_type : str, optional
         Which of several layer types to read.
-    notes : list of str
-        Collects what is to be warned of.
+    findings : Findings
+        Is added to.
+    known : frozenset of str, optional
+        Types of layers that the config has, beside those it lists.
 
     Returns
     -------
@@ -48,15 +97,12 @@ def find_parameters(
     TypeError, ValueError
         If there is no such dictionary of names.
     """
-    old, new = (_dictionary(config.get(name), name) for name in ("rope_scaling", "rope_parameters"))
-    if old and new and old != new:
-        notes.append("rope_scaling replaces rope_parameters, as in Transformers; both were given")
-    name, given = ("rope_scaling", old) if old else ("rope_parameters", new)
-    layers = _layer_types(config)
-    if not _is_per_layer(given, layers, name):
-        _check_layer_type(layer_type, layers)
-        return RopeParameters(name, given, per_layer=False)
-    if layer_type is None and all(each == next(iter(given.values())) for each in given.values()):
+    given = all_parameters(config, findings)
+    if isinstance(given, RopeParameters):
+        _check_layer_type(layer_type, _layer_types(config) | known)
+        return given
+    first = next(iter(given.values()))
+    if layer_type is None and all(_same(each, first) for each in given.values()):
         layer_type = next(iter(given))  # the layers do not differ
     if layer_type is None or layer_type not in given:
         msg = (
@@ -64,13 +110,11 @@ def find_parameters(
             f"got {layer_type!r}; name one of them"
         )
         raise ValueError(msg)
-    chosen = given[layer_type]
-    place = f"{name}[{layer_type!r}]"
-    return (
-        None
-        if chosen is None
-        else RopeParameters(place, _dictionary(chosen, place), per_layer=True)
-    )
+    return given[layer_type]
+
+
+def _same(one: RopeParameters | None, other: RopeParameters | None) -> bool:
+    return (one and one.values) == (other and other.values)
 
 
 def _dictionary(value: object, name: str) -> Mapping[str, Any]:

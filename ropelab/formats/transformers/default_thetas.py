@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from .transformers_models import DEFAULT_THETA, ROPE_MODELS
+from ..findings import Findings
+from ..transformers_models import DEFAULT_THETA, ROPE_MODELS
 
 __all__ = ["DEFAULT_THETAS", "LAYER_THETAS", "OWN_PARAMETERS", "default_theta"]
 
@@ -98,20 +99,20 @@ OWN_PARAMETERS = _names(
 )
 
 
-def default_theta(model_type: str | None, notes: list[str]) -> float:
+def default_theta(model_type: str | None, findings: Findings) -> float:
     """Return the base of a config that gives none, or raise ValueError if there is not one.
 
     Parameters
     ----------
     model_type : str or None
         Of the config.
-    notes : list of str
-        Collects what is to be warned of.
+    findings : Findings
+        Is added to.
 
     Returns
     -------
     float
-        Transformers' default for the model, or 10000, with a note, for an unknown one.
+        Transformers' default for the model, or 10000, with a finding, for an unknown one.
 
     Raises
     ------
@@ -138,8 +139,9 @@ def default_theta(model_type: str | None, notes: list[str]) -> float:
             if model_type
             else "there is no model_type"
         )
-        notes.append(
+        findings.add(
+            "rope_theta",
             f"rope_theta is missing and {known}; base {DEFAULT_THETA:g} is assumed, which is not "
-            f"every model's default; give rope_theta"
+            f"every model's default; give rope_theta",
         )
     return DEFAULT_THETA

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ..findings import Findings
+from ..sources import first_given
 from .default_thetas import LAYER_THETAS
-from .sources import first_given
 
 __all__ = ["check_unread_bases", "layer_parameters"]
 
@@ -44,7 +45,7 @@ _UNREAD = ("swa_rope_theta", "compress_rope_theta", "layer_rope_theta")
 
 
 def layer_parameters(
-    values: Mapping[str, Any], model_type: str | None, notes: list[str]
+    values: Mapping[str, Any], model_type: str | None, findings: Findings
 ) -> Mapping[str, Any]:
     """Return the config with Gemma 3's and ModernBERT's old keys as per-layer parameters.
 
@@ -54,8 +55,8 @@ def layer_parameters(
         The config, under present names.
     model_type : str or None
         Of the config.
-    notes : list of str
-        Collects what is to be warned of.
+    findings : Findings
+        Is added to.
 
     Returns
     -------
@@ -92,11 +93,13 @@ def layer_parameters(
         entry = {**new.get(layer, {}), **(scaling if layer in spelling.scaled else {})}
         inner = (f" in rope_parameters[{layer!r}]", entry.get("rope_theta"))
         outer = (f" as {key}", values.get(key) if key else None)
-        theta = first_given("rope_theta", [inner, outer], notes)
+        theta = first_given("rope_theta", [inner, outer], findings)
         merged[layer] = {**entry, "rope_theta": defaults[layer] if theta is None else theta}
     dropped = {"rope_scaling", "rope_theta", spelling.full, spelling.sliding}
     if spelling is _MODERNBERT and values.get("rope_theta") is not None:
-        notes.append(f"rope_theta is not read beside {spelling.full} and {spelling.sliding}")
+        findings.add(
+            "rope_theta", f"rope_theta is not read beside {spelling.full} and {spelling.sliding}"
+        )
     kept = {key: value for key, value in values.items() if key not in dropped}
     return {**kept, "rope_parameters": merged}
 

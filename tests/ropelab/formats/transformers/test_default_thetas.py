@@ -9,7 +9,8 @@ import pytest
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from ropelab import from_transformers
-from ropelab.formats.default_thetas import DEFAULT_THETAS, LAYER_THETAS, OWN_PARAMETERS
+from ropelab.formats import read_transformers
+from ropelab.formats.transformers.default_thetas import DEFAULT_THETAS, LAYER_THETAS, OWN_PARAMETERS
 from ropelab.formats.transformers_models import ROPE_MODELS
 from tests.ropelab.support import refuses
 
@@ -78,15 +79,14 @@ def test_the_models_with_a_rule_of_their_own_are_known() -> None:
 
 
 @pytest.mark.parametrize("model_type", sorted(set(DEFAULT_THETAS) & ROPE_MODELS - OWN_PARAMETERS))
-@pytest.mark.filterwarnings("ignore:layout 'interleaved'")
 def test_a_config_without_a_base_has_its_models(model_type: str) -> None:
-    rope = from_transformers({"model_type": model_type, **HEADS, "rope_scaling": None})
+    rope = read_transformers({"model_type": model_type, **HEADS, "rope_scaling": None}).rope
     assert rope is not None
     assert rope.base == DEFAULT_THETAS[model_type]
 
 
 def test_a_flat_multimodal_config_has_the_base_of_its_text() -> None:
-    rope = from_transformers({"model_type": "qwen2_vl", **HEADS})
+    rope = read_transformers({"model_type": "qwen2_vl", **HEADS}).rope
     assert rope is not None
     assert rope.base == 1e6
 

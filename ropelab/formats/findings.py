@@ -1,0 +1,78 @@
+"""What reading a foreign config gives: a Rope, and what its reader should know beside it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..rope import Rope
+
+__all__ = ["Finding", "Findings", "Reading", "warn_of"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a Rope does not show: a key not read, a value assumed, a disagreement settled.
+
+    Parameters
+    ----------
+    key : str
+        The key of the config that it is about.
+    message : str
+        One sentence for the user, which `str` returns.
+
+    Examples
+    --------
+    >>> print(Finding("beta_fast", "rope_type 'linear' does not read beta_fast"))
+    rope_type 'linear' does not read beta_fast
+    """
+
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A config as read.
+
+    Parameters
+    ----------
+    rope : Rope or None
+        None if the config says that the model, or this layer, has no rotary embedding.
+    findings : tuple of Finding
+        In the order in which they were made; empty if there is nothing to tell.
+    """
+
+    rope: Rope | None
+    findings: tuple[Finding, ...] = ()
+
+
+class Findings(list[Finding]):
+    """A list of findings that a reader's helpers add to."""
+
+    def add(self, key: str, message: str) -> None:
+        """Add a finding about a key, unless it is there already."""
+        finding = Finding(key, message)
+        if finding not in self:
+            self.append(finding)
+
+
+def warn_of(findings: Iterable[Finding]) -> None:
+    """Warn of each finding, at the line that called the caller.
+
+    Parameters
+    ----------
+    findings : iterable of Finding
+        Those of a `Reading`.
+
+    Warns
+    -----
+    UserWarning
+        Once a finding.
+    """
+    for finding in findings:
+        warnings.warn(str(finding), UserWarning, stacklevel=3)

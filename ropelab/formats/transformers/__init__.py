@@ -1,0 +1,13 @@
+"""Transformers' dialect: what its config classes and its models' code make of a config."""
+
+from .layers import layer_types_from_transformers, layers_from_transformers
+from .reading import from_transformers, read_transformers
+from .writing import to_transformers
+
+__all__ = [
+    "from_transformers",
+    "layer_types_from_transformers",
+    "layers_from_transformers",
+    "read_transformers",
+    "to_transformers",
+]

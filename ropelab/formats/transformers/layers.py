@@ -1,0 +1,149 @@
+"""The layers of a model: the Rope of each kind of them, and which kind each one is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ...checks import positive_int
+from ...rope import Rope
+from ..findings import Findings, warn_of
+from ..sources import read_config
+from .config import Config, config_of
+from .layer_plan import LayerPlan, plan_of
+from .parameters import RopeParameters, all_parameters
+from .rope import rope_of
+
+__all__ = ["layer_types_from_transformers", "layers_from_transformers"]
+
+
+def layers_from_transformers(
+    config: Mapping[str, Any] | str | os.PathLike[str] | object,
+) -> dict[str, Rope | None]:
+    """Return the rotary embedding of each kind of layers of a model.
+
+    Parameters
+    ----------
+    config : mapping, path of a config.json, or config object
+        As for `ropelab.from_transformers`.
+
+    Returns
+    -------
+    dict
+        A Rope, or None for layers without one. The keys are those of per-layer parameters, or the
+        names in ``layer_types``, or ``"full_attention"`` alone. In a model with a list of the
+        layers that have a rotary embedding (Llama 4, SmolLM3), they are ``"rope"`` and ``"nope"``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `ropelab.from_transformers` does.
+
+    Warns
+    -----
+    UserWarning
+        Once for each finding.
+
+    Examples
+    --------
+    >>> config = {
+    ...     "model_type": "cohere2",
+    ...     "head_dim": 128,
+    ...     "rope_theta": 50000.0,
+    ...     "layer_types": ["sliding_attention"] * 3 + ["full_attention"],
+    ... }
+    >>> layers = layers_from_transformers(config)
+    >>> layers["sliding_attention"].base, layers["full_attention"]
+    (50000.0, None)
+    """
+    findings = Findings()
+    taken = config_of(config, findings)
+    layers = {"full_attention": None} if taken is None else _ropes(taken, findings)
+    warn_of(findings)
+    return layers
+
+
+def layer_types_from_transformers(
+    config: Mapping[str, Any] | str | os.PathLike[str] | object,
+) -> tuple[str, ...]:
+    """Return the kind of each layer of a model, in order.
+
+    Parameters
+    ----------
+    config : mapping, path of a config.json, or config object
+        Must say how many layers there are, by ``num_hidden_layers`` or by a list of them. Where it
+        lists no types, they are those that Transformers fills in for its ``model_type``.
+
+    Returns
+    -------
+    tuple of str
+        Keys of `layers_from_transformers`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the number of layers is not to be found, or a list has another length.
+
+    Examples
+    --------
+    >>> layer_types_from_transformers({"model_type": "smollm3", "num_hidden_layers": 5})
+    ('rope', 'rope', 'rope', 'nope', 'rope')
+    """
+    findings = Findings()
+    taken = config_of(config, findings)
+    if taken is None:
+        return _without(config)
+    plan = plan_of(taken)
+    if not plan.counted:
+        msg = "num_hidden_layers: a config without it does not say how many layers there are"
+        raise ValueError(msg)
+    parameters = all_parameters(taken.values, findings)
+    if isinstance(parameters, dict):
+        _check_names(plan, parameters)
+    return plan.names
+
+
+def _without(config: object) -> tuple[str, ...]:
+    """Return the names of layers none of which has a rotary embedding."""
+    values = read_config(config)
+    count = values.get("num_hidden_layers")
+    return ("full_attention",) * positive_int(count, "num_hidden_layers")
+
+
+def _ropes(config: Config, findings: Findings) -> dict[str, Rope | None]:
+    plan = plan_of(config)
+    given = all_parameters(config.values, findings)
+    if isinstance(given, RopeParameters):
+        names = dict.fromkeys(plan.names)  # each once, in order
+        shared: dict[str, Rope | None] = {}
+        for name in names:
+            own = plan.config_of(config, name)
+            parameters = all_parameters(own.values, findings)
+            assert isinstance(parameters, RopeParameters)
+            without = name in plan.without
+            shared[name] = None if without else rope_of(own, parameters, name, findings)
+        return shared
+    _check_names(plan, given)
+    ropes = {
+        name: None if one is None else rope_of(config, one, name, findings)
+        for name, one in given.items()
+    }
+    return {**ropes, **{name: None for name in plan.names if name in plan.without}}
+
+
+def _check_names(plan: LayerPlan, given: Mapping[str, object]) -> None:
+    """Raise ValueError if there is a kind of layers without parameters."""
+    unknown = sorted(set(plan.names) - set(given) - plan.without)
+    if plan.listed:
+        msg = (
+            f"rope_parameters: expected parameters for all layers beside a list of those that have "
+            f"a rotary embedding; got some for each of {sorted(given)}"
+        )
+        raise ValueError(msg)
+    if unknown and plan.counted:
+        msg = (
+            f"layer_types: expected names out of {sorted(given)}, for which the config has rope "
+            f"parameters; got {', '.join(unknown)}"
+        )
+        raise ValueError(msg)
