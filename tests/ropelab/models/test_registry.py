@@ -96,8 +96,8 @@ FINDINGS = {
     "Qwen3.5-27B": (AXES,),
 }
 
-# Model, layer type, head_dim, rotary_dim, base, layout, length: read in the files that `source`
-# names, by another hand than the registry's.
+# Model, layer type, head_dim, rotary_dim, base, layout, length: from an earlier reading of the
+# sources, which the registry's data were not made from.
 ROWS: list[tuple[str, str | None, int, int, float, str, int | None]] = [
     ("CodeLlama-7B", None, 128, 128, 1e6, "half", 16384),
     ("Llama-3.1-70B", None, 128, 128, 5e5, "half", 131072),
