@@ -5,10 +5,17 @@
 Importing it needs NumPy alone.
 """
 
-from . import positions
+from . import models, positions
 from .formats import (
+    from_exllamav2,
+    from_gguf,
+    from_megatron,
+    from_nemo_automodel,
+    from_transformer_engine,
     from_transformers,
+    from_vllm,
     layer_types_from_transformers,
+    layers_from_megatron,
     layers_from_transformers,
     query_scales_from_transformers,
     to_transformers,
@@ -24,17 +31,6 @@ from .spectrum import Spectrum
 from .weights import permute_qk_weight, permute_qkv_weight
 from .xpos import apply_xpos_qk
 
-# isort: split
-from .formats import (
-    from_exllamav2,
-    from_gguf,
-    from_megatron,
-    from_nemo_automodel,
-    from_transformer_engine,
-    from_vllm,
-    layers_from_megatron,
-)
-
 __all__ = [
     "SCALINGS",
     "Llama4Temperature",
@@ -49,9 +45,17 @@ __all__ = [
     "bfloat16",
     "cos_sin",
     "exact_phases",
+    "from_exllamav2",
+    "from_gguf",
+    "from_megatron",
+    "from_nemo_automodel",
+    "from_transformer_engine",
     "from_transformers",
+    "from_vllm",
     "layer_types_from_transformers",
+    "layers_from_megatron",
     "layers_from_transformers",
+    "models",
     "permute_qk_weight",
     "permute_qkv_weight",
     "positions",
@@ -61,14 +65,4 @@ __all__ = [
     "to_interleaved",
     "to_transformers",
     "widen",
-]
-
-__all__ += [
-    "from_exllamav2",
-    "from_gguf",
-    "from_megatron",
-    "from_nemo_automodel",
-    "from_transformer_engine",
-    "from_vllm",
-    "layers_from_megatron",
 ]
