@@ -127,14 +127,19 @@ class Spectrum:
         Returns
         -------
         Spectrum
-            `inv_freq` is float64 again, holding the rounded values.
+            `inv_freq` is float64 again, holding the rounded values. A frequency that has moved
+            has no period any more.
 
         Examples
         --------
         >>> Spectrum([0.01]).astype(np.float32).inv_freq.tolist()
         [0.009999999776482582]
         """
-        return replace(self, inv_freq=widen(narrow(self.inv_freq, float_dtype(dtype))))
+        rounded = widen(narrow(self.inv_freq, float_dtype(dtype)))
+        periods = self.periods
+        if periods is not None:
+            periods = np.where(rounded == self.inv_freq, periods, 0)
+        return replace(self, inv_freq=rounded, periods=periods)
 
     def __eq__(self, other: object) -> bool:
         """Compare every number."""

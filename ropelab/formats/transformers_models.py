@@ -25,6 +25,7 @@ __all__ = [
     "THETA_OR_NOPE",
     "WITHOUT_ROPE",
     "MRope",
+    "mrope_of",
 ]
 
 DEFAULT_THETA = 10_000.0
@@ -134,6 +135,12 @@ MROPE: Mapping[str, MRope] = MappingProxyType(
         **_sections("row_column", (), "neomme"),
     }
 )
+
+
+def mrope_of(model_type: str | None) -> MRope | None:
+    """Return a model's entry in `MROPE`; a flat config is one of the model's text part."""
+    return MROPE.get(model_type or "") or MROPE.get(f"{model_type}_text")
+
 
 # Models whose unscaled frequencies are as many as partial_rotary_factor says. The code of all
 # others uses the whole head. Scaled frequencies come from shared code, which honours it.

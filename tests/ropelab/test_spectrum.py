@@ -218,6 +218,18 @@ def test_a_pair_with_a_period_repeats_bit_for_bit_however_far() -> None:
     assert (cos[:, 1] == cos[0, 1]).all()
 
 
+def test_a_rounded_frequency_has_no_period_any_more() -> None:
+    spectrum = Spectrum([2.0 * np.pi / 7, 0.0, 0.5], periods=[7, 5, 0])
+    assert spectrum.astype(np.float64) == spectrum
+    kept = spectrum.astype(np.float16).periods
+    assert kept is not None
+    assert kept.tolist() == [0, 5, 0]  # what stands still repeats as before
+    # Else the pair would jump wherever a period ends: scores of equal distances would differ.
+    alone = Spectrum([2.0 * np.pi / 7], periods=[7]).astype(np.float16)
+    before, after = exact_phases([6, 7], alone)[:, 0].tolist()
+    assert (after - before) % 2**64 == int(alone.turns[0])
+
+
 def test_periods_are_none_if_no_pair_has_one() -> None:
     assert Spectrum([1.0], periods=[0]) == Spectrum([1.0])
     assert Spectrum([1.0], periods=[6]) != Spectrum([1.0])

@@ -8,7 +8,7 @@ from typing import Any
 from ...checks import check_flag, integer
 from ...positions import mrope_axes, row_column_axes
 from ..findings import Findings
-from ..transformers_models import MROPE, ROPE_MODELS, MRope
+from ..transformers_models import ROPE_MODELS, MRope, mrope_of
 from .config import Config
 from .parameters import RopeParameters
 
@@ -42,13 +42,13 @@ def axes_of(
         If the sections are no counts of pairs, or not as many as there are.
     """
     values, model_type = parameters.values, config.model_type
-    known = next((n for n in (model_type, f"{model_type}_text") if n in MROPE), None)
+    known = mrope_of(model_type)
     given = values.get("mrope_section")
     if known is None and (given is None or model_type in ROPE_MODELS):
         return None
     flag = check_flag(values.get("mrope_interleaved") or False, "mrope_interleaved")
     by_flag: MRope = ("interleaved" if flag else "chunked", ())
-    order, default = by_flag if known is None else MROPE[known]
+    order, default = by_flag if known is None else known
     if flag != (order == "interleaved") and "mrope_interleaved" in values:
         findings.add(
             "mrope_interleaved",

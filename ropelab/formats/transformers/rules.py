@@ -10,7 +10,7 @@ from typing import Any
 from ...scaling import SCALINGS, Scaling
 from ..findings import Findings
 from ..sources import first_given, optional_text
-from ..transformers_models import MROPE, NTK_ALPHA, PHI3, ROPE_MODELS, SCALES_SOFTMAX
+from ..transformers_models import NTK_ALPHA, PHI3, ROPE_MODELS, SCALES_SOFTMAX, mrope_of
 from .config import Config
 from .parameters import OWN_KEYS, RopeParameters
 
@@ -79,7 +79,8 @@ def rule_of(config: Config, parameters: RopeParameters, findings: Findings) -> S
         )
     if name == "yarn" and model in SCALES_SOFTMAX:
         name = "deepseek_yarn"
-    read_elsewhere = OWN_KEYS if model in ROPE_MODELS - set(MROPE) else OWN_KEYS | _ELSEWHERE
+    reads_axes = model not in ROPE_MODELS or mrope_of(model) is not None
+    read_elsewhere = OWN_KEYS | (_ELSEWHERE if reads_axes else frozenset())
     if "llama_4_scaling_beta" in found and model in ("ministral3", "mistral4"):
         read_elsewhere |= {"llama_4_scaling_beta", "max_position_embeddings"}
     axes = {"mrope_section", "mrope_interleaved", "xdrope_section"} & set(found) - read_elsewhere
@@ -129,8 +130,12 @@ def _name(parameters: RopeParameters, model: str | None, findings: Findings) -> 
         )
         raise ValueError(msg)
     known = model in ROPE_MODELS
-    elsewhere = {"mrope": MROPE, "su": PHI3, "xdrope": NTK_ALPHA}.get(name)
-    if name not in _RULES or (elsewhere is not None and known and model not in elsewhere):
+    meant_here = {
+        "mrope": mrope_of(model) is not None,
+        "su": model in PHI3,
+        "xdrope": model in NTK_ALPHA,
+    }
+    if name not in _RULES or (known and not meant_here.get(name, True)):
         raise ValueError(_unknown(name, model if name in _RULES else None))
     if model in PHI3:
         name = "longrope" if name == "yarn" else name

@@ -46,7 +46,12 @@ def _axes(card: Card) -> dict[str, list[int]]:
 
 
 def _rounded_periods(card: Card, seq_len: int | None) -> list[int]:
-    return rules.integers(_inner(card), seq_len).get("periods", [])
+    # A whole number of tokens brings back 2 pi / n alone, which no narrower format holds.
+    return (
+        rules.integers(_inner(card), seq_len).get("periods", [])
+        if card["dtype"] == "float64"
+        else []
+    )
 
 
 FORMULAS = {"resonance": _resonance, "rounded": _rounded}
