@@ -22,7 +22,7 @@ def _no_gpu() -> str | None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave files without a GPU test unread in the GPU suite."""
-    # Its machine has a Transformers of its own, and other tests import what only the pinned one has.
+    # Its machine has a Transformers of its own; other tests import what only the pinned one has.
     if config.option.markexpr != "gpu" or collection_path.suffix != ".py":
         return None
     return "pytest.mark.gpu" not in collection_path.read_text("utf-8") or None
