@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -20,8 +21,11 @@ __all__ = [
     "TensorFormat",
     "check_choice",
     "check_flag",
+    "check_head_dim",
+    "check_layout",
     "check_position_axes",
     "check_positions",
+    "check_rope",
     "check_rotary_offset",
     "check_same_tokens",
     "check_table",
@@ -35,6 +39,13 @@ __all__ = [
 ]
 
 LAYOUTS = ("half", "interleaved")
+# What others call them, without case, hyphens and underscores; "norm" is llama.cpp's.
+_SYNONYMS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("gptneox", "neox", "rotatehalf"), "half"),
+        **dict.fromkeys(("complex", "gptj", "interleave", "norm"), "interleaved"),
+    }
+)
 ANGLES = ("exact", "float32")
 
 
@@ -72,6 +83,18 @@ def check_choice(value: object, choices: Iterable[str], name: str) -> None:
         raise ValueError(msg)
 
 
+def check_layout(value: object, name: str = "layout") -> None:
+    """Raise ValueError unless `value` is a layout; say how one of another name is called here."""
+    plain = re.sub("[-_ ]", "", value.casefold()) if isinstance(value, str) else None
+    if plain in _SYNONYMS:
+        msg = (
+            f"{name}: expected one of {', '.join(map(repr, LAYOUTS))}; got {value!r}; "
+            f"{value!r} is called {_SYNONYMS[plain]!r} here"
+        )
+        raise ValueError(msg)
+    check_choice(value, LAYOUTS, name)
+
+
 def token_shape(shape: tuple[int, ...], tensor_format: str, name: str) -> tuple[int, ...]:
     """Return (batch, sequence), or (tokens,) for ``"thd"``, of a tensor of that shape."""
     check_choice(tensor_format, TENSOR_FORMATS, "tensor_format")
@@ -102,6 +125,30 @@ def check_width(rotary_dim: int, head_dim: int, name: str) -> None:
         raise ValueError(msg)
 
 
+def check_rope(rope: object) -> None:
+    """Raise TypeError unless `rope` has what a rotation reads of a Rope, whose room is above."""
+    read = ("head_dim", "layout", "output_layout", "rotary_offset", "scaling", "spectrum")
+    if all(hasattr(rope, name) for name in read):
+        return
+    mend = "a config gives one by ropelab.from_transformers"
+    if rope is None:
+        mend = "None stands for a layer without rotary embedding: leave its q and k as they are"
+    msg = f"rope: expected a ropelab.Rope; got {type(rope).__name__}; {mend}"
+    raise TypeError(msg)
+
+
+def check_head_dim(shape: tuple[int, ...], head_dim: int, name: str = "q") -> None:
+    """Raise ValueError unless a tensor of that shape has the heads of a rope."""
+    if shape and shape[-1] != head_dim:
+        msg = f"{name}: expected head_dim {head_dim} as the rope says; got shape {tuple(shape)}"
+        if shape[-1] > head_dim:
+            first = shape[-1] - head_dim
+            msg += (
+                f"; if the rotated part comes last, as in DeepSeek-V3, pass {name}[..., {first}:]"
+            )
+        raise ValueError(msg)
+
+
 def check_rotary_offset(value: object, rotary_dim: int, head_dim: int) -> int:
     """Return `value` as an int, or raise unless `rotary_dim` channels of a head follow it."""
     first = integer(value, "rotary_offset")
@@ -122,7 +169,8 @@ def check_positions(
     Parameters
     ----------
     shape : tuple of int
-        Shape of the position ids; with ``axes > 1`` its first entry counts the axes.
+        Shape of the position ids; with ``axes > 1`` its first entry counts the axes, and another
+        follows, lest the positions of a few tokens be taken for those of the axes.
     tokens : tuple of int
         (batch, sequence) or (tokens,).
     axes : int, default 1
@@ -147,12 +195,18 @@ def check_position_axes(
     tokens: tuple[int, ...] | None = None,
     name: str = "position_ids",
 ) -> None:
-    """Raise ValueError unless the first axis of positions counts the axes that a spectrum names."""
-    if axes > 1 and (not shape or shape[0] != axes):
-        whole = "" if tokens is None else f" broadcastable to {(axes, *tokens)}"
+    """Raise ValueError unless the first axis of positions counts the axes that a spectrum names.
+
+    With `tokens` an axis of theirs must follow it.
+    """
+    if axes > 1 and (len(shape) < (1 if tokens is None else 2) or shape[0] != axes):
+        whole = f"({axes}, ...)"
+        if tokens is not None:
+            whole += f" of 2 axes or more, broadcastable to {(axes, *tokens)}"
         msg = (
-            f"{name}: the spectrum turns pairs by {axes} position axes, so shape ({axes}, ...)"
-            f"{whole} was expected; got {tuple(shape)}; stack one array of positions an axis"
+            f"{name}: expected shape {whole}, since the spectrum turns pairs by {axes} position "
+            f"axes; got {tuple(shape)}; stack one array of positions an axis; for text alone: "
+            f"np.broadcast_to(position_ids, ({axes}, *position_ids.shape))"
         )
         raise ValueError(msg)
 

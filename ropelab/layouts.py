@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_array
-from .checks import LAYOUTS, check_choice, check_width, integer, positive_int
+from .checks import check_layout, check_width, integer, positive_int
 
 __all__ = ["pair_channels", "to_half", "to_interleaved"]
 
@@ -50,7 +50,7 @@ def pair_channels(layout: str, rotary_dim: int) -> tuple[slice, slice]:
     >>> [list(range(8))[channels] for channels in pair_channels("interleaved", 6)]
     [[0, 2, 4], [1, 3, 5]]
     """
-    check_choice(layout, LAYOUTS, "layout")
+    check_layout(layout)
     d = positive_int(rotary_dim, "rotary_dim", even=True)
     if layout == "half":
         return slice(0, d // 2), slice(d // 2, d)
@@ -63,12 +63,12 @@ def to_interleaved(x: ArrayLike, rotary_dim: int | None = None, *, axis: int = -
     Parameters
     ----------
     x : array-like, any dtype
-        Queries, keys, or weights. A projection weight of shape (heads * head_dim, in) goes in as
-        ``w.reshape(heads, head_dim, in)`` with ``axis=1``.
+        Queries or keys. For the weight of a projection take `ropelab.permute_qk_weight`, which
+        knows the heads: of shape (heads * head_dim, in) it would be permuted here as one wide head.
     rotary_dim : int, optional
         Only the first `rotary_dim` channels are reordered; by default all.
     axis : int, default -1
-        The channel axis.
+        The channel axis of one head: 1 for a weight given as ``w.reshape(heads, head_dim, in)``.
 
     Returns
     -------
@@ -96,11 +96,11 @@ def to_half(x: ArrayLike, rotary_dim: int | None = None, *, axis: int = -1) -> N
     Parameters
     ----------
     x : array-like, any dtype
-        Queries, keys, or weights; see `to_interleaved`.
+        Queries or keys; for weights take `ropelab.permute_qk_weight`, as in `to_interleaved`.
     rotary_dim : int, optional
         Only the first `rotary_dim` channels are reordered; by default all.
     axis : int, default -1
-        The channel axis.
+        The channel axis of one head: 1 for a weight given as ``w.reshape(heads, head_dim, in)``.
 
     Returns
     -------

@@ -9,10 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_integers
 from .checks import (
-    LAYOUTS,
     TENSOR_FORMATS,
-    check_choice,
     check_flag,
+    check_layout,
     check_positions,
     check_rotary_offset,
     check_width,
@@ -37,10 +36,10 @@ class Placement(NamedTuple):
 
     def ends(self) -> tuple[str, str]:
         """Return the layout to take pairs from and the one to put them into, both checked."""
-        check_choice(self.layout, LAYOUTS, "layout")
+        check_layout(self.layout)
         if self.output_layout is None:
             return self.layout, self.layout
-        check_choice(self.output_layout, LAYOUTS, "output_layout")
+        check_layout(self.output_layout, "output_layout")
         ends = (self.layout, self.output_layout)
         return ends[::-1] if self.inverse else ends
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .arrays import as_integers
-from .checks import LAYOUTS, check_choice, check_rotary_offset, finite_real, positive_int
+from .checks import check_layout, check_rotary_offset, finite_real, positive_int
 from .scaling import Default, Scaling
 from .spectrum import Spectrum
 
@@ -84,9 +84,9 @@ class Rope:
         if d > width:
             msg = f"rotary_dim: expected at most head_dim = {width}; got {d}"
             raise ValueError(msg)
-        check_choice(layout, LAYOUTS, "layout")
+        check_layout(layout)
         if output_layout is not None:
-            check_choice(output_layout, LAYOUTS, "output_layout")
+            check_layout(output_layout, "output_layout")
         first = check_rotary_offset(rotary_offset, d, width)
         if max_position_embeddings is not None:
             max_position_embeddings = positive_int(

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_floats, as_integers
-from .checks import check_same_tokens, check_table, token_shape
+from .checks import check_head_dim, check_rope, check_same_tokens, check_table, token_shape
 from .pairs import Placement, cos_sin_by_token, turned
 from .precision import widen
 from .spectrum import Spectrum
@@ -47,8 +47,10 @@ def apply_rotary(
     x : array-like of float64, float32, float16 or bfloat16
         Queries or keys of shape (batch, sequence, heads, head_dim), or as `tensor_format` says.
     position_ids : array-like of int, broadcastable to (batch, sequence) or (tokens,)
-        Position of each token, whatever the order of the tensor's axes; with several position
-        axes in the spectrum, a leading axis counts them.
+        Position of each token, whatever the order of the tensor's axes. With several position
+        axes in the spectrum (3 for M-RoPE) a leading axis counts them, as `ropelab.mrope_positions`
+        gives them; tokens of text have the same position on each:
+        ``np.broadcast_to(position_ids, (3, *position_ids.shape))``.
     spectrum : Spectrum
         Frequencies and attention factor; its rotary_dim may be smaller than head_dim.
     layout : {"half", "interleaved"}, default "half"
@@ -271,11 +273,9 @@ def rotate(
     >>> q.shape, k.shape
     ((1, 2, 4, 8), (1, 2, 1, 8))
     """
-    _check_rope(rope)
+    check_rope(rope)
     queries = as_floats(q, "q")
-    if queries.ndim and queries.shape[-1] != rope.head_dim:
-        msg = f"q: expected head_dim {rope.head_dim} as the rope says; got shape {queries.shape}"
-        raise ValueError(msg)
+    check_head_dim(queries.shape, rope.head_dim)
     positions = as_integers(position_ids, "position_ids")
     if seq_len is None and positions.size:
         seq_len = max(int(positions.max()) + 1, 1)
@@ -290,14 +290,3 @@ def rotate(
         output_layout=rope.output_layout,
         rotary_offset=rope.rotary_offset,
     )
-
-
-def _check_rope(rope: object) -> None:
-    """Raise TypeError unless it has what `rotate` reads of a Rope, whose room lies above this."""
-    read = ("head_dim", "layout", "output_layout", "rotary_offset", "spectrum")
-    if not all(hasattr(rope, name) for name in read):
-        msg = (
-            f"rope: expected a ropelab.Rope; got {type(rope).__name__}; "
-            f"a config gives one by ropelab.from_transformers"
-        )
-        raise TypeError(msg)

@@ -13,7 +13,7 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_array
-from .checks import LAYOUTS, check_choice, check_rotary_offset, positive_int
+from .checks import check_choice, check_layout, check_rotary_offset, positive_int
 from .layouts import to_half, to_interleaved
 
 __all__ = ["ARRANGEMENTS", "permute_qk_weight", "permute_qkv_weight"]
@@ -153,7 +153,7 @@ def _by_head(weight: NDArray[Any], counts: dict[str, int]) -> NDArray[Any]:
 
 def _permute(heads: NDArray[Any], target: str, rotary_dim: int | None, rotary_offset: int) -> None:
     """Permute the rotated channels, axis 1, of all heads in place."""
-    check_choice(target, LAYOUTS, "target")
+    check_layout(target, "target")
     width = heads.shape[1]
     d = width if rotary_dim is None else positive_int(rotary_dim, "rotary_dim", even=True)
     if d > width:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from ropelab import Rope, Spectrum
-from ropelab.checks import positive_int
+from ropelab.checks import check_head_dim, check_rope, positive_int
 
 from ._cupy import require_cupy
 from .frameworks import Foreign, framework_of
@@ -14,7 +14,7 @@ from .frameworks import Foreign, framework_of
 __all__ = ["spectrum_for"]
 
 
-def spectrum_for(rope: object, q: Any, position_ids: Any, seq_len: int | None) -> Spectrum:
+def spectrum_for(rope: Rope, q: Any, position_ids: Any, seq_len: int | None) -> Spectrum:
     """Return the spectrum by which a rope turns these tokens.
 
     Parameters
@@ -40,16 +40,8 @@ def spectrum_for(rope: object, q: Any, position_ids: Any, seq_len: int | None) -
     ValueError
         If the head_dim or the length does not fit.
     """
-    if not isinstance(rope, Rope):
-        msg = (
-            f"rope: expected a ropelab.Rope; got {type(rope).__name__}; "
-            f"a config gives one by ropelab.from_transformers"
-        )
-        raise TypeError(msg)
-    shape = tuple(getattr(q, "shape", ()))
-    if shape and shape[-1] != rope.head_dim:
-        msg = f"q: expected head_dim {rope.head_dim} as the rope says; got shape {shape}"
-        raise ValueError(msg)
+    check_rope(rope)
+    check_head_dim(tuple(getattr(q, "shape", ())), rope.head_dim)
     if seq_len is not None:
         seq_len = positive_int(seq_len, "seq_len")
     if not rope.scaling.depends_on_length:

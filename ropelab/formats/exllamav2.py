@@ -23,7 +23,7 @@ from ..scaling.ntk import ntk_base
 from .dialect import rule_from, section_axes, share_of
 from .findings import Findings, Reading, warn_of
 from .heads import head_dim_of
-from .sources import read_config
+from .sources import note_layer_bases, read_config
 
 __all__ = ["from_exllamav2", "read_exllamav2"]
 
@@ -41,6 +41,7 @@ _WITHOUT_ROPE = frozenset({"GPT2LMHeadModel", "GPTBigCodeForCausalLM"})
 _INTERLEAVED = frozenset({"Cohere2ForCausalLM", "CohereForCausalLM", "Glm4ForCausalLM"})
 _MROPE = frozenset({"Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration"})
 _GEMMA3 = "Gemma3ForConditionalGeneration"
+_WINDOWS = 10_000.0  # the base of its sliding windows, whatever the config says
 _METHODS = ("llama3", "longrope", "su", "yarn")
 _OWN = ("rope_type", "type")
 
@@ -149,12 +150,13 @@ def read_exllamav2(
     scaling = _dictionary(_first(places, "rope_scaling"))
     kind = _kind(scaling, findings)
     base = _first(places, "rope_theta") or (1e6 if architecture == _GEMMA3 else 10_000.0)
+    _note_layer_bases(both, architecture, base, findings)
     stretch = _stretch(kind, scaling, scale_pos_emb)
     if check_flag(sliding, "sliding"):
         if architecture != _GEMMA3:
             msg = f"sliding: expected False, but for {_GEMMA3}; got True for {architecture!r}"
             raise ValueError(msg)
-        base, stretch = 10_000.0, 1.0
+        base, stretch = _WINDOWS, 1.0
     alpha = finite_real(scale_alpha_value, "scale_alpha_value", above=0.0)
     if alpha != 1.0 and kind in _METHODS:
         base = ntk_base(finite_real(base, "rope_theta", above=0.0), alpha, width)
@@ -211,11 +213,22 @@ def _note_unread(places: list[Mapping[str, Any]], findings: Findings) -> None:
             findings.add(key, f"{key}: not read inside text_config")
 
 
+def _note_layer_bases(
+    both: Mapping[str, Any], architecture: str, base: float, findings: Findings
+) -> None:
+    if architecture != _GEMMA3:
+        note_layer_bases(both, f"ExLlamaV2 turns every layer by base {base!r}", findings)
+    elif both.get("rope_local_base_freq") != _WINDOWS:
+        note_layer_bases(both, "the layers of sliding windows have base 10000", findings)
+
+
 def _kind(scaling: Mapping[str, Any], findings: Findings) -> str:
     new, old = scaling.get("rope_type"), scaling.get("type")
     if new and old:
         msg = f"rope_scaling: expected rope_type or type; got both, {new!r} and {old!r}; keep one"
         raise ValueError(msg)
+    if scaling and not (new or old):
+        findings.add("rope_scaling", "rope_scaling: rope_type is missing and read as 'default'")
     kind = str(old or new or "default")
     if kind in (*_METHODS, "default", "linear", "mrope"):
         return kind

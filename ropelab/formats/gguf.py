@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -14,8 +16,8 @@ from ..scaling import Default, Linear, LongRoPE, NTKAware, Scaling, Stretched
 from .dialect import section_axes
 from .findings import Findings, Reading, warn_of
 from .gguf_architectures import (
+    ARCHITECTURES,
     EITHER,
-    HALF,
     INTERLEAVED,
     LATENT,
     SAME_BASE_IN_WINDOWS,
@@ -146,7 +148,7 @@ def read_gguf(
     """
     _check_mapping(metadata)
     name = metadata.get("general.architecture")
-    check_choice(name, sorted(INTERLEAVED | HALF | SECTIONS | WOVEN | WITHOUT_ROPE), "architecture")
+    _check_architecture(name)
     if name in WITHOUT_ROPE:
         return Reading(None)
     findings = Findings()
@@ -177,7 +179,25 @@ def read_gguf(
 def _check_mapping(metadata: object) -> None:
     if not isinstance(metadata, Mapping):
         msg = f"metadata: expected a mapping of keys and values; got {type(metadata).__name__}"
+        if isinstance(metadata, (str, os.PathLike)):
+            msg += "; read the file's metadata with the gguf package's GGUFReader and give those"
         raise TypeError(msg)
+
+
+def _check_architecture(name: object) -> None:
+    if isinstance(name, str) and name in ARCHITECTURES:
+        return
+    key = "general.architecture"
+    expected = (
+        f"{key}: expected one of llama.cpp's {len(ARCHITECTURES)} names, 'llama' for instance"
+    )
+    if name is None:
+        msg = f"{expected}; the key is missing; give the metadata of the whole file"
+        raise ValueError(msg)
+    near = get_close_matches(str(name), ARCHITECTURES, n=1)
+    mend = f"; did you mean {near[0]!r}?" if near else ""
+    msg = f"{expected}; got {name!r}{mend}"
+    raise ValueError(msg)
 
 
 def _widths(given: Mapping[str, Any], name: str) -> tuple[int, int]:

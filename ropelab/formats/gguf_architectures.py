@@ -6,6 +6,7 @@ Names are those of ``general.architecture``; the groups are those of ``llama_mod
 from __future__ import annotations
 
 __all__ = [
+    "ARCHITECTURES",
     "EITHER",
     "HALF",
     "INTERLEAVED",
@@ -65,6 +66,8 @@ SECTIONS = _names("paddleocr qwen2vl")
 
 # IMROPE: halves, and axes taking turns from pair to pair.
 WOVEN = _names("qwen35 qwen35moe qwen3tts qwen3vl qwen3vlmoe qwen4exp")
+
+ARCHITECTURES = WITHOUT_ROPE | INTERLEAVED | HALF | SECTIONS | WOVEN
 
 # Those of NORM and NEOX that are MROPE where a file has sections.
 EITHER = _names("bailingmoe3 glm4 glm4moe hunyuan_vl")

@@ -13,7 +13,7 @@ from ..scaling import Default, Linear, Llama3, LongRoPE, Proportional, Scaling, 
 from .dialect import rule_from, share_of
 from .findings import Findings, Reading, warn_of
 from .heads import head_dim_of
-from .sources import read_config
+from .sources import note_layer_bases, read_config
 
 __all__ = ["from_nemo_automodel", "read_nemo_automodel"]
 
@@ -101,6 +101,7 @@ def read_nemo_automodel(config: Config, *, rope_fusion: bool = False) -> Reading
     values, findings = read_config(config), Findings()
     fused = check_flag(rope_fusion, "rope_fusion")
     base, parameters, place = _parameters(values, findings)
+    note_layer_bases(values, f"Automodel turns every layer by base {base:g}", findings)
     width = head_dim_of(values, None)
     name = str(parameters.get("rope_type", parameters.get("type", "default")))
     turned = _rotary_dim(values, parameters, name, width, findings)

@@ -13,7 +13,15 @@ import numpy as np
 from .findings import Findings
 from .transformers_models import LEGACY_NAMES
 
-__all__ = ["SIGNS", "first_given", "optional_text", "read_config", "renamed", "text_part"]
+__all__ = [
+    "SIGNS",
+    "first_given",
+    "note_layer_bases",
+    "optional_text",
+    "read_config",
+    "renamed",
+    "text_part",
+]
 
 # Keys of a config that say it is a RoPE model's, be their value null.
 SIGNS = frozenset(
@@ -101,6 +109,13 @@ def first_given(key: str, places: list[tuple[str, Any]], findings: Findings) -> 
     return given[0][1] if given else None
 
 
+def note_layer_bases(values: Mapping[str, Any], instead: str, findings: Findings) -> None:
+    """Find each base of single layers, for a reader that has one base for all."""
+    for key in ("rope_local_base_freq", "global_rope_theta", "local_rope_theta"):
+        if values.get(key) is not None:
+            findings.add(key, f"{key}: {values[key]!r} is not read; {instead}")
+
+
 def optional_text(value: object, name: str) -> str | None:
     """Return a name or None, or raise; an empty name is no name."""
     if value is None or (isinstance(value, str) and value):
@@ -147,6 +162,11 @@ def _read_json(path: Path) -> Any:
             inside = path / "config.json"
             mend = f"give {str(inside)!r}" if inside.is_file() else "it holds no config.json"
             msg = f"{msg}; {mend}"
+        elif isinstance(error, FileNotFoundError) and path.suffix != ".json":
+            msg = (
+                f"{msg}; nothing is downloaded by a model's name: give the path of its "
+                f"config.json, or look for the model in ropelab.models"
+            )
         raise ValueError(msg) from error
     try:
         return json.loads(text, object_pairs_hook=_without_repetition)

@@ -26,12 +26,13 @@ from .findings import Findings, Reading, warn_of
 from .heads import head_dim_of
 from .sources import read_config
 from .transformers_models import INTERLEAVED
+from .vllm_parameters import LENGTH, parameters_of
 
 __all__ = ["from_vllm", "read_vllm"]
 
 Config = Mapping[str, Any] | str | os.PathLike[str] | object
 
-_LENGTH = "original_max_position_embeddings"
+_LENGTH = LENGTH
 _OWN = (
     "mrope_interleaved",
     "mrope_section",
@@ -40,9 +41,6 @@ _OWN = (
     "rope_type",
     "type",
 )
-# Names under which vLLM looks at the top level, in this order.
-_THETA = ("rope_theta", "rotary_emb_base")
-_PARTIAL = ("partial_rotary_factor", "rotary_pct", "rotary_emb_fraction")
 # Models whose code calls get_rope with "deepseek_yarn" for every scaled type, and scales softmax.
 _DEEPSEEK = frozenset({"deepseek_v2", "deepseek_v3", "deepseek_v32", "glm_moe_dsa", "kimi_k2"})
 _SAME = {("su", "longrope"), ("mrope", "default")}
@@ -83,7 +81,8 @@ def from_vllm(
     is_neox_style : bool, optional
         Whether channels i and i + d/2 form a pair; by default as the model's code has it.
     layer_type : str, optional
-        Which entry of nested rope parameters to read.
+        Which layers are meant, where the config has bases or rope parameters by layer type:
+        ``"full_attention"`` or ``"sliding_attention"`` for instance.
 
     Returns
     -------
@@ -155,7 +154,7 @@ def read_vllm(
     if isinstance(values.get("text_config"), Mapping):
         values = values["text_config"]
     model_type = values.get("model_type")
-    found = _parameters(values, layer_type, findings)
+    found = parameters_of(values, layer_type, findings)
     kind = _kind(found, str(model_type))
     latent = values.get("qk_rope_head_dim")  # a projection of its own, that get_rope is called for
     width = (
@@ -188,38 +187,6 @@ def read_vllm(
         )
         raise ValueError(msg)
     return Reading(rope, tuple(findings))
-
-
-def _parameters(
-    values: Mapping[str, Any], layer_type: str | None, findings: Findings
-) -> dict[str, Any]:
-    """Return one dictionary of everything that get_rope is given."""
-    old, new = values.get("rope_scaling"), values.get("rope_parameters")
-    for name, value in (("rope_scaling", old), ("rope_parameters", new)):
-        if value is not None and not isinstance(value, Mapping):
-            msg = f"{name}: expected a dictionary or None; got {value!r}"
-            raise TypeError(msg)
-    if old and new and old != new:
-        findings.add(
-            "rope_parameters", "rope_parameters: replaced by rope_scaling; both were given"
-        )
-    found: Mapping[str, Any] = old or new or {}
-    if any(isinstance(value, Mapping) for value in found.values()):
-        if layer_type not in found:
-            msg = f"layer_type: expected one of {sorted(found)}; got {layer_type!r}"
-            raise ValueError(msg)
-        found = found[str(layer_type)]
-    elif layer_type is not None:
-        msg = f"layer_type: expected None, since the rope parameters are flat; got {layer_type!r}"
-        raise ValueError(msg)
-    merged = dict(found)
-    for target, names in (("rope_theta", _THETA), ("partial_rotary_factor", _PARTIAL)):
-        for name in names:
-            if values.get(name) is not None:
-                merged.setdefault(target, values[name])
-    if values.get(_LENGTH) is not None:
-        merged[_LENGTH] = values[_LENGTH]  # goes before that of the dictionary
-    return merged
 
 
 def _kind(found: Mapping[str, Any], model_type: str) -> str:

@@ -92,8 +92,10 @@ def rule_of(config: Config, parameters: RopeParameters, findings: Findings) -> S
             f"video",
         )
         found = {key: value for key, value in found.items() if key not in axes}
+    typed = any(parameters.values.get(key) is not None for key in ("rope_type", "type"))
+    reader = f"rope_type {name!r}" if typed else f"rope_type is missing and read as {name!r}, which"
     for key in sorted(set(found) - set(wanted) - read_elsewhere):
-        findings.add(key, f"{parameters.name}: rope_type {name!r} does not read {key}")
+        findings.add(key, f"{parameters.name}: {reader} does not read {key}")
     if "original_max_position_embeddings" in wanted:
         found |= original_length(config.values, parameters, findings)
     given = {key: value for key, value in found.items() if key in wanted}

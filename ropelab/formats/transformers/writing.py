@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from math import nextafter
+from math import log, nextafter
 from typing import Any, NamedTuple
 
 from ...rope import Rope
-from ...scaling import Scaling
+from ...scaling import Linear, LlamaCppYaRN, Scaling, YaRN
 from .reading import read_transformers
 
 __all__ = ["to_transformers"]
@@ -135,9 +135,12 @@ def _reads_as(written: Mapping[str, Any], rope: Rope) -> bool:
 def _rule(scaling: Scaling) -> dict[str, Any]:
     """Return the rule's name and parameters, without those that are None."""
     if scaling.rope_type not in _NAMES:
+        near = _nearest(scaling)
         msg = (
             f"scaling: Transformers has no rule {scaling.rope_type!r}; expected one of "
-            f"{', '.join(map(repr, _NAMES))}; ropelab.apply_rotary takes the frequencies of any"
+            f"{', '.join(map(repr, _NAMES))}; "
+            + ("" if near is None else f"the nearest is {near!r}; ")
+            + "ropelab.apply_rotary takes the frequencies of any"
         )
         raise ValueError(msg)
     written: dict[str, Any] = {"rope_type": _NAMES[scaling.rope_type]}
@@ -156,6 +159,20 @@ def _rule(scaling: Scaling) -> dict[str, Any]:
     if scaling.rope_type == "longrope" and written["factor"] is None:
         del written["factor"]
     return written
+
+
+def _nearest(scaling: Scaling) -> Scaling | None:
+    """Return the rule of Transformers that turns alike but for rounding."""
+    if not isinstance(scaling, LlamaCppYaRN) or scaling.freq_scale > 1.0:
+        return None
+    stretch, length = 1.0 / scaling.freq_scale, scaling.original_max_position_embeddings
+    if scaling.ext_factor == 0.0 and scaling.attn_factor == 1.0:
+        return Linear(stretch)
+    if scaling.ext_factor != 1.0 or scaling.attn_factor == 0.0:
+        return None
+    magnitude = scaling.attn_factor * (1.0 + 0.1 * log(stretch))
+    own = None if scaling.attn_factor == 1.0 else magnitude
+    return YaRN(stretch, length, own, scaling.beta_fast, scaling.beta_slow)
 
 
 def _share(rope: Rope) -> dict[str, float]:
