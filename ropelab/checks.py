@@ -85,7 +85,7 @@ def check_choice(value: object, choices: Iterable[str], name: str) -> None:
 
 def check_layout(value: object, name: str = "layout") -> None:
     """Raise ValueError unless `value` is a layout; say how one of another name is called here."""
-    plain = re.sub("[-_ ]", "", value.casefold()) if isinstance(value, str) else None
+    plain = re.sub("[-_ ]", "", value.casefold()) if isinstance(value, str) else ""
     if plain in _SYNONYMS:
         msg = (
             f"{name}: expected one of {', '.join(map(repr, LAYOUTS))}; got {value!r}; "

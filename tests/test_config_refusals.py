@@ -274,3 +274,19 @@ def test_what_cannot_be_a_path_is_refused_in_a_few_words(path: str) -> None:
     with pytest.raises(ValueError, match=r"^config: ") as caught:
         from_transformers(path)
     assert len(str(caught.value)) < 400
+
+
+def test_a_models_name_is_no_path_and_nothing_is_downloaded() -> None:
+    with refuses(ValueError, "config", "'meta-llama/", "nothing is downloaded", "ropelab.models"):
+        from_transformers("meta-llama/Llama-3.1-8B")
+    with pytest.raises(ValueError, match=r"absent.json'[^;]*$"):
+        from_transformers("absent.json")
+
+
+def test_a_rule_without_a_name_is_read_as_none_and_said_to_be() -> None:
+    given = {"rope_scaling": {"factor": 4.0}}
+    wanted = r"^rope_scaling: rope_type is missing and read as 'default', .* does not read factor"
+    with pytest.warns(UserWarning, match=wanted) as caught:
+        rope = from_transformers({**LLAMA_3, **given})
+    assert len(caught) == 1
+    assert rope == from_transformers({**LLAMA_3, "rope_scaling": None})

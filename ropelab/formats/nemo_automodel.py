@@ -101,7 +101,7 @@ def read_nemo_automodel(config: Config, *, rope_fusion: bool = False) -> Reading
     values, findings = read_config(config), Findings()
     fused = check_flag(rope_fusion, "rope_fusion")
     base, parameters, place = _parameters(values, findings)
-    note_layer_bases(values, f"Automodel turns every layer by base {base:g}", findings)
+    note_layer_bases(values, f"Automodel turns every layer by base {base!r}", findings)
     width = head_dim_of(values, None)
     name = str(parameters.get("rope_type", parameters.get("type", "default")))
     turned = _rotary_dim(values, parameters, name, width, findings)

@@ -11,6 +11,8 @@ from ropelab.checks import (
     TENSOR_FORMATS,
     check_choice,
     check_flag,
+    check_head_dim,
+    check_layout,
     check_positions,
     check_rotary_offset,
     check_same_tokens,
@@ -63,7 +65,8 @@ def test_the_table_of_formats_is_read_only() -> None:
 @pytest.mark.parametrize("shape", [(), (1,), (S,), (1, 1), (1, S), (B, 1), (B, S)])
 def test_positions_may_broadcast_to_the_tokens(shape: tuple[int, ...]) -> None:
     check_positions(shape, (B, S))
-    check_positions((3, *shape), (B, S), axes=3)
+    if shape:
+        check_positions((3, *shape), (B, S), axes=3)
 
 
 @pytest.mark.parametrize("shape", [(B,), (S, 1), (S, B), (0,), (B, S, 1), (1, B, S), (4,)])
@@ -72,9 +75,10 @@ def test_positions_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
         check_positions(shape, (B, S))
 
 
-@pytest.mark.parametrize("shape", [(), (2, B, S), (B, S)])
+@pytest.mark.parametrize("shape", [(), (2, B, S), (B, S), (3,)])
 def test_positions_without_the_axes_of_the_spectrum_are_refused(shape: tuple[int, ...]) -> None:
-    with refuses(ValueError, "position_ids", "3 position axes", str(shape), str((3, B, S))):
+    mend = "for text alone: np.broadcast_to(position_ids, (3, *position_ids.shape))"
+    with refuses(ValueError, "position_ids", "3 position axes", str(shape), str((3, B, S)), mend):
         check_positions(shape, (B, S), axes=3)
 
 
@@ -192,3 +196,36 @@ def test_an_offset_leaves_room_for_the_rotated_channels() -> None:
     for value, kind in ((5, ValueError), (-1, ValueError), (1.0, TypeError), (True, TypeError)):
         with refuses(kind, "rotary_offset", str(value)):
             check_rotary_offset(value, 6, 10)
+
+
+@pytest.mark.parametrize(
+    ("value", "called"),
+    [
+        ("neox", "half"),
+        ("NeoX", "half"),
+        ("GPT-NeoX", "half"),
+        ("rotate_half", "half"),
+        ("gptj", "interleaved"),
+        ("GPT-J", "interleaved"),
+        ("norm", "interleaved"),
+        ("complex", "interleaved"),
+    ],
+)
+def test_a_layout_of_another_name_is_refused_with_its_name_here(value: str, called: str) -> None:
+    mend = f"{value!r} is called {called!r} here"
+    with refuses(ValueError, "output_layout", "'half', 'interleaved'", repr(value), mend):
+        check_layout(value, "output_layout")
+
+
+@pytest.mark.parametrize("value", ["Half", "", None, 3, b"neox", ["neox"]])
+def test_what_is_no_layout_at_all_is_called_nothing(value: object) -> None:
+    with pytest.raises(ValueError, match=r"^layout: .*; got [^;]*$"):
+        check_layout(value)
+
+
+def test_a_wider_head_is_refused_with_its_last_channels() -> None:
+    check_head_dim((B, S, H, 64), 64)
+    with refuses(ValueError, "q", "head_dim 64", "(2, 3, 5, 192)", "pass q[..., 128:]"):
+        check_head_dim((B, S, H, 192), 64)
+    with pytest.raises(ValueError, match=r"got shape \(2, 3, 5, 32\)$"):
+        check_head_dim((B, S, H, 32), 64)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from ropelab import bfloat16, to_half, to_interleaved
+from ropelab import bfloat16, permute_qk_weight, to_half, to_interleaved
 from ropelab.layouts import pair_channels
 from tests.ropelab.support import bits, refuses
 
@@ -44,6 +44,9 @@ def test_a_projection_is_permuted_as_transformers_conversion_of_llama_does() -> 
     )
     ours = to_half(weight.reshape(heads, head_dim, width), axis=1).reshape(heads * head_dim, width)
     assert ours.tolist() == theirs.tolist()
+    assert permute_qk_weight(weight.numpy(), heads, target="half").tolist() == theirs.tolist()
+    # As one wide head its heads are mixed, which the documentation of the argument warns of.
+    assert to_half(weight, axis=0)[:head_dim].tolist() == weight[: 2 * head_dim : 2].tolist()
     back = to_interleaved(ours.reshape(heads, head_dim, width), axis=1)
     assert back.reshape(heads * head_dim, width).tolist() == weight.tolist()
 

@@ -341,7 +341,6 @@ def test_apply_rotary_cached_refuses(name: str, value: object, kind: type[Except
 @pytest.mark.parametrize(
     ("name", "value", "kind"),
     [
-        ("rope", None, TypeError),
         ("rope", SPECTRUM, TypeError),
         ("q", X.astype(int), TypeError),
         ("q", np.ones((B, S, H, 10)), ValueError),
@@ -356,3 +355,22 @@ def test_rotate_refuses(name: str, value: object, kind: type[Exception]) -> None
     good = {"rope": Rope(D), "q": X, "k": X, "position_ids": IDS}
     with refuses(kind, name):
         rotate(**{**good, name: value})  # type: ignore[arg-type]
+
+
+def test_a_layer_without_a_rope_is_told_what_to_do() -> None:
+    with refuses(TypeError, "rope", "NoneType", "None stands for", "leave its q and k as they are"):
+        rotate(None, X, X, IDS)  # type: ignore[arg-type]
+
+
+def test_positions_of_text_are_not_taken_for_those_of_three_axes() -> None:
+    rope, x, text = Rope(D, axes=[0, 1, 2, 0]), numbers(B, 3, H, D), np.arange(5, 8)
+    with refuses(ValueError, "position_ids", "(3,)", "np.broadcast_to(position_ids, (3,"):
+        rotate(rope, x, x, text)
+    q, _ = rotate(rope, x, x, np.broadcast_to(text, (3, *text.shape)))
+    np.testing.assert_array_equal(q, rotate(Rope(D), x, x, text)[0])
+
+
+def test_the_rotated_part_of_a_latent_head_is_named() -> None:
+    wide = np.ones((B, S, H, 192))
+    with refuses(ValueError, "q", "head_dim 64", "pass q[..., 128:]"):
+        rotate(Rope(64), wide, wide, IDS)

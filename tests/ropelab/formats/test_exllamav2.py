@@ -188,3 +188,23 @@ def test_bad_configs_are_refused(error: type[Exception], name: str, config: dict
 def test_bad_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         read_exllamav2(LLAMA, **settings)
+
+
+def test_bases_of_single_layers_are_not_read_and_named() -> None:
+    config = {**LLAMA, "rope_theta": 1e6, "rope_local_base_freq": 25_000.0}
+    reading = read_exllamav2(config)
+    assert reading.rope == Rope(128, base=1e6, max_position_embeddings=2048)
+    assert [str(finding) for finding in reading.findings] == [
+        "rope_local_base_freq: 25000.0 is not read; ExLlamaV2 turns every layer by base 1000000.0"
+    ]
+    gemma = {**config, "architectures": ["Gemma3ForConditionalGeneration"]}
+    (finding,) = read_exllamav2(gemma).findings
+    assert "sliding windows have base 10000" in str(finding)
+    assert read_exllamav2({**gemma, "rope_local_base_freq": 10_000}).findings == ()
+
+
+def test_a_scaling_without_a_type_is_named() -> None:
+    reading = read_exllamav2({**LLAMA, "rope_scaling": {"factor": 4.0}})
+    assert [str(finding) for finding in reading.findings] == [
+        "rope_scaling: rope_type is missing and read as 'default'"
+    ]

@@ -1,6 +1,7 @@
 """GGUF metadata, as llama.cpp's loader and rope operator read them."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -212,7 +213,10 @@ def test_the_amplitude_is_that_of_the_loader() -> None:
 @pytest.mark.parametrize(
     ("error", "match", "given"),
     [
-        (ValueError, "architecture", {"general.architecture": "lama"}),
+        (ValueError, r"'lama'; did you mean 'llama'\?$", {"general.architecture": "lama"}),
+        (ValueError, r"got 'telepathy'$", {"general.architecture": "telepathy"}),
+        (ValueError, r"^general.architecture: expected .*missing", {"general.architecture": None}),
+        (ValueError, r"got \['llama'\]", {"general.architecture": ["llama"]}),
         (ValueError, "rope.scaling.type", {"llama.rope.scaling.type": "dynamic"}),
         (ValueError, "embedding_length", {"llama.embedding_length": None}),
         (ValueError, "rope.scaling.factor", {"llama.rope.scaling.factor": -1.0}),
@@ -237,3 +241,16 @@ def test_bad_tensors_are_refused() -> None:
         rope("qwen2vl")
     with pytest.raises(TypeError, match="metadata"):
         read_gguf([("general.architecture", "llama")])  # type: ignore[arg-type]
+
+
+def test_an_unknown_architecture_is_not_answered_by_all_names() -> None:
+    with pytest.raises(ValueError, match=r"^general.architecture: ") as caught:
+        read_gguf({"general.architecture": "qwen2.5"})
+    assert "did you mean 'qwen2'?" in str(caught.value)
+    assert len(str(caught.value)) < 160
+
+
+@pytest.mark.parametrize("path", ["model.gguf", Path("model.gguf")])
+def test_a_path_is_no_metadata(path: Any) -> None:
+    with pytest.raises(TypeError, match=r"^metadata: .*mapping.*; read .*GGUFReader"):
+        from_gguf(path)

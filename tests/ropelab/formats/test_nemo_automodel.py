@@ -143,3 +143,13 @@ def test_the_fused_path_drops_positions_and_amplitude() -> None:
 def test_bad_configs_are_refused(error: type[Exception], name: str, config: dict[str, Any]) -> None:
     with pytest.raises(error, match=name):
         read_nemo_automodel({**PLAIN, **config})
+
+
+@pytest.mark.parametrize("key", ["rope_local_base_freq", "global_rope_theta", "local_rope_theta"])
+def test_bases_of_single_layers_are_not_read_and_named(key: str) -> None:
+    reading = read_nemo_automodel({**PLAIN, key: 25_000.0})
+    assert reading.rope == Rope(64, base=5e5, max_position_embeddings=131072)
+    (finding,) = reading.findings
+    assert finding.key == key
+    assert "25000.0 is not read" in str(finding)
+    assert "500000.0" in str(finding)

@@ -201,3 +201,39 @@ def test_bad_configs_are_refused(
 ) -> None:
     with pytest.raises(error, match=name):
         read_vllm({**PLAIN, "rope_scaling": scaling})
+
+
+LOCAL = {"rope_theta": 1e6, "rope_local_base_freq": 1e4}
+LINEAR = {"rope_type": "linear", "factor": 8.0}
+GEMMA: dict[str, Any] = {**LOCAL, "rope_scaling": LINEAR}
+
+
+def test_gemma_3s_windows_have_a_base_of_their_own_and_no_scaling() -> None:
+    full, sliding = (rope(GEMMA, layer_type=f"{name}_attention") for name in ("full", "sliding"))
+    assert (full.base, full.scaling) == (1e6, Linear(8.0))
+    assert (sliding.base, sliding.scaling) == (1e4, Default())
+    for name in ("full_attention", "sliding_attention"):
+        assert read_vllm({**PLAIN, **GEMMA}, layer_type=name).findings == ()
+
+
+def test_where_layers_differ_and_none_is_named_it_is_said() -> None:
+    with pytest.warns(UserWarning, match=r"^rope_local_base_freq: .*10000.*layer_type") as caught:
+        found = from_vllm({**PLAIN, **GEMMA})
+    assert len(caught) == 1
+    assert found == rope(GEMMA, layer_type="full_attention")
+    with pytest.raises(ValueError, match=r"^layer_type: .*'full_attention' or .*got 'sliding'"):
+        rope(GEMMA, layer_type="sliding")
+
+
+def test_nested_parameters_without_bases_have_those_of_the_top_level() -> None:
+    layers = {"full_attention": LINEAR, "sliding_attention": {"rope_type": "default"}}
+    config = {**LOCAL, "rope_parameters": layers}
+    assert [rope(config, layer_type=name).base for name in layers] == [1e6, 1e4]
+
+
+def test_modernbert_has_two_bases() -> None:
+    config = {"global_rope_theta": 160000.0, "local_rope_theta": 10000.0}
+    names = ("full_attention", "sliding_attention")
+    assert [rope(config, layer_type=name).base for name in names] == [160000.0, 10000.0]
+    assert rope({**config, "local_rope_theta": None}).base == 160000.0
+    assert keys(config) == ["local_rope_theta"]

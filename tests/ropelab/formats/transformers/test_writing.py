@@ -13,7 +13,16 @@ from ropelab import Rope, from_transformers, to_transformers
 from ropelab.golden.cards import CARDS
 from ropelab.golden.implementation import rope_of_card
 from ropelab.positions import mrope_axes
-from ropelab.scaling import DeepSeekYaRN, Linear, LongRoPE, Proportional, Resonance, YaRN
+from ropelab.scaling import (
+    DeepSeekYaRN,
+    Linear,
+    LlamaCppYaRN,
+    LongRoPE,
+    Proportional,
+    Resonance,
+    Scaling,
+    YaRN,
+)
 from tests.float32 import float32_tolerance
 from tests.parity.support import rotary_class
 from tests.ropelab.support import refuses
@@ -128,3 +137,28 @@ def test_what_transformers_does_not_have_is_refused_by_name(
 def test_only_ropes_are_written() -> None:
     with refuses(TypeError, "rope", "dict"):
         to_transformers({})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("rule", "near"),
+    [
+        (LlamaCppYaRN(0.25, 32768), YaRN(4.0, 32768)),
+        (LlamaCppYaRN(1 / 3, 4096, beta_fast=16.0), YaRN(3.0, 4096, beta_fast=16.0)),
+        (LlamaCppYaRN(0.25, 4096, attn_factor=0.5), YaRN(4.0, 4096, 0.5693147180559945)),
+        (LlamaCppYaRN(0.125, 4096, 0.0), Linear(8.0)),
+    ],
+)
+def test_the_nearest_rule_to_llama_cpps_is_named_and_turns_alike(
+    rule: LlamaCppYaRN, near: Scaling
+) -> None:
+    with refuses(ValueError, "scaling", "'llama_cpp'", f"the nearest is {near!r};"):
+        to_transformers(Rope(128, scaling=rule))
+    theirs, ours = (Rope(128, scaling=each).spectrum() for each in (rule, near))
+    np.testing.assert_allclose(theirs.inv_freq, ours.inv_freq, rtol=4e-16)
+    assert theirs.attention_factor == pytest.approx(ours.attention_factor, rel=4e-16)
+
+
+@pytest.mark.parametrize("given", [(0.25, 4096, 0.5), (2.0, 4096), (0.25, 4096, 0.0, 2.0)])
+def test_no_rule_is_near_to_what_transformers_cannot_say(given: Any) -> None:
+    with pytest.raises(ValueError, match=r"'llama_cpp'(?!.*nearest)"):
+        to_transformers(Rope(64, scaling=LlamaCppYaRN(*given)))

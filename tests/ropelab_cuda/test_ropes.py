@@ -1,0 +1,40 @@
+"""Ropes that do not fit are refused before any launch, in the words of the specification."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ropelab
+import ropelab_cuda
+from ropelab import Rope
+from tests.ropelab.support import refuses
+from tests.shim.on_cpu import on_cpu
+
+X = np.ones((2, 3, 5, 8), np.float32)
+TEXT = np.arange(3)
+WRONG: dict[str, tuple[Any, Any, Any]] = {
+    "no rope": (None, X, TEXT),
+    "a spectrum": (Rope(8).spectrum(), X, TEXT),
+    "a wider head": (Rope(6), X, TEXT),
+    "a narrower head": (Rope(10), X, TEXT),
+    "positions of text": (Rope(8, axes=[0, 1, 2, 0]), X, TEXT),
+}
+
+
+@pytest.mark.parametrize("rotate", [ropelab_cuda.rotate, ropelab_cuda.rotate_])
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_rope_that_does_not_fit_is_refused_as_by_the_specification(
+    rotate: Any, kind: str
+) -> None:
+    rope, x, ids = WRONG[kind]
+    with pytest.raises((TypeError, ValueError)) as expected:
+        ropelab.rotate(rope, x, x, ids)
+    with on_cpu(), pytest.raises(expected.type) as got:
+        rotate(rope, x.copy(), x.copy(), ids)
+    assert str(got.value) == str(expected.value)
+
+
+def test_a_layer_without_a_rope_is_told_what_to_do() -> None:
+    with refuses(TypeError, "rope", "None stands for", "leave its q and k as they are"):
+        ropelab_cuda.rotate(None, X, X, TEXT)  # type: ignore[arg-type]
