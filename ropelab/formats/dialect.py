@@ -8,6 +8,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from ..checks import finite_real, integer
+from ..positions import mrope_axes
 from ..scaling import Scaling
 from .findings import Findings
 
@@ -71,9 +72,9 @@ def share_of(head_dim: int, share: object, name: str) -> int:
 
 
 def section_axes(
-    sections: object, pairs: int, name: str, *, woven: bool = False, tail: int = 0
+    sections: object, pairs: int, name: str, *, order: str = "chunked"
 ) -> tuple[int, ...]:
-    """Return the position axis of each pair that sections of pairs name.
+    """Return the position axis of each pair that a config's sections name.
 
     Parameters
     ----------
@@ -82,11 +83,9 @@ def section_axes(
     pairs : int
         How many there are.
     name : str
-        What messages call the sections.
-    woven : bool
-        Whether the axes take turns, as in Qwen3-VL, instead of one block after another.
-    tail : int
-        The axis of woven pairs past the end of their section.
+        The config's key, which messages name.
+    order : {"chunked", "interleaved", "alternating"}
+        As for `ropelab.positions.mrope_axes`.
 
     Returns
     -------
@@ -96,19 +95,17 @@ def section_axes(
     Raises
     ------
     TypeError, ValueError
-        If the sections are no such list.
+        If the sections are no list of integers, or as `ropelab.positions.mrope_axes` does.
     """
     if not isinstance(sections, (list, tuple)):
         msg = f"{name}: expected a list of numbers of pairs; got {sections!r}"
         raise TypeError(msg)
     counts = [integer(count, name) for count in sections]
-    if min(counts, default=-1) < 0 or sum(counts) != pairs or (woven and len(counts) < 3):
-        kind = "three or more" if woven else "one or more"
-        msg = f"{name}: expected {kind} numbers >= 0 whose sum is {pairs}, the pairs; got {counts}"
-        raise ValueError(msg)
-    if not woven:
-        return tuple(axis for axis, count in enumerate(counts) for _ in range(count))
-    return tuple(i % 3 if i < 3 * counts[i % 3] else tail for i in range(pairs))
+    try:
+        return mrope_axes(2 * pairs, counts, order=order)
+    except ValueError as error:
+        msg = f"{name}: {str(error).removeprefix('sections: ')}"
+        raise ValueError(msg) from None
 
 
 def yarn_amplitude(

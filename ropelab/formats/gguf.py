@@ -297,7 +297,9 @@ def _axes(
         if key in given:
             findings.add(key, f"{key}: llama.cpp does not read it for {name}")
         return None
-    axes = section_axes(_needed(given, key), pairs, key, woven=name in WOVEN, tail=3)
+    axes = section_axes(_needed(given, key), pairs, key)
+    if name in WOVEN:
+        axes = _woven(axes)
     if 3 in axes:
         findings.add(
             key,
@@ -305,3 +307,9 @@ def _axes(
             f"for text, so they stand still; Transformers turns them by time",
         )
     return axes
+
+
+def _woven(axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the axes of chunks dealt out in turn, the fourth one's where a chunk is used up."""
+    sizes = [axes.count(axis) for axis in range(3)]
+    return tuple(i % 3 if i < 3 * sizes[i % 3] else 3 for i in range(len(axes)))

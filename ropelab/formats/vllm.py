@@ -172,7 +172,8 @@ def read_vllm(
     axes = None
     if sections is not None:
         woven = check_flag(found.get("mrope_interleaved", False), "mrope_interleaved")
-        axes = section_axes(sections, turned // 2, "mrope_section", woven=woven)
+        order = "interleaved" if woven else "chunked"
+        axes = section_axes(sections, turned // 2, "mrope_section", order=order)
     rope = Rope(
         width,
         base=found.get("rope_theta", 10_000.0),
