@@ -54,8 +54,8 @@ def _query_scale(rule: QueryScale, position_ids: Array) -> Array:
     return rule.scale(position_ids)
 
 
-# What is asked of a rule or of a state is a method of it, and readers are asked for by their dialect; everything
-# else is a function of the package.
+# What is asked of a rule or of a state is a method of it, and readers are asked for by their
+# dialect; everything else is a function of the package.
 _OTHERS: Mapping[str, Any] = {
     "spectrum": _spectrum,
     "dynamic_lengths": _dynamic_lengths,
