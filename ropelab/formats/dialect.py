@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -12,7 +12,25 @@ from ..positions import mrope_axes
 from ..scaling import Scaling
 from .findings import Findings
 
-__all__ = ["rule_from", "section_axes", "share_of", "yarn_amplitude"]
+__all__ = ["note_unread", "rule_from", "section_axes", "share_of", "yarn_amplitude"]
+
+
+def note_unread(given: Iterable[str], read: Iterable[str], where: str, findings: Findings) -> None:
+    """Add a finding for every key that is not read.
+
+    Parameters
+    ----------
+    given : iterable of str
+        The keys of a config.
+    read : iterable of str
+        Those that need no finding.
+    where : str
+        What does not read the others, after "under".
+    findings : Findings
+        Is added to.
+    """
+    for key in sorted(set(given) - set(read)):
+        findings.add(key, f"{key} is not read under {where}")
 
 
 def rule_from(
@@ -52,9 +70,8 @@ def rule_from(
     if missing:
         msg = f"{place}: {rule.rope_type} needs {', '.join(missing)}; got {dict(given)}"
         raise ValueError(msg)
-    for key in sorted(set(given) - set(wanted) - set(known)):
-        if findings is not None:
-            findings.add(key, f"{key} is not read under {rule.rope_type} in {place}")
+    if findings is not None:
+        note_unread(given, (*wanted, *known), f"{rule.rope_type} in {place}", findings)
     return rule(**{key: value for key, value in given.items() if key in wanted})
 
 

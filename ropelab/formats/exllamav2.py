@@ -20,7 +20,7 @@ from ..scaling import (
     Stretched,
 )
 from ..scaling.ntk import ntk_base
-from .dialect import rule_from, section_axes, share_of
+from .dialect import note_unread, rule_from, section_axes, share_of
 from .findings import Findings, Reading, warn_of
 from .heads import head_dim_of
 from .sources import read_config
@@ -43,6 +43,12 @@ _MROPE = frozenset({"Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditional
 _GEMMA3 = "Gemma3ForConditionalGeneration"
 _METHODS = ("llama3", "longrope", "su", "yarn")
 _OWN = ("rope_type", "type")
+# What the types without a rule of their own read of the dictionary.
+_PLAIN: Mapping[str, tuple[str, ...]] = {
+    "default": (),
+    "linear": ("factor",),
+    "mrope": ("mrope_section",),
+}
 
 
 def from_exllamav2(
@@ -217,7 +223,9 @@ def _kind(scaling: Mapping[str, Any], findings: Findings) -> str:
         msg = f"rope_scaling: expected rope_type or type; got both, {new!r} and {old!r}; keep one"
         raise ValueError(msg)
     kind = str(old or new or "default")
-    if kind in (*_METHODS, "default", "linear", "mrope"):
+    if kind in _PLAIN:
+        note_unread(scaling, (*_OWN, *_PLAIN[kind]), f"{kind} in rope_scaling", findings)
+    if kind in (*_METHODS, *_PLAIN):
         return kind
     findings.add(
         "rope_scaling",

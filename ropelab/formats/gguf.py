@@ -25,7 +25,7 @@ from .gguf_architectures import (
     WITHOUT_ROPE,
     WOVEN,
 )
-from .gguf_yarn import yarn
+from .gguf_yarn import SETTINGS, yarn
 
 __all__ = ["from_gguf", "read_gguf"]
 
@@ -160,6 +160,7 @@ def read_gguf(
     limit = given.get("context_length")
     if check_flag(sliding, "sliding"):
         turned = positive_int(given.get("rope.dimension_count_swa", turned), "dimension_count_swa")
+    _note_unread(given, str(name), findings)
     lists = (rope_freqs, rope_factors_long, rope_factors_short)
     axes = _axes(given, str(name), turned // 2, findings)
     rope = Rope(
@@ -256,7 +257,6 @@ def _rule(
             msg = "rope.scaling.type: expected no yarn beside divisors of frequencies; got both"
             raise ValueError(msg)
         return yarn(given, name, stretch, _original(given), findings)
-    _note_unread(given, name, findings)
     amplitude = finite_real(given.get("rope.scaling.attn_factor", 1.0), "attn_factor", above=0.0)
     rule = _unscaled(given, name)
     if divisors is not None or amplitude != 1.0:
@@ -278,11 +278,14 @@ def _unscaled(given: Mapping[str, Any], name: str) -> Scaling:
 
 
 def _note_unread(given: Mapping[str, Any], name: str, findings: Findings) -> None:
+    stretched = given.get("rope.scaling.type") == "yarn"
+    read = {f"rope.{key}" for key in _READ} | {*(SETTINGS if stretched else ())}
+    if name == "hunyuan_vl" and not stretched:
+        read.add("rope.scaling.alpha")
     for key in sorted(given):
-        if not key.startswith("rope.") or key[len("rope.") :] in _READ:
-            continue
-        if not (key == "rope.scaling.alpha" and name == "hunyuan_vl"):
-            findings.add(key, f"{key}: llama.cpp does not read it for {name} without yarn")
+        if key.startswith("rope.") and key not in read:
+            kind = "with" if stretched else "without"
+            findings.add(key, f"{key}: llama.cpp does not read it for {name} {kind} yarn")
 
 
 def _axes(

@@ -21,7 +21,7 @@ from ..scaling import (
     VLLMDynamicNTK,
     YaRN,
 )
-from .dialect import rule_from, section_axes, share_of, yarn_amplitude
+from .dialect import note_unread, rule_from, section_axes, share_of, yarn_amplitude
 from .findings import Findings, Reading, warn_of
 from .heads import head_dim_of
 from .sources import read_config
@@ -261,6 +261,7 @@ def _rule(
             findings.add(
                 "factor", "factor: not read under proportional; Transformers divides by it"
             )
+        note_unread(found, (*_OWN, _LENGTH, "factor"), f"{kind} in {place}", findings)
         share = found.get("partial_rotary_factor", 1.0)
         return Proportional(finite_real(share, "partial_rotary_factor", above=0.0))
     if kind == "longrope":
@@ -329,9 +330,8 @@ def _longrope(
         f"{other}_factor: not read, since the engine's {engine} tokens decide for "
         f"{which}_factor at every position; Transformers looks at the text's length",
     )
-    for key in ("factor", "attention_factor"):
-        if found.get(key) is not None:
-            findings.add(key, f"{key}: not read under longrope")
+    lists, mscales = ("short_factor", "long_factor"), ("short_mscale", "long_mscale")
+    note_unread(found, (*_OWN, _LENGTH, *lists, *mscales), f"longrope in {place}", findings)
     mscale = found.get(f"{which}_mscale")
     chosen = {
         "short_factor": found[f"{which}_factor"],

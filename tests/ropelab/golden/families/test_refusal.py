@@ -17,13 +17,13 @@ NEITHER = {"dtype", "finetuned", "inner", "mscale_policy", "arrangement", "order
 NUMBERS = [
     (rule, field.name)
     for rule, scaling in SCALINGS.items()
-    for field in fields(scaling)
+    for field in fields(scaling)  # type: ignore[arg-type]
     if field.name not in NEITHER
 ]
 NEEDED = [
     (rule, field.name)
     for rule, scaling in SCALINGS.items()
-    for field in fields(scaling)
+    for field in fields(scaling)  # type: ignore[arg-type]
     if field.default is MISSING and field.default_factory is MISSING
 ]
 LENGTHS = [(rule, name) for rule, name in NUMBERS if name.endswith("max_position_embeddings")]
