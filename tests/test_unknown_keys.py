@@ -77,8 +77,9 @@ def test_nemo_automodel(kind: str) -> None:
 
 
 def test_transformer_engine() -> None:
+    arguments: Mapping[str, Any] = {"dim": 64, ODD: 1}
     with pytest.raises(TypeError, match=ODD):
-        read_transformer_engine(dim=64, **{ODD: 1})
+        read_transformer_engine(**arguments)
 
 
 @pytest.mark.parametrize("kind", ["default", "linear", "llama3", "longrope", "mrope", "su", "yarn"])

@@ -94,7 +94,7 @@ ENTRIES: Entries = {
     "growth-not-kept": (
         "M8",
         "the base follows each long sequence and never shrinks for a short one",
-        replace(SPECIFICATION, dynamic_lengths=_calls_as_they_come),  # Transformers 5.0 to 5.12
+        replace(SPECIFICATION, dynamic_lengths=_calls_as_they_come),  # Transformers 5.0, 5.5, 5.12
     ),
     "longrope-long-at-the-threshold": (
         "M8",
