@@ -21,7 +21,8 @@ class DynamicYaRN(Scaling):
 
     .. math:: s = L / L_0 \text{ for } L > L_{max}, \text{ else } 1
 
-    or, if the model was fine-tuned with YaRN, up to that length :math:`s = L_{max} / L_0`. The ramp is `YaRN`'s, and so is :math:`A = 0.1 \ln s + 1`.
+    or, if the model was fine-tuned with YaRN, up to that length :math:`s = L_{max} / L_0`. The ramp
+    is `YaRN`'s, and so is :math:`A = 0.1 \ln s + 1`.
 
     Used by the evaluations of YaRN's authors, without fine-tuning.
 
