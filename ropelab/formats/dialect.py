@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
 from ..checks import finite_real, integer
+from ..positions import mrope_axes
 from ..scaling import Scaling
 from .findings import Findings
 
-__all__ = ["rule_from", "section_axes", "share_of", "yarn_amplitude"]
+__all__ = ["note_unread", "rule_from", "section_axes", "share_of", "yarn_amplitude"]
+
+
+def note_unread(given: Iterable[str], read: Iterable[str], where: str, findings: Findings) -> None:
+    """Add a finding for every key that is not read.
+
+    Parameters
+    ----------
+    given : iterable of str
+        The keys of a config.
+    read : iterable of str
+        Those that need no finding.
+    where : str
+        What does not read the others, after "under".
+    findings : Findings
+        Is added to.
+    """
+    for key in sorted(set(given) - set(read)):
+        findings.add(key, f"{key} is not read under {where}")
 
 
 def rule_from(
@@ -51,9 +70,8 @@ def rule_from(
     if missing:
         msg = f"{place}: {rule.rope_type} needs {', '.join(missing)}; got {dict(given)}"
         raise ValueError(msg)
-    for key in sorted(set(given) - set(wanted) - set(known)):
-        if findings is not None:
-            findings.add(key, f"{key} is not read under {rule.rope_type} in {place}")
+    if findings is not None:
+        note_unread(given, (*wanted, *known), f"{rule.rope_type} in {place}", findings)
     return rule(**{key: value for key, value in given.items() if key in wanted})
 
 
@@ -71,9 +89,9 @@ def share_of(head_dim: int, share: object, name: str) -> int:
 
 
 def section_axes(
-    sections: object, pairs: int, name: str, *, woven: bool = False, tail: int = 0
+    sections: object, pairs: int, name: str, *, order: str = "chunked"
 ) -> tuple[int, ...]:
-    """Return the position axis of each pair that sections of pairs name.
+    """Return the position axis of each pair that a config's sections name.
 
     Parameters
     ----------
@@ -82,11 +100,9 @@ def section_axes(
     pairs : int
         How many there are.
     name : str
-        What messages call the sections.
-    woven : bool
-        Whether the axes take turns, as in Qwen3-VL, instead of one block after another.
-    tail : int
-        The axis of woven pairs past the end of their section.
+        The config's key, which messages name.
+    order : {"chunked", "interleaved", "alternating"}
+        As for `ropelab.positions.mrope_axes`.
 
     Returns
     -------
@@ -96,19 +112,17 @@ def section_axes(
     Raises
     ------
     TypeError, ValueError
-        If the sections are no such list.
+        If the sections are no list of integers, or as `ropelab.positions.mrope_axes` does.
     """
     if not isinstance(sections, (list, tuple)):
         msg = f"{name}: expected a list of numbers of pairs; got {sections!r}"
         raise TypeError(msg)
     counts = [integer(count, name) for count in sections]
-    if min(counts, default=-1) < 0 or sum(counts) != pairs or (woven and len(counts) < 3):
-        kind = "three or more" if woven else "one or more"
-        msg = f"{name}: expected {kind} numbers >= 0 whose sum is {pairs}, the pairs; got {counts}"
-        raise ValueError(msg)
-    if not woven:
-        return tuple(axis for axis, count in enumerate(counts) for _ in range(count))
-    return tuple(i % 3 if i < 3 * counts[i % 3] else tail for i in range(pairs))
+    try:
+        return mrope_axes(2 * pairs, counts, order=order)
+    except ValueError as error:
+        msg = f"{name}: {str(error).removeprefix('sections: ')}"
+        raise ValueError(msg) from None
 
 
 def yarn_amplitude(

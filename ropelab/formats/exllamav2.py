@@ -20,7 +20,7 @@ from ..scaling import (
     Stretched,
 )
 from ..scaling.ntk import ntk_base
-from .dialect import rule_from, section_axes, share_of
+from .dialect import note_unread, rule_from, section_axes, share_of
 from .findings import Findings, Reading, warn_of
 from .heads import head_dim_of
 from .sources import note_layer_bases, read_config
@@ -44,6 +44,12 @@ _GEMMA3 = "Gemma3ForConditionalGeneration"
 _WINDOWS = 10_000.0  # the base of its sliding windows, whatever the config says
 _METHODS = ("llama3", "longrope", "su", "yarn")
 _OWN = ("rope_type", "type")
+# What the types without a rule of their own read of the dictionary.
+_PLAIN: Mapping[str, tuple[str, ...]] = {
+    "default": (),
+    "linear": ("factor",),
+    "mrope": ("mrope_section",),
+}
 
 
 def from_exllamav2(
@@ -230,7 +236,9 @@ def _kind(scaling: Mapping[str, Any], findings: Findings) -> str:
     if scaling and not (new or old):
         findings.add("rope_scaling", "rope_scaling: rope_type is missing and read as 'default'")
     kind = str(old or new or "default")
-    if kind in (*_METHODS, "default", "linear", "mrope"):
+    if kind in _PLAIN:
+        note_unread(scaling, (*_OWN, *_PLAIN[kind]), f"{kind} in rope_scaling", findings)
+    if kind in (*_METHODS, *_PLAIN):
         return kind
     findings.add(
         "rope_scaling",

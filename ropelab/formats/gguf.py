@@ -27,7 +27,7 @@ from .gguf_architectures import (
     WITHOUT_ROPE,
     WOVEN,
 )
-from .gguf_yarn import yarn
+from .gguf_yarn import SETTINGS, yarn
 
 __all__ = ["from_gguf", "read_gguf"]
 
@@ -162,6 +162,7 @@ def read_gguf(
     limit = given.get("context_length")
     if check_flag(sliding, "sliding"):
         turned = positive_int(given.get("rope.dimension_count_swa", turned), "dimension_count_swa")
+    _note_unread(given, str(name), findings)
     lists = (rope_freqs, rope_factors_long, rope_factors_short)
     axes = _axes(given, str(name), turned // 2, findings)
     rope = Rope(
@@ -276,7 +277,6 @@ def _rule(
             msg = "rope.scaling.type: expected no yarn beside divisors of frequencies; got both"
             raise ValueError(msg)
         return yarn(given, name, stretch, _original(given), findings)
-    _note_unread(given, name, findings)
     amplitude = finite_real(given.get("rope.scaling.attn_factor", 1.0), "attn_factor", above=0.0)
     rule = _unscaled(given, name)
     if divisors is not None or amplitude != 1.0:
@@ -298,11 +298,14 @@ def _unscaled(given: Mapping[str, Any], name: str) -> Scaling:
 
 
 def _note_unread(given: Mapping[str, Any], name: str, findings: Findings) -> None:
+    stretched = given.get("rope.scaling.type") == "yarn"
+    read = {f"rope.{key}" for key in _READ} | {*(SETTINGS if stretched else ())}
+    if name == "hunyuan_vl" and not stretched:
+        read.add("rope.scaling.alpha")
     for key in sorted(given):
-        if not key.startswith("rope.") or key[len("rope.") :] in _READ:
-            continue
-        if not (key == "rope.scaling.alpha" and name == "hunyuan_vl"):
-            findings.add(key, f"{key}: llama.cpp does not read it for {name} without yarn")
+        if key.startswith("rope.") and key not in read:
+            kind = "with" if stretched else "without"
+            findings.add(key, f"{key}: llama.cpp does not read it for {name} {kind} yarn")
 
 
 def _axes(
@@ -317,7 +320,9 @@ def _axes(
         if key in given:
             findings.add(key, f"{key}: llama.cpp does not read it for {name}")
         return None
-    axes = section_axes(_needed(given, key), pairs, key, woven=name in WOVEN, tail=3)
+    axes = section_axes(_needed(given, key), pairs, key)
+    if name in WOVEN:
+        axes = _woven(axes)
     if 3 in axes:
         findings.add(
             key,
@@ -325,3 +330,9 @@ def _axes(
             f"for text, so they stand still; Transformers turns them by time",
         )
     return axes
+
+
+def _woven(axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the axes of chunks dealt out in turn, the fourth one's where a chunk is used up."""
+    sizes = [axes.count(axis) for axis in range(3)]
+    return tuple(i % 3 if i < 3 * sizes[i % 3] else 3 for i in range(len(axes)))

@@ -13,7 +13,7 @@ from ..scaling import DeepSeekYaRN, LlamaCppYaRN, Scaling
 from .findings import Findings
 from .gguf_architectures import LOG_MULTIPLIER, SOFTMAX
 
-__all__ = ["yarn"]
+__all__ = ["SETTINGS", "yarn"]
 
 _SCALING = "rope.scaling."
 # Which settings of YaRN a loader reads; those of all other architectures have the defaults.
@@ -27,6 +27,9 @@ _DEFAULTS = {
     "yarn_beta_slow": 1.0,
     "yarn_ext_factor": -1.0,  # not given: 1 for yarn
 }
+
+SETTINGS = frozenset(_SCALING + key for key in (*_DEFAULTS, "yarn_log_multiplier"))
+"""Keys that mean something under yarn alone; whether a loader reads them, `yarn` finds out."""
 
 
 def yarn(

@@ -9,7 +9,7 @@ from typing import Any
 from ..checks import check_choice, check_flag, finite_real, integer, positive_int
 from ..rope import Rope
 from ..scaling import DeepSeekYaRN, Linear, Llama3, Scaling, Stretched, YaRN
-from .dialect import rule_from, section_axes, share_of, yarn_amplitude
+from .dialect import note_unread, rule_from, section_axes, share_of, yarn_amplitude
 from .findings import Findings, Reading, warn_of
 from .sources import read_config
 
@@ -19,6 +19,18 @@ Arguments = Mapping[str, Any] | str | os.PathLike[str] | object
 
 _EMBEDDINGS = ("learned_absolute", "mrope", "none", "relative", "rope", "yarn")
 _ROTARY = ("mrope", "rope", "yarn")
+# Arguments that are Megatron's; which of them matter depends on the embedding. The rest of the
+# arguments of a training script is none of this reader's business, unless it looks like these.
+_PREFIXES = ("mrope_", "rope_", "rotary_", "yarn_")
+_KNOWN = frozenset(
+    {
+        *("mrope_section", "rope_scaling_factor", "rope_type", "rotary_base"),
+        *("rotary_interleaved", "rotary_percent", "rotary_scaling_factor"),
+        *("rotary_seq_len_interpolation_factor", "yarn_beta_fast", "yarn_beta_slow"),
+        *("yarn_correction_range_round_to_int", "yarn_mscale", "yarn_mscale_all_dim"),
+        *("yarn_original_max_position_embeddings", "yarn_rotary_scaling_factor"),
+    }
+)
 
 
 def from_megatron(arguments: Arguments) -> Rope | None:
@@ -85,6 +97,8 @@ def read_megatron(arguments: Arguments) -> Reading:
     findings = Findings()
     given = {key: value for key, value in read_config(arguments).items() if value is not None}
     kind = _embedding(given, findings)
+    rotary = [key for key in given if key.startswith(_PREFIXES)]
+    note_unread(rotary, _KNOWN, "any position_embedding_type", findings)
     if kind not in _ROTARY:
         return Reading(None, tuple(findings))
     if given.get("no_rope_freq"):

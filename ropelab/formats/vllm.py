@@ -21,7 +21,7 @@ from ..scaling import (
     VLLMDynamicNTK,
     YaRN,
 )
-from .dialect import rule_from, section_axes, share_of, yarn_amplitude
+from .dialect import note_unread, rule_from, section_axes, share_of, yarn_amplitude
 from .findings import Findings, Reading, warn_of
 from .heads import head_dim_of
 from .sources import read_config
@@ -171,7 +171,8 @@ def read_vllm(
     axes = None
     if sections is not None:
         woven = check_flag(found.get("mrope_interleaved", False), "mrope_interleaved")
-        axes = section_axes(sections, turned // 2, "mrope_section", woven=woven)
+        order = "interleaved" if woven else "chunked"
+        axes = section_axes(sections, turned // 2, "mrope_section", order=order)
     rope = Rope(
         width,
         base=found.get("rope_theta", 10_000.0),
@@ -227,6 +228,7 @@ def _rule(
             findings.add(
                 "factor", "factor: not read under proportional; Transformers divides by it"
             )
+        note_unread(found, (*_OWN, _LENGTH, "factor"), f"{kind} in {place}", findings)
         share = found.get("partial_rotary_factor", 1.0)
         return Proportional(finite_real(share, "partial_rotary_factor", above=0.0))
     if kind == "longrope":
@@ -295,9 +297,8 @@ def _longrope(
         f"{other}_factor: not read, since the engine's {engine} tokens decide for "
         f"{which}_factor at every position; Transformers looks at the text's length",
     )
-    for key in ("factor", "attention_factor"):
-        if found.get(key) is not None:
-            findings.add(key, f"{key}: not read under longrope")
+    lists, mscales = ("short_factor", "long_factor"), ("short_mscale", "long_mscale")
+    note_unread(found, (*_OWN, _LENGTH, *lists, *mscales), f"longrope in {place}", findings)
     mscale = found.get(f"{which}_mscale")
     chosen = {
         "short_factor": found[f"{which}_factor"],

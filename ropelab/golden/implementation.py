@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
+from itertools import accumulate, islice
 from typing import Any
 
 import ropelab
 
 from ..query_scale import QueryScale
-from ..scaling import SCALINGS, Scaling
+from ..scaling import SCALINGS, DynamicLength, Scaling
 from .case import Array
 
 __all__ = ["SPECIFICATION", "Implementation", "rope_of_card"]
@@ -23,6 +24,7 @@ class Implementation:
     layers_from_transformers: Callable[..., Any]
     layer_types_from_transformers: Callable[..., Any]
     spectrum: Callable[..., ropelab.Spectrum]
+    dynamic_lengths: Callable[..., list[int]]
     exact_phases: Callable[..., Array]
     cos_sin: Callable[..., tuple[Array, Array]]
     apply_rotary: Callable[..., Array]
@@ -42,14 +44,21 @@ def _spectrum(rope: ropelab.Rope, seq_len: int | None) -> ropelab.Spectrum:
     return rope.spectrum(seq_len)
 
 
+def _dynamic_lengths(original: int, calls: Iterable[int]) -> list[int]:
+    """Return which length a dynamic rule is asked at after each call of a series."""
+    states = accumulate(calls, DynamicLength.after, initial=DynamicLength(original))
+    return [state.length for state in islice(states, 1, None)]
+
+
 def _query_scale(rule: QueryScale, position_ids: Array) -> Array:
     return rule.scale(position_ids)
 
 
-# What is asked of a rule is a method of it, and readers are asked for by their dialect; everything
-# else is a function of the package.
+# What is asked of a rule or of a state is a method of it, and readers are asked for by their
+# dialect; everything else is a function of the package.
 _OTHERS: Mapping[str, Any] = {
     "spectrum": _spectrum,
+    "dynamic_lengths": _dynamic_lengths,
     "query_scale": _query_scale,
     "readers": {
         "exllamav2": ropelab.formats.read_exllamav2,

@@ -18,8 +18,8 @@ class DynamicLength:
     call leaves it as it is. So the frequencies of a sequence depend on the calls before it, and
     this is that state: give `length` to `Rope.spectrum`.
 
-    Such are the versions 4.57 and 5.23 of Transformers. Those between, 5.0 to 5.12, take each
-    length past the original one as it comes, and never reset.
+    Such are Transformers 4.57, and 5.23 and 5.24. Versions between, of which 5.0, 5.5 and 5.12 were
+    looked at, take each length past the original one as it comes, and never reset.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class DynamicLength:
 
     References
     ----------
-    .. [1] Transformers 5.23, modeling_rope_utils, ``dynamic_rope_update``.
+    .. [1] Transformers 5.24, modeling_rope_utils, ``dynamic_rope_update``.
 
     Examples
     --------

@@ -37,7 +37,7 @@ class DynamicNTK(Scaling):
     References
     ----------
     .. [1] Peng et al., "YaRN", 2023, arXiv:2309.00071, section 3.3, "Dynamic Scaling".
-    .. [2] Transformers 5.23, modeling_rope_utils, "dynamic".
+    .. [2] Transformers 5.24, modeling_rope_utils, "dynamic".
 
     Examples
     --------

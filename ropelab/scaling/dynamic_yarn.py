@@ -19,8 +19,10 @@ __all__ = ["DynamicYaRN"]
 class DynamicYaRN(Scaling):
     r"""`YaRN` with :math:`s = L / L_0` of the current length L, past max_position_embeddings.
 
-    Up to that length nothing is scaled; or, if the model was fine-tuned with YaRN, s is that of
-    max_position_embeddings. The ramp is `YaRN`'s, and so is :math:`A = 0.1 \ln s + 1`.
+    .. math:: s = L / L_0 \text{ for } L > L_{max}, \text{ else } 1
+
+    or, if the model was fine-tuned with YaRN, up to that length :math:`s = L_{max} / L_0`. The ramp
+    is `YaRN`'s, and so is :math:`A = 0.1 \ln s + 1`.
 
     Used by the evaluations of YaRN's authors, without fine-tuning.
 

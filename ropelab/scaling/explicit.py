@@ -16,7 +16,9 @@ __all__ = ["ExplicitFrequencies"]
 
 @dataclass(frozen=True)
 class ExplicitFrequencies(Scaling):
-    """The frequencies that are given; the rope's base is not read.
+    r"""The frequencies that are given; the rope's base is not read.
+
+    .. math:: \omega_i = \mathrm{inv\_freq}_i
 
     For the ``inv_freq`` buffer of a model, learned frequencies, or those of pixels.
 

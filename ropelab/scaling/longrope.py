@@ -60,7 +60,7 @@ class LongRoPE(Scaling):
     References
     ----------
     .. [1] Ding et al., "LongRoPE", 2024, arXiv:2402.13753.
-    .. [2] Transformers 5.23, modeling_rope_utils, "longrope"; the policies are those of
+    .. [2] Transformers 5.24, modeling_rope_utils, "longrope"; the policies are those of
        microsoft/LongRoPE.
 
     Examples

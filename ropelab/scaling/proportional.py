@@ -46,7 +46,7 @@ class Proportional(Scaling):
     ----------
     .. [1] Barbero et al., "Round and Round We Go! What makes Rotary Positional Encodings useful?",
        2024, arXiv:2410.06205.
-    .. [2] Transformers 5.23, modeling_rope_utils, "proportional".
+    .. [2] Transformers 5.24, modeling_rope_utils, "proportional".
 
     Examples
     --------

@@ -17,7 +17,11 @@ __all__ = ["RoundedFrequencies"]
 
 @dataclass(frozen=True)
 class RoundedFrequencies(Scaling):
-    """The frequencies of another rule, rounded to a format.
+    r"""The frequencies of another rule, rounded to a format.
+
+    .. math:: \omega'_i = \mathrm{round}(\omega_i)
+
+    to the nearest number of the format, and to the even one of two.
 
     With float16 this is ExLlamaV2's ``rope_freq_half``, which it has for Qwen2-VL and Qwen2.5-VL:
     frequencies lose up to 4.9e-4 of their size, and where they are subnormal, below 6.1e-5, up to

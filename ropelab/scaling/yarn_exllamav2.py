@@ -22,8 +22,12 @@ class ExLlamaYaRN(Scaling):
     ExLlamaV2 finds low and high from its ``max_seq_len``, the rope's max_position_embeddings here,
     where all others take the original length; so more pairs keep their frequency. For Qwen 2.5 at
     131072 tokens a frequency comes out up to 2.235 times as high (pair 40). A model is scaled only
-    if max_seq_len is above the original length; then :math:`A = 0.1 \ln s + 1`, always, whatever
-    attention_factor or mscale its config has. Rotations are 32 and 1, ends of the ramp whole pairs.
+    if max_seq_len is above the original length; then, with that length for L,
+
+    .. math:: low = \lfloor c(32) \rfloor, \quad high = \lceil c(1) \rceil, \qquad
+              c(r) = \frac{d \ln (L / 2 \pi r)}{2 \ln b}
+
+    and :math:`A = 0.1 \ln s + 1`, always, whatever attention_factor or mscale its config has.
 
     Used by ExLlamaV2, for every model whose config says "yarn".
 

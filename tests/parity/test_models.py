@@ -44,7 +44,7 @@ LISTED = MODELS if V5 else ["mistral"]  # 4.57 fills in fewer lists of layers
 
 
 def build(model_type: str) -> tuple[Any, Any]:
-    """Return a default config and the rotary module of its model, or skip."""
+    """Return a default config and the rotary module of its model, or None for the module."""
     config = CONFIG_MAPPING[model_type]()
     try:
         return config, rotary_class(config)(config)
@@ -53,7 +53,8 @@ def build(model_type: str) -> tuple[Any, Any]:
 
 
 def test_most_models_are_compared() -> None:
-    assert len(MODELS) > (180 if V5 else 80)
+    with_a_module = [name for name in MODELS if build(name)[1] is not None]
+    assert len(with_a_module) > (180 if V5 else 70)
 
 
 @pytest.mark.parametrize("model_type", MODELS)

@@ -110,7 +110,6 @@ CONFIGS: dict[str, Config] = {
 RAISES = {
     "linear, factor 0": "a frequency would be infinite",
     "linear, factor true": "a bool is no number",
-    "dynamic, factor below 1": "past some length the base is a power of a negative number",
     "yarn, negative attention factor": "cos and sin would change their signs",
     "yarn, betas crossed": "the ramp would run backwards",
     "llama3, low above high": "the blend would run backwards",

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...checks import check_flag, integer
-from ...positions import mrope_axes, row_column_axes
+from ...positions import row_column_axes
+from ..dialect import section_axes
 from ..findings import Findings
 from ..transformers_models import ROPE_MODELS, MRope, mrope_of
 from .config import Config
@@ -58,17 +59,16 @@ def axes_of(
         return row_column_axes(2 * pairs)
     sections = default if given is None else _sections(given)
     try:
-        return mrope_axes(2 * pairs, sections, order=order)
-    except ValueError as error:
-        if given is None:
-            findings.add(
-                "mrope_section",
-                f"mrope_section is missing, and Transformers' default {list(default)} does not "
-                f"fit {pairs} pairs; all turn by one axis",
-            )
-            return None
-        msg = f"mrope_section: {str(error).removeprefix('sections: ')}"
-        raise ValueError(msg) from None
+        return section_axes(sections, pairs, "mrope_section", order=order)
+    except ValueError:
+        if given is not None:
+            raise
+        findings.add(
+            "mrope_section",
+            f"mrope_section is missing, and Transformers' default {list(default)} does not "
+            f"fit {pairs} pairs; all turn by one axis",
+        )
+        return None
 
 
 def _sections(given: Any) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from ..case import Array, Case
 from ..inputs import tensor
-from ..tolerances import equal
+from .refusal import refused, refused_rope
 
 __all__ = ["cases"]
 
@@ -48,14 +49,18 @@ def cases() -> Iterator[Case]:
         ("infinite-frequency", "ValueError", {"inv_freq": np.full(8, np.inf)}, {}),
         ("no-frequency", "ValueError", {"inv_freq": np.ones(0)}, {}),
     ):
-        yield _refused(name, "apply_rotary", error, {**good, **arrays}, {**_ROTATION, **options})
+        told = {**_ROTATION, **options}
+        yield refused(name, "apply_rotary", error, told, {**good, **arrays})
     grouped = {"q": x, "k": tensor((2, 4, 1, 16), "float32"), **good}
     del grouped["x"]
-    yield _refused("k-other-tokens", "apply_rotary_qk", "ValueError", grouped, _ROTATION)
+    yield refused("k-other-tokens", "apply_rotary_qk", "ValueError", _ROTATION, grouped)
     for name, error, change in (
         ("odd-rotary-dim", "ValueError", {"rotary_dim": 7}),
         ("rotary-dim-too-wide", "ValueError", {"rotary_dim": 18}),
         ("negative-base", "ValueError", {"base": -1.0}),
+        ("zero-base", "ValueError", {"base": 0.0}),
+        ("nan-base", "ValueError", {"base": math.nan}),
+        ("infinite-base", "ValueError", {"base": math.inf}),
         ("base-not-a-number", "TypeError", {"base": "1e4"}),
         ("zero-factor", "ValueError", {"rope_type": "linear", "factor": 0.0}),
         (
@@ -66,7 +71,7 @@ def cases() -> Iterator[Case]:
         ("dynamic-without-length", "ValueError", {"rope_type": "dynamic", "factor": 2.0}),
         ("unknown-rope-layout", "ValueError", {"layout": "rotate_half"}),
     ):
-        yield _refused(name, "spectrum", error, {}, {"rope": {**_CARD, **change}, "seq_len": None})
+        yield refused_rope(name, error, {**_CARD, **change})
     llama = {"hidden_size": 64, "num_attention_heads": 4, "max_position_embeddings": 4096}
     configs: tuple[tuple[str, str, dict[str, Any]], ...] = (
         (
@@ -81,11 +86,4 @@ def cases() -> Iterator[Case]:
     )
     for name, error, config in configs:
         given: dict[str, Any] = {"config": {**llama, **config}, "seq_len": None}
-        yield _refused(name, "from_transformers", error, {}, given)
-
-
-def _refused(
-    name: str, call: str, error: str, arrays: Mapping[str, Array], options: Mapping[str, Any]
-) -> Case:
-    told = {"call": call, "error": error, **options}
-    return Case(f"refused/{name}", "refused", arrays, told, equal(), ("BadInput",))
+        yield refused(name, "from_transformers", error, given)

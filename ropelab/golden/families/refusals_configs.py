@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..case import Case
-from ..tolerances import equal
+from .refusal import MISSING, refused
 
 __all__ = ["cases"]
 
@@ -29,29 +29,28 @@ _LONG = {
 }
 _SHARE = {"rope_type": "proportional", "partial_rotary_factor": 0.5}
 _SECTIONS = {"rope_type": "default", "mrope_section": [2, 3, 3]}
-_MISSING = object()
 
 _Bad = tuple[str, str, Mapping[str, Any], Mapping[str, Any]]
 
 # Name, error, the rule, and what is wrong with it.
 _RULES: tuple[_Bad, ...] = (
-    ("linear-without-factor", "ValueError", _LINEAR, {"factor": _MISSING}),
+    ("linear-without-factor", "ValueError", _LINEAR, {"factor": MISSING}),
     ("linear-factor-none", "TypeError", _LINEAR, {"factor": None}),
     ("linear-factor-zero", "ValueError", _LINEAR, {"factor": 0}),
     ("linear-factor-negative", "ValueError", _LINEAR, {"factor": -2.0}),
     ("linear-factor-list", "TypeError", _LINEAR, {"factor": [2.0]}),
     ("linear-factor-true", "TypeError", _LINEAR, {"factor": True}),
-    ("dynamic-without-factor", "ValueError", _LINEAR, {"rope_type": "dynamic", "factor": _MISSING}),
+    ("dynamic-without-factor", "ValueError", _LINEAR, {"rope_type": "dynamic", "factor": MISSING}),
     ("dynamic-factor-text", "TypeError", _LINEAR, {"rope_type": "dynamic", "factor": "2"}),
     ("ntk-alpha-without-alpha", "ValueError", _LINEAR, {"rope_type": "ntk_alpha"}),
-    ("llama3-without-factor", "ValueError", _LLAMA3, {"factor": _MISSING}),
-    ("llama3-without-low", "ValueError", _LLAMA3, {"low_freq_factor": _MISSING}),
-    ("llama3-without-high", "ValueError", _LLAMA3, {"high_freq_factor": _MISSING}),
+    ("llama3-without-factor", "ValueError", _LLAMA3, {"factor": MISSING}),
+    ("llama3-without-low", "ValueError", _LLAMA3, {"low_freq_factor": MISSING}),
+    ("llama3-without-high", "ValueError", _LLAMA3, {"high_freq_factor": MISSING}),
     ("llama3-low-none", "TypeError", _LLAMA3, {"low_freq_factor": None}),
     ("llama3-low-above-high", "ValueError", _LLAMA3, {"low_freq_factor": 8.0}),
     ("llama3-length-broken", "TypeError", _LLAMA3, {"original_max_position_embeddings": 1024.5}),
     ("llama3-length-zero", "ValueError", _LLAMA3, {"original_max_position_embeddings": 0}),
-    ("yarn-without-factor", "ValueError", _YARN, {"factor": _MISSING}),
+    ("yarn-without-factor", "ValueError", _YARN, {"factor": MISSING}),
     ("yarn-factor-text", "TypeError", _YARN, {"factor": "8"}),
     ("yarn-factor-zero", "ValueError", _YARN, {"factor": 0.0}),
     ("yarn-betas-crossed", "ValueError", _YARN, {"beta_fast": 1.0, "beta_slow": 32.0}),
@@ -59,8 +58,8 @@ _RULES: tuple[_Bad, ...] = (
     ("yarn-attention-negative", "ValueError", _YARN, {"attention_factor": -1.0}),
     ("yarn-truncate-text", "TypeError", _YARN, {"truncate": "false"}),
     ("yarn-mscale-text", "TypeError", _YARN, {"mscale": "1"}),
-    ("longrope-without-short", "ValueError", _LONG, {"short_factor": _MISSING}),
-    ("longrope-without-long", "ValueError", _LONG, {"long_factor": _MISSING}),
+    ("longrope-without-short", "ValueError", _LONG, {"short_factor": MISSING}),
+    ("longrope-without-long", "ValueError", _LONG, {"long_factor": MISSING}),
     ("longrope-short-list", "ValueError", _LONG, {"long_factor": [2.0] * 7}),
     ("longrope-list-of-head-dim", "ValueError", _LONG, {"short_factor": [1.0] * 16}),
     ("longrope-list-of-text", "TypeError", _LONG, {"short_factor": ["1"] * 8}),
@@ -78,7 +77,7 @@ _RULES: tuple[_Bad, ...] = (
     ("type-of-images", "ValueError", _LINEAR, {"rope_type": "axial"}),
     ("su-in-a-llama", "ValueError", _LONG, {"rope_type": "su"}),
     ("mrope-in-a-llama", "ValueError", _SECTIONS, {"rope_type": "mrope"}),
-    ("old-type-unknown", "ValueError", _LINEAR, {"rope_type": _MISSING, "type": "lineal"}),
+    ("old-type-unknown", "ValueError", _LINEAR, {"rope_type": MISSING, "type": "lineal"}),
     ("theta-negative", "ValueError", _LINEAR, {"rope_theta": -1e4}),
     ("theta-text", "TypeError", _LINEAR, {"rope_theta": "1e4"}),
 )
@@ -160,7 +159,7 @@ def cases() -> Iterator[Case]:
         By rule, then by the config around it, then by layers.
     """
     for name, error, rule, change in _RULES:
-        given = {key: value for key, value in {**rule, **change}.items() if value is not _MISSING}
+        given = {key: value for key, value in {**rule, **change}.items() if value is not MISSING}
         own = {key: _LLAMA[key] for key in _LLAMA if key not in change}
         yield _refused(name, "from_transformers", error, {**own, "rope_scaling": given})
     for name, error, change in _CONFIGS:
@@ -170,7 +169,5 @@ def cases() -> Iterator[Case]:
 
 
 def _refused(name: str, call: str, error: str, config: Mapping[str, Any]) -> Case:
-    options = {"call": call, "error": error, "config": config, "seq_len": None}
-    return Case(
-        f"refused/config/{name}", "refused", {}, options, equal(), ("BadInput", "ConfigKeys")
-    )
+    options, flags = {"config": config, "seq_len": None}, ("BadInput", "ConfigKeys")
+    return refused(f"config/{name}", call, error, options, flags=flags)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..case import Case
-from ..tolerances import equal
+from .refusal import refused
 
 __all__ = ["cases"]
 
@@ -95,13 +95,5 @@ def cases() -> Iterator[Case]:
         One a refusal, by dialect.
     """
     for dialect, name, error, config in _BAD:
-        options = {
-            "call": "read",
-            "error": error,
-            "dialect": dialect,
-            "config": config,
-            "settings": {},
-            "seq_len": None,
-        }
-        path = f"refused/{dialect}/{name}"
-        yield Case(path, "refused", {}, options, equal(), ("BadInput",))
+        options = {"dialect": dialect, "config": config, "settings": {}, "seq_len": None}
+        yield refused(f"{dialect}/{name}", "read", error, options)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from ..case import Case
-from ..tolerances import equal
+from .refusal import MISSING, refused_rope
 
 __all__ = ["cases"]
 
@@ -43,7 +41,6 @@ _GOOD: Mapping[str, Mapping[str, Any]] = {
     "rounded": {"dtype": "float16", "inner": {"rope_type": "default"}},
     "inv_freq": {"inv_freq": [1.0] * 8, "attention_factor": 1.0},
 }
-_MISSING = object()  # a parameter that is left out
 
 _Change = tuple[str, str, Mapping[str, Any]]
 
@@ -54,26 +51,33 @@ _BAD_LISTS: tuple[_Change, ...] = (
     ("empty-list", "ValueError", {"short_factor": []}),
     ("negative-factor-in-list", "ValueError", {"long_factor": [2.0] * 7 + [-2.0]}),
     ("zero-factor-in-list", "ValueError", {"short_factor": [0.0] + [1.0] * 7}),
-    ("nan-in-list", "ValueError", {"long_factor": [2.0] * 7 + [float("nan")]}),
+    ("nan-in-list", "ValueError", {"long_factor": [2.0] * 7 + [math.nan]}),
     ("list-is-number", "ValueError", {"long_factor": 2.0}),
     ("list-is-text", "TypeError", {"short_factor": "1.0"}),
     ("list-of-text", "TypeError", {"short_factor": ["1.0"] * 8}),
-    ("list-missing", "TypeError", {"long_factor": _MISSING}),
+    ("list-missing", "TypeError", {"long_factor": MISSING}),
     ("list-is-none", "TypeError", {"short_factor": None}),
-    ("original-length-missing", "TypeError", {"original_max_position_embeddings": _MISSING}),
+    ("original-length-missing", "TypeError", {"original_max_position_embeddings": MISSING}),
     ("original-length-zero", "ValueError", {"original_max_position_embeddings": 0}),
     ("original-length-one", "ValueError", {"original_max_position_embeddings": 1}),
     ("original-length-is-float", "TypeError", {"original_max_position_embeddings": 4096.0}),
+    ("original-length-is-text", "TypeError", {"original_max_position_embeddings": "4096"}),
+    ("negative-original-length", "ValueError", {"original_max_position_embeddings": -4096}),
+    ("nan-original-length", "TypeError", {"original_max_position_embeddings": math.nan}),
+    ("list-missing-short", "TypeError", {"short_factor": MISSING}),
+    ("nan-in-short-list", "ValueError", {"short_factor": [math.nan] + [1.0] * 7}),
+    ("negative-in-short-list", "ValueError", {"short_factor": [1.0] * 7 + [-1.0]}),
+    ("long-list-of-text", "TypeError", {"long_factor": ["2.0"] * 8}),
     ("no-length", "ValueError", _NO_LENGTH),
 )
 _BAD_FACTORS: tuple[_Change, ...] = (
     ("zero-factor", "ValueError", {"factor": 0.0}),
     ("negative-factor", "ValueError", {"factor": -2.0}),
-    ("nan-factor", "ValueError", {"factor": float("nan")}),
-    ("infinite-factor", "ValueError", {"factor": float("inf")}),
+    ("nan-factor", "ValueError", {"factor": math.nan}),
+    ("infinite-factor", "ValueError", {"factor": math.inf}),
     ("factor-is-text", "TypeError", {"factor": "2"}),
 )
-_NO_FACTOR: tuple[_Change, ...] = (("factor-missing", "TypeError", {"factor": _MISSING}),)
+_NO_FACTOR: tuple[_Change, ...] = (("factor-missing", "TypeError", {"factor": MISSING}),)
 
 _CHANGES: Mapping[str, tuple[_Change, ...]] = {
     "longrope": (
@@ -82,6 +86,13 @@ _CHANGES: Mapping[str, tuple[_Change, ...]] = {
         ("negative-attention-factor", "ValueError", {"attention_factor": -1.0}),
         ("zero-mscale", "ValueError", {"short_mscale": 0.0}),
         ("mscale-is-text", "TypeError", {"long_mscale": "1.2"}),
+        ("nan-attention-factor", "ValueError", {"attention_factor": math.nan}),
+        ("attention-factor-is-text", "TypeError", {"attention_factor": "1.0"}),
+        ("negative-short-mscale", "ValueError", {"short_mscale": -1.2}),
+        ("nan-short-mscale", "ValueError", {"short_mscale": math.nan}),
+        ("short-mscale-is-text", "TypeError", {"short_mscale": "1.2"}),
+        ("negative-long-mscale", "ValueError", {"long_mscale": -1.2}),
+        ("nan-long-mscale", "ValueError", {"long_mscale": math.nan}),
         ("unknown-policy", "ValueError", {"mscale_policy": "constant"}),
     ),
     "exllamav2_su": _BAD_LISTS,
@@ -89,7 +100,7 @@ _CHANGES: Mapping[str, tuple[_Change, ...]] = {
         *_BAD_FACTORS,
         ("share-above-one", "ValueError", {"partial_rotary_factor": 1.5}),
         ("negative-share", "ValueError", {"partial_rotary_factor": -0.25}),
-        ("nan-share", "ValueError", {"partial_rotary_factor": float("nan")}),
+        ("nan-share", "ValueError", {"partial_rotary_factor": math.nan}),
         ("share-is-text", "TypeError", {"partial_rotary_factor": "0.25"}),
         ("partial-width", "ValueError", {"rotary_dim": 8}),
     ),
@@ -97,10 +108,13 @@ _CHANGES: Mapping[str, tuple[_Change, ...]] = {
         *_BAD_FACTORS,
         *_NO_FACTOR,
         # Transformer Engine scales nothing then, in silence.
-        ("length-missing", "TypeError", {"pretrained_max_position_embeddings": _MISSING}),
+        ("length-missing", "TypeError", {"pretrained_max_position_embeddings": MISSING}),
         ("length-is-none", "TypeError", {"pretrained_max_position_embeddings": None}),
         ("negative-length", "ValueError", {"pretrained_max_position_embeddings": -1}),
         ("length-is-float", "TypeError", {"pretrained_max_position_embeddings": 4096.0}),
+        ("length-is-text", "TypeError", {"pretrained_max_position_embeddings": "4096"}),
+        ("zero-length", "ValueError", {"pretrained_max_position_embeddings": 0}),
+        ("nan-length", "TypeError", {"pretrained_max_position_embeddings": math.nan}),
     ),
     "dynamic_linear": (("no-length", "ValueError", _NO_LENGTH),),
     "vllm_dynamic": (
@@ -109,6 +123,8 @@ _CHANGES: Mapping[str, tuple[_Change, ...]] = {
         ("no-length", "ValueError", _NO_LENGTH),
         ("trained-zero", "ValueError", {"max_trained_positions": 0}),
         ("trained-is-text", "TypeError", {"max_trained_positions": "4096"}),
+        ("trained-negative", "ValueError", {"max_trained_positions": -4096}),
+        ("trained-nan", "TypeError", {"max_trained_positions": math.nan}),
         ("one-pair", "ValueError", {"rotary_dim": 2}),
     ),
     "sglang_dynamic": (
@@ -122,6 +138,8 @@ _CHANGES: Mapping[str, tuple[_Change, ...]] = {
         *_NO_FACTOR,
         ("zero-exponent", "ValueError", {"mixed_b": 0.0}),
         ("exponent-is-text", "TypeError", {"mixed_b": "0.5"}),
+        ("negative-exponent", "ValueError", {"mixed_b": -0.5}),
+        ("nan-exponent", "ValueError", {"mixed_b": math.nan}),
     ),
     "resonance": (
         ("inner-is-text", "TypeError", {"inner": "default"}),
@@ -135,15 +153,18 @@ _CHANGES: Mapping[str, tuple[_Change, ...]] = {
         ("too-slow", "ValueError", {"inner": {"rope_type": "inv_freq", "inv_freq": [1e-19] * 8}}),
     ),
     "hope": (
-        ("length-missing", "TypeError", {"original_max_position_embeddings": _MISSING}),
+        ("length-missing", "TypeError", {"original_max_position_embeddings": MISSING}),
         ("length-zero", "ValueError", {"original_max_position_embeddings": 0}),
         ("length-is-float", "TypeError", {"original_max_position_embeddings": 4096.0}),
+        ("length-is-text", "TypeError", {"original_max_position_embeddings": "4096"}),
+        ("negative-length", "ValueError", {"original_max_position_embeddings": -4096}),
+        ("nan-length", "TypeError", {"original_max_position_embeddings": math.nan}),
     ),
     "rounded": (
         ("unknown-format", "TypeError", {"dtype": "float8"}),
         ("integer-format", "TypeError", {"dtype": "int32"}),
         ("no-format", "TypeError", {"dtype": None}),
-        ("format-missing", "TypeError", {"dtype": _MISSING}),
+        ("format-missing", "TypeError", {"dtype": MISSING}),
         ("inner-is-text", "TypeError", {"inner": "default"}),
         (
             "overflows",
@@ -155,11 +176,15 @@ _CHANGES: Mapping[str, tuple[_Change, ...]] = {
         ("too-few", "ValueError", {"inv_freq": [1.0] * 7}),
         ("one-a-channel", "ValueError", {"inv_freq": [1.0] * 16}),
         ("none-at-all", "ValueError", {"inv_freq": []}),
-        ("infinite", "ValueError", {"inv_freq": [1.0] * 7 + [float("inf")]}),
-        ("nan", "ValueError", {"inv_freq": [float("nan")] * 8}),
+        ("infinite", "ValueError", {"inv_freq": [1.0] * 7 + [math.inf]}),
+        ("nan", "ValueError", {"inv_freq": [math.nan] * 8}),
         ("text", "TypeError", {"inv_freq": "1.0"}),
-        ("missing", "TypeError", {"inv_freq": _MISSING}),
+        ("missing", "TypeError", {"inv_freq": MISSING}),
+        ("list-of-text", "TypeError", {"inv_freq": ["1.0"] * 8}),
         ("zero-attention-factor", "ValueError", {"attention_factor": 0.0}),
+        ("negative-attention-factor", "ValueError", {"attention_factor": -1.0}),
+        ("nan-attention-factor", "ValueError", {"attention_factor": math.nan}),
+        ("attention-factor-is-text", "TypeError", {"attention_factor": "1.0"}),
     ),
 }
 
@@ -175,23 +200,4 @@ def cases() -> Iterator[Case]:
     for rope_type, changes in _CHANGES.items():
         for name, error, change in changes:
             given = {**_CARD, "rope_type": rope_type, **_GOOD[rope_type], **change}
-            rope = {key: value for key, value in given.items() if value is not _MISSING}
-            arrays = {key: np.array(value) for key, value in rope.items() if _is_not_json(value)}
-            told: dict[str, Any] = {
-                "call": "spectrum",
-                "error": error,
-                "rope": {key: value for key, value in rope.items() if key not in arrays},
-                "seq_len": None,
-            }
-            yield Case(
-                f"refused/{rope_type}/{name}", "refused", arrays, told, equal(), ("BadInput",)
-            )
-
-
-def _is_not_json(value: object) -> bool:
-    """Say whether NaN or infinity is in a parameter; such are given as arrays."""
-    try:
-        json.dumps(value, default=dict, allow_nan=False)
-    except ValueError:
-        return True
-    return False
+            yield refused_rope(f"{rope_type}/{name}", error, given)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ..case import Array, Case
-from ..tolerances import equal
+from ..case import Case
+from .refusal import refused, refused_rope
 
 __all__ = ["cases"]
 
@@ -25,7 +26,7 @@ def cases() -> Iterator[Case]:
         One a refusal.
     """
     packed, shard, mrope = "packed_positions", "shard_positions", "mrope_positions"
-    refused: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+    bad: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
         ("offset-negative", "offset_positions", "ValueError", {"tokens": 3, "offset": -1}),
         ("offset-float", "offset_positions", "TypeError", {"tokens": 3, "offset": 1.5}),
         ("offset-overflow", "offset_positions", "ValueError", {"tokens": 2, "offset": 2**63 - 1}),
@@ -83,13 +84,14 @@ def cases() -> Iterator[Case]:
             {"position_ids": [1], "chunk_size": 8, "local_size": 8},
         ),
     )
-    for name, function, error, arguments in refused:
+    for name, function, error, arguments in bad:
         given = {**_GROUPS, **arguments} if function == "self_extend_positions" else arguments
-        yield _refused(name, "positions", error, {"function": function, "arguments": given})
+        options = {"function": function, "arguments": given}
+        yield refused(f"positions/{name}", "positions", error, options)
     yield from _axial()
     bounds = {"cu_seqlens": np.array([0.0, 4.0], np.float32)}
     options = {"function": packed, "arguments": {}}
-    yield _refused("cu-seqlens-float32", "positions", "TypeError", options, bounds)
+    yield refused("positions/cu-seqlens-float32", "positions", "TypeError", options, bounds)
 
 
 def _sections() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
@@ -119,17 +121,13 @@ def _axial() -> Iterator[Case]:
         ("widths-woven", "ValueError", {"widths": [8, 8], "arrangement": "woven"}),
         ("scale-zero", "ValueError", {"scale": 0.0}),
         ("scale-text", "TypeError", {"scale": "1"}),
+        ("scale-negative", "ValueError", {"scale": -1.0}),
+        ("scale-nan", "ValueError", {"scale": math.nan}),
+        ("scale-of-three", "ValueError", {"scale": [1.0, 1.0, 1.0]}),
+        ("scale-nan-in-list", "ValueError", {"scale": [1.0, math.nan]}),
+        ("widths-text", "TypeError", {"widths": ["8", "8"]}),
+        ("widths-negative", "ValueError", {"widths": [-8, 24]}),
+        ("widths-nan", "TypeError", {"widths": [8, math.nan]}),
+        ("order-number", "ValueError", {"order": 1}),
     ):
-        options = {"rope": {**card, **change}, "seq_len": None}
-        yield _refused(f"axial-{name}", "spectrum", error, options)
-
-
-def _refused(
-    name: str,
-    call: str,
-    error: str,
-    options: dict[str, Any],
-    arrays: dict[str, Array] | None = None,
-) -> Case:
-    told = {"call": call, "error": error, **options}
-    return Case(f"refused/positions/{name}", "refused", arrays or {}, told, equal(), ("BadInput",))
+        yield refused_rope(f"positions/axial-{name}", error, {**card, **change})

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..case import Array, Case
 from ..inputs import tensor
-from ..tolerances import equal
+from .refusal import refused
 
 __all__ = ["cases"]
 
@@ -47,8 +47,9 @@ def _placements() -> Iterator[Case]:
         ("offset-negative", "ValueError", {"rotary_offset": -4}),
         ("offset-not-whole", "TypeError", {"rotary_offset": 4.0}),
     ):
-        yield _refused(name, "apply_rotary", error, arrays, {**_ROTATION, **change})
-        yield _refused(f"{name}-cached", "apply_rotary_cached", error, tables, {**given, **change})
+        yield refused(name, "apply_rotary", error, {**_ROTATION, **change}, arrays)
+        told = {**given, **change}
+        yield refused(f"{name}-cached", "apply_rotary_cached", error, told, tables)
 
 
 def _xpos() -> Iterator[Case]:
@@ -71,7 +72,7 @@ def _xpos() -> Iterator[Case]:
         ("unknown-layout", "ValueError", {}, {"layout": "gptj"}),
     ):
         told = {**options, **change}
-        yield _refused(f"xpos-{name}", "apply_xpos_qk", error, {**good, **arrays}, told)
+        yield refused(f"xpos-{name}", "apply_xpos_qk", error, told, {**good, **arrays})
 
 
 def _query_scales() -> Iterator[Case]:
@@ -92,7 +93,7 @@ def _query_scales() -> Iterator[Case]:
     ):
         options = {"rule": rule, "parameters": parameters}
         path = f"query-scale-{name}"
-        yield _refused(path, "query_scale", error, {"position_ids": ids}, options)
+        yield refused(path, "query_scale", error, options, {"position_ids": ids})
 
 
 def _weights() -> Iterator[Case]:
@@ -113,11 +114,4 @@ def _weights() -> Iterator[Case]:
         ("fused-arrangement", "ValueError", {**qkv, "arrangement": "q k v"}),
     ):
         call = "permute_qkv_weight" if "num_kv_heads" in options else "permute_qk_weight"
-        yield _refused(f"weight-{name}", call, error, arrays, options)
-
-
-def _refused(
-    name: str, call: str, error: str, arrays: Mapping[str, Array], options: Mapping[str, Any]
-) -> Case:
-    told = {"call": call, "error": error, **options}
-    return Case(f"refused/{name}", "refused", arrays, told, equal(), ("BadInput",))
+        yield refused(f"weight-{name}", call, error, options, arrays)

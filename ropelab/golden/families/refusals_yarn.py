@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..case import Case
-from ..tolerances import equal
+from .refusal import refused_rope
 
 __all__ = ["cases"]
 
@@ -37,13 +38,18 @@ _STRETCHES: tuple[tuple[str, str, Any], ...] = (
     ("text", "TypeError", "4"),
     ("flag", "TypeError", True),
     ("list", "TypeError", [4.0]),
+    ("nan", "ValueError", math.nan),
+    ("infinite", "ValueError", math.inf),
 )
+
+_PARTS = ("beta_0", "beta_1", "gamma_0", "gamma_1", "ntk_factor", "extrapolation_factor")
 
 _OTHERS: Mapping[str, tuple[tuple[str, str, Mapping[str, Any]], ...]] = {
     "attention": (
         ("attention-factor-negative", "ValueError", {"attention_factor": -1.0}),
         ("attention-factor-text", "TypeError", {"attention_factor": "1.0"}),
         ("attention-factor-flag", "TypeError", {"attention_factor": False}),
+        ("attention-factor-nan", "ValueError", {"attention_factor": math.nan}),
     ),
     "betas": (
         ("betas-swapped", "ValueError", {"beta_fast": 1.0, "beta_slow": 32.0}),
@@ -51,11 +57,19 @@ _OTHERS: Mapping[str, tuple[tuple[str, str, Mapping[str, Any]], ...]] = {
         ("beta-slow-negative", "ValueError", {"beta_slow": -1.0}),
         ("beta-fast-text", "TypeError", {"beta_fast": "32"}),
         ("beta-slow-flag", "TypeError", {"beta_slow": False}),
+        ("beta-fast-negative", "ValueError", {"beta_fast": -32.0}),
+        ("beta-fast-nan", "ValueError", {"beta_fast": math.nan}),
+        ("beta-slow-nan", "ValueError", {"beta_slow": math.nan}),
+        ("beta-slow-text", "TypeError", {"beta_slow": "1"}),
     ),
     "mscale": (
         ("mscale-negative", "ValueError", {"mscale": -1.0, "mscale_all_dim": 1.0}),
         ("mscale-text", "TypeError", {"mscale": "1"}),
         ("mscale-all-dim-flag", "TypeError", {"mscale_all_dim": True}),
+        ("mscale-nan", "ValueError", {"mscale": math.nan}),
+        ("mscale-all-dim-negative", "ValueError", {"mscale": 1.0, "mscale_all_dim": -1.0}),
+        ("mscale-all-dim-nan", "ValueError", {"mscale_all_dim": math.nan}),
+        ("mscale-all-dim-text", "TypeError", {"mscale_all_dim": "1"}),
     ),
     "truncate": (
         ("truncate-number", "TypeError", {"truncate": 0}),
@@ -65,6 +79,10 @@ _OTHERS: Mapping[str, tuple[tuple[str, str, Mapping[str, Any]], ...]] = {
         ("ext-factor-not-given", "ValueError", {"ext_factor": -1.0}),
         ("ext-factor-above-1", "ValueError", {"ext_factor": 1.5}),
         ("attn-factor-negative", "ValueError", {"attn_factor": -0.5}),
+        ("ext-factor-nan", "ValueError", {"ext_factor": math.nan}),
+        ("ext-factor-text", "TypeError", {"ext_factor": "1"}),
+        ("attn-factor-nan", "ValueError", {"attn_factor": math.nan}),
+        ("attn-factor-text", "TypeError", {"attn_factor": "1"}),
     ),
     "finetuned": (
         ("finetuned-number", "TypeError", {"finetuned": 1}),
@@ -77,6 +95,15 @@ _OTHERS: Mapping[str, tuple[tuple[str, str, Mapping[str, Any]], ...]] = {
         ("ntk-factor-above-1", "ValueError", {"ntk_factor": 1.5}),
         ("extrapolation-factor-negative", "ValueError", {"extrapolation_factor": -0.5}),
         ("one-pair", "ValueError", {"rotary_dim": 2}),
+        *(
+            (f"{name.replace('_', '-')}-{kind}", error, {name: value})
+            for name in _PARTS
+            for kind, error, value in (
+                ("below-0", "ValueError", -1.5),
+                ("nan", "ValueError", math.nan),
+                ("text", "TypeError", "1"),
+            )
+        ),
     ),
 }
 
@@ -116,6 +143,7 @@ def _common(stretch: str | None) -> Iterator[tuple[str, str, Mapping[str, Any]]]
         ("negative", "ValueError", -4096),
         ("fraction", "TypeError", 4096.5),
         ("text", "TypeError", "4096"),
+        ("nan", "TypeError", math.nan),
         ("flag", "TypeError", True),
         ("none", "TypeError", None),
     ):
@@ -123,6 +151,4 @@ def _common(stretch: str | None) -> Iterator[tuple[str, str, Mapping[str, Any]]]
 
 
 def _refused(rule: str, name: str, error: str, parameters: Mapping[str, Any]) -> Case:
-    rope = {**_ROPE, "rope_type": rule, **parameters}
-    told = {"call": "spectrum", "error": error, "rope": rope, "seq_len": None}
-    return Case(f"refused/{rule}/{name}", "refused", {}, told, equal(), ("BadInput",))
+    return refused_rope(f"{rule}/{name}", error, {**_ROPE, "rope_type": rule, **parameters})

@@ -6,6 +6,7 @@ by index arithmetic. Agreement of two such different texts is what makes a golde
 """
 
 from .amplitudes import query_scale, xpos
+from .lengths import dynamic_lengths
 from .numbers import PRECISION_BITS, from_bits, rounded
 from .rotation import cosines, permuted, phases, rotated, turns
 from .rules import amplitudes, frequencies, integers
@@ -14,6 +15,7 @@ __all__ = [
     "PRECISION_BITS",
     "amplitudes",
     "cosines",
+    "dynamic_lengths",
     "frequencies",
     "from_bits",
     "integers",

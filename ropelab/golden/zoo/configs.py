@@ -56,6 +56,20 @@ def _sliding_as_full(
     return ropelab.from_transformers(config, kind, **options)
 
 
+def _layers_as_full(config: Mapping[str, Any]) -> dict[str, Rope | None]:
+    """Read the parameters of layers flat: one rope, that of full attention, for all that turn."""
+    layers = ropelab.layers_from_transformers(config)
+    one = layers.get("full_attention")
+    return {kind: one if rope and one else rope for kind, rope in layers.items()}
+
+
+def _nope_list_inverted(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Read a 1 in the list of layers as one to skip, as Megatron means it."""
+    other = {"rope": "nope", "nope": "rope"}
+    types = ropelab.layer_types_from_transformers(config)
+    return tuple(other.get(kind, kind) for kind in types)
+
+
 ENTRIES: Entries = {
     "old-spelling-ignored": (
         "M10",
@@ -78,7 +92,16 @@ ENTRIES: Entries = {
     "sliding-layers-as-full": (
         "M10",
         "base and factor of full attention for the layers of sliding attention too",
-        replace(SPECIFICATION, from_transformers=_sliding_as_full),
+        replace(
+            SPECIFICATION,
+            from_transformers=_sliding_as_full,
+            layers_from_transformers=_layers_as_full,
+        ),
         "ollama!13452",
+    ),
+    "nope-list-inverted": (
+        "M10",
+        "the layers without RoPE taken for those that have it",
+        replace(SPECIFICATION, layer_types_from_transformers=_nope_list_inverted),
     ),
 }

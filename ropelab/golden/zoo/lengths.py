@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from ropelab import Rope, Spectrum
 
@@ -41,6 +43,19 @@ class _NeverReset:
         return rope.spectrum(self.longest[rope])
 
 
+def _calls_never_reset(original: int, calls: Iterable[int]) -> list[int]:
+    return list(accumulate(calls, max, initial=original))[1:]
+
+
+def _calls_as_they_come(original: int, calls: Iterable[int]) -> list[int]:
+    """Take each long call at its own length, and leave a short one as the last long one was."""
+    asked, current = [], original
+    for length in calls:
+        current = length if length > original else current
+        asked.append(current)
+    return asked
+
+
 def _long_at_the_threshold(rope: Rope, seq_len: int | None) -> Spectrum:
     """Switch at the original length, not past it."""
     return rope.spectrum(None if seq_len is None else seq_len + 1)
@@ -73,8 +88,13 @@ ENTRIES: Entries = {
     "growth-never-reset": (
         "M8",
         "the base grows with the longest sequence and never shrinks",
-        with_rule(DynamicNTK, _NeverReset()),
+        replace(with_rule(DynamicNTK, _NeverReset()), dynamic_lengths=_calls_never_reset),
         "transformers!27227",
+    ),
+    "growth-not-kept": (
+        "M8",
+        "the base follows each long sequence and never shrinks for a short one",
+        replace(SPECIFICATION, dynamic_lengths=_calls_as_they_come),  # Transformers 5.0, 5.5, 5.12
     ),
     "longrope-long-at-the-threshold": (
         "M8",

@@ -32,10 +32,8 @@ def test_bad_shares_are_refused(share: float) -> None:
 def test_sections() -> None:
     assert section_axes([1, 2, 3], 6, "s") == (0, 1, 1, 2, 2, 2)
     # Qwen3.5, sections 11, 11, 10 of 32 pairs: t, h, w in turn, the tail by t.
-    woven = section_axes([11, 11, 10], 32, "s", woven=True)
+    woven = section_axes([11, 11, 10], 32, "s", order="interleaved")
     assert woven == (*(0, 1, 2) * 10, 0, 1)
-    assert section_axes([2, 1, 1], 4, "s", woven=True, tail=3) == (0, 1, 2, 0)
-    assert section_axes([1, 1, 3], 5, "s", woven=True, tail=3) == (0, 1, 2, 3, 3)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +49,8 @@ def test_sections() -> None:
 def test_bad_sections_are_refused(error: type[Exception], sections: object) -> None:
     with pytest.raises(error, match="mrope_section"):
         section_axes(sections, 6, "mrope_section")
-    with pytest.raises(ValueError, match="three or more"):
-        section_axes([3, 3], 6, "mrope_section", woven=True)
+    with pytest.raises(ValueError, match=r"^mrope_section: expected three"):
+        section_axes([3, 3], 6, "mrope_section", order="interleaved")
 
 
 @pytest.mark.parametrize(
