@@ -217,10 +217,10 @@ def models() -> str:
 
 def index(family: tuple[str, ...]) -> str:
     """Return the table of one family's rules."""
+    summaries = (sections(SCALINGS[name])[""].partition("\n")[0] for name in family)
     rows = "".join(
-        f"| [`{name}`]({anchor(name)}) | {line(sections(SCALINGS[name])[''].partition(chr(10))[0])} "
-        f"| {reads_length(name)} |\n"
-        for name in family
+        f"| [`{name}`]({anchor(name)}) | {line(summary)} | {reads_length(name)} |\n"
+        for name, summary in zip(family, summaries, strict=True)
     )
     return f"| rule | in one line | reads the length |\n| --- | --- | --- |\n{rows}"
 
