@@ -181,7 +181,9 @@ def _draw_length(ax: Axes, names: list[str], length: int, *, room: float, left: 
         fontsize="small",
         path_effects=[withStroke(linewidth=2.5, foreground="white")],
     )
-    ax.get_figure(root=True).draw_without_rendering()  # lays out, so that widths are known
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # lays out, so that widths are known
     if text.get_window_extent().width > (room - 0.04) * ax.bbox.width:
         text.set_text("\n= ".join([*names, f"{length:,} tokens"]))
 

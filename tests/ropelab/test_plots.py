@@ -80,7 +80,8 @@ def test_pairs_that_stand_still_lie_along_the_upper_edge(ax: Axes) -> None:
     # Within the axes, so that no picture cuts them off; of 480 pixels of height, above all else.
     ax.figure.draw_without_rendering()  # type: ignore[union-attr]
     height = still.get_transform().transform([(2.0, float(np.asarray(still.get_ydata())[0]))])[0][1]
-    highest = ax.transData.transform([(7.0, unscaled.get_ydata()[-1])])[0][1]  # type: ignore[index]
+    last = float(np.asarray(unscaled.get_ydata())[-1])
+    highest = ax.transData.transform([(7.0, last)])[0][1]
     assert highest + 6 < height < ax.bbox.ymax - 6
 
 
@@ -132,7 +133,7 @@ def test_no_marker_lies_under_the_text_of_a_line(length: int, factor: float) -> 
     (text,) = ax.texts
     box = text.get_window_extent()
     for line in ax.get_lines()[:2]:
-        points = ax.transData.transform(line.get_xydata())  # type: ignore[arg-type]
+        points = ax.transData.transform(line.get_xydata())
         inside = [point for point in points if box.contains(*point)]
         assert inside == [], text.get_text()
 
