@@ -94,19 +94,19 @@ def _phi_exllama(length: int) -> Side:
 
 ROWS = [
     Row(
-        "YaRN, where the ramp lies: original length or served length (Qwen 2.5 at 131072)",
+        "YaRN's ramp by the original or the served length (Qwen 2.5 at 131072)",
         Side(_USUAL, _QWEN),
         _exllama("1e6", "ExLlamaYaRN(4.0, 32768)", 131072),
         131072,
     ),
     Row(
-        "The same for base 10000, 4096 tokens stretched 16 times",
+        "The same, base 10000, 4096 tokens stretched 16 times",
         Side(_USUAL, "Rope(128, scaling=YaRN(16.0, 4096))"),
         _exllama("1e4", "ExLlamaYaRN(16.0, 4096)", 65536),
         65536,
     ),
     Row(
-        "The same for base 500000, 8192 tokens stretched 8 times",
+        "The same, base 500000, 8192 tokens stretched 8 times",
         Side(_USUAL, "Rope(128, base=5e5, scaling=YaRN(8.0, 8192))"),
         _exllama("5e5", "ExLlamaYaRN(8.0, 8192)", 65536),
         65536,
@@ -133,8 +133,7 @@ ROWS = [
         32768,
     ),
     Row(
-        "YaRN's amplitude where mscale = mscale_all_dim = 1 (Ministral 3), served at the original "
-        "length times 16",
+        "YaRN's amplitude where mscale = mscale_all_dim = 1 (Ministral 3 at 262144)",
         Side(
             _USUAL,
             "Rope(128, base=1e6, scaling=YaRN(16.0, 16384, mscale=1.0, mscale_all_dim=1.0))",
@@ -206,7 +205,7 @@ ROWS = [
         4095,
     ),
     Row(
-        "Alpha with half the head turned: exponent of the turned width, or of the whole head",
+        "Alpha with half the head turned: exponent of that half, or of the whole head",
         Side("ExLlamaV2, default", "Rope(128, rotary_dim=64, scaling=NTKAware(4.0))"),
         Side("ExLlamaV2, llama3", "Rope(128, rotary_dim=64, base=ntk_base(1e4, 4.0, 128))"),
         8192,
@@ -218,7 +217,7 @@ ROWS = [
         16384,
     ),
     Row(
-        "LongRoPE just past the original length (Phi-3.5): the long list, or still the short one",
+        "LongRoPE just past the original length (Phi-3.5): the long list, or the short",
         Side(f"{_USUAL}, vLLM", f"{_PHI}.spectrum(4097)"),
         Side("NeMo", f"{_PHI}.spectrum(None)"),
         4096,
@@ -257,7 +256,7 @@ ROWS = [
         131072,
     ),
     Row(
-        "Frequencies kept in bfloat16, as by casting a model (base 500000)",
+        "Frequencies kept in bfloat16, as by casting a model, base 500000",
         Side("float32 or better", "Rope(128, base=5e5)"),
         Side("a cast buffer", "Rope(128, base=5e5, scaling=RoundedFrequencies('bfloat16'))"),
         131072,
@@ -269,7 +268,7 @@ ROWS = [
         4096,
     ),
     Row(
-        "Frequencies kept in float16 (base 500000; ExLlamaV2 for Qwen2-VL)",
+        "Frequencies kept in float16, base 500000",
         Side("float32 or better", "Rope(128, base=5e5)"),
         Side("ExLlamaV2", "Rope(128, base=5e5, scaling=RoundedFrequencies('float16'))"),
         131072,

@@ -25,20 +25,22 @@ by name; this page says how to get each and how far they are apart. `python -m d
 writes it: the expressions are evaluated and the numbers computed then. In them, `long` and `short`
 are the lists of Phi-3.5-mini, and rules come from `ropelab.scaling`.
 
-*Frequency* is the largest quotient of two frequencies, and the pair that has it; *pairs* how many
-differ; *phase* the largest difference of angles at the position named, in radians, not reduced to
-a turn; *cos, sin* and *scores* what B's amplitudes are as multiples of A's, on the tables and on
-q · k.
+*Frequency* is the largest quotient of two frequencies, either way, and the pair that has it;
+*pairs* how many differ; *phase* the largest difference of angles at the position named, in radians,
+not reduced to a turn; *cos, sin* and *scores* what B's amplitudes are as multiples of A's, on the
+tables and on q · k.
 
-| what | A | B | frequency | pairs | phase | cos, sin | scores |
-| --- | --- | --- | --- | --- | --- | --- | --- |
+| | what | A | B | frequency | pairs | phase | cos, sin | scores |
+| --: | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 _MIDDLE = """
 ## How to get each
 
-| what | A | B |
-| --- | --- | --- |
+By the number of the row above.
+
+| | A | B |
+| --: | --- | --- |
 """
 
 _TAIL = """
@@ -68,9 +70,11 @@ _REST = """
 
 def page() -> str:
     """Return the page's text."""
-    sizes = [(row, size(row)) for row in ROWS]
-    table = "".join(_line(row, found) for row, found in sizes)
-    codes = "".join(f"| {row.what} | `{row.a.code}` | `{row.b.code}` |\n" for row in ROWS)
+    table = "".join(_line(number, row, size(row)) for number, row in enumerate(ROWS, start=1))
+    codes = "".join(
+        f"| {number} | `{row.a.code}` | `{row.b.code}` |\n"
+        for number, row in enumerate(ROWS, start=1)
+    )
     roundings = "".join(
         f"| {each.what} | {each.who} | {_figure(each.compute())} {each.unit} |\n"
         for each in ROUNDINGS
@@ -78,13 +82,14 @@ def page() -> str:
     return _HEAD + table + _MIDDLE + codes + _TAIL + roundings + _REST
 
 
-def _line(row: Row, found: Size) -> str:
+def _line(number: int, row: Row, found: Size) -> str:
     same = found.differing == 0
     cells = (
+        str(number),
         row.what,
         row.a.who,
         row.b.who,
-        "same" if same else f"×{_figure(found.ratio)} at {found.pair}",
+        "same" if same else f"{_times(found.ratio)} at {found.pair}",
         f"{found.differing} of {found.pairs}",
         "0" if same else f"{_figure(found.radians)} at {row.position}",
         _times(found.amplitude),
@@ -94,7 +99,10 @@ def _line(row: Row, found: Size) -> str:
 
 
 def _times(quotient: float) -> str:
-    return "same" if math.isclose(quotient, 1.0, rel_tol=1e-12) else f"×{_figure(quotient)}"
+    if math.isclose(quotient, 1.0, rel_tol=1e-12):
+        return "same"
+    excess = quotient - 1.0
+    return f"1 + {excess:.1e}" if 0.0 < excess < 0.01 else f"×{_figure(quotient)}"
 
 
 def _figure(value: float) -> str:

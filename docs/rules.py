@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +22,7 @@ from ropelab import SCALINGS, plots
 from ropelab.bands import stretches
 from ropelab.golden.cards import CARDS, LENGTHS, Card
 from ropelab.golden.implementation import rope_of_card
+from ropelab.models import MODELS
 from ropelab.scaling import Scaling
 
 PAGE = Path(__file__).parent / "rules.md"
@@ -30,14 +32,49 @@ HEAD = """\
 # Every frequency rule
 
 {count} rules, by the name that `ropelab.SCALINGS` has for them. What stands here is taken from the
-docstrings of `ropelab/scaling/` by `docs/rules.py`. In the formulas $b$ is the base, $d$ the number
-of rotated channels, $D$ that of all channels of a head, $L$ a length and $s$ a stretch, and
-$\\omega_i$ the frequency of pair $i$ in radians per token. A picture shows the wavelength
-$2\\pi / \\omega_i$ of each pair before and after scaling.
+docstrings of `ropelab/scaling/` by `docs/rules.py`. In the formulas $`b`$ is the base, $`d`$ the
+number of rotated channels, $`D`$ that of all channels of a head, $`L`$ a length and $`s`$ a
+stretch, and $`\\omega_i`$ the frequency of pair $`i`$ in radians per token. A picture shows the
+wavelength $`2\\pi / \\omega_i`$ of each pair before and after scaling.
 
-| name | class | in one line | reads the length |
-| --- | --- | --- | --- |
 """
+
+MODELS_HEAD = """\
+## The rules of published models
+
+Of the {count} models of `ropelab.models.MODELS`, {plain} have `default` in all layers; the others:
+
+| rule | models |
+| --- | --- |
+"""
+
+# Every rule is in one family; a rule that only one runtime has stands with the runtimes.
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "The progression, and interpolation": (
+        "default",
+        "linear",
+        "dynamic_linear",
+        "te_interpolation",
+        "inv_freq",
+    ),
+    "NTK: slow pairs more than fast ones": ("ntk_alpha", "dynamic", "ntk_by_parts", "llama3"),
+    "YaRN": ("yarn", "deepseek_yarn", "yarn_paper", "dynamic_yarn"),
+    "LongRoPE": ("longrope",),
+    "A share of the head": ("proportional", "hope"),
+    "Several position axes": ("axial",),
+    "Around another rule": ("resonance", "rounded", "stretched"),
+    "Single runtimes": (
+        "exllamav2_yarn",
+        "exllamav2_su",
+        "llama_cpp",
+        "vllm_ntk",
+        "vllm_dynamic",
+        "sglang_dynamic",
+    ),
+}
+
+# Pictured where the rule still is what it is named for; at the longest length it is dynamic_linear.
+WITHIN_REACH = {"te-4": 16384}
 
 
 def sections(rule: type[Scaling]) -> dict[str, str]:
@@ -67,7 +104,8 @@ def markdown(text: str) -> str:
     text = re.sub(r"``([^`]+)``", r"`\1`", text)
     text = re.sub(r"^=+ [= ]*=\n(?:.*\S.*\n)+", _table, text, flags=re.MULTILINE)
     text = re.sub(r"^\.\. math:: ?(.*(?:\n[ \t]+.*)*)\n?", _block, text, flags=re.MULTILINE)
-    return re.sub(r":math:`([^`]*)`", r"$\1$", text).strip()
+    # Within $` `$ Markdown leaves a backslash alone; within bare dollars it takes \_ and \, away.
+    return re.sub(r":math:`([^`]*)`", r"$`\1`$", text).strip()
 
 
 def line(text: str) -> str:
@@ -101,6 +139,7 @@ def example(rope_type: str) -> tuple[str, Card, int | None]:
     """Return the golden card of a rule's picture, and the longest length it is asked at."""
     cards = {name: card for name, card in CARDS.items() if card["rope_type"] == rope_type}
     longest = {name: max((n for n in LENGTHS.get(name, ()) if n), default=None) for name in cards}
+    longest |= {name: length for name, length in WITHIN_REACH.items() if name in cards}
     for name, card in cards.items():  # the first whose rule changes anything
         if (stretches(rope_of_card(card), seq_len=longest[name]) != 1.0).any():
             break
@@ -133,6 +172,7 @@ def entry(rope_type: str, rule: type[Scaling]) -> str:
     """Return the section of one rule."""
     summary, _, rest = sections(rule)[""].partition("\n")
     name, card, length = example(rope_type)
+    alt = f"{rule.__name__} of {name}: {seen(draw(rope_type))}"
     asked = "" if length is None else f", at {length:,} tokens"
     rows = "".join(
         f"| {', '.join(f'`{one}`' for one in names.split(', '))} | {line(kind)} | {line(text)} |\n"
@@ -141,7 +181,7 @@ def entry(rope_type: str, rule: type[Scaling]) -> str:
     table = f"| parameter | type | |\n| --- | --- | --- |\n{rows}\n" if rows else ""
     sources = "".join(f"- {source}\n" for source in references(rule))
     return f"""\
-## `{rope_type}`: {rule.__name__}
+### `{rope_type}`: {rule.__name__}
 
 {markdown(summary)}
 
@@ -150,21 +190,54 @@ def entry(rope_type: str, rule: type[Scaling]) -> str:
 {table}Sources:
 
 {sources}
-![Wavelengths of {name}](images/rules/{rope_type}.png)
+![{alt}](images/rules/{rope_type}.png)
 
 Pictured{asked}: {told(card)}.
 """
 
 
+def models() -> str:
+    """Return which rules the models of the registry have, but for the default."""
+    used: dict[str, list[str]] = {}
+    for name, model in MODELS.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a config leaves out
+            ropes = [rope for rope in model.ropes().values() if rope is not None]
+        for rope_type in {rope.scaling.rope_type for rope in ropes} - {"default"}:
+            used.setdefault(rope_type, []).append(name)
+    plain = len(MODELS) - len({name for names in used.values() for name in names})
+    rows = (
+        f"| [`{one}`]({anchor(one)}) | {', '.join(used[one])} |\n"
+        for family in FAMILIES.values()
+        for one in family
+        if one in used
+    )
+    return MODELS_HEAD.format(count=len(MODELS), plain=plain) + "".join(rows)
+
+
+def index(family: tuple[str, ...]) -> str:
+    """Return the table of one family's rules."""
+    summaries = (sections(SCALINGS[name])[""].partition("\n")[0] for name in family)
+    rows = "".join(
+        f"| [`{name}`]({anchor(name)}) | {line(summary)} | {reads_length(name)} |\n"
+        for name, summary in zip(family, summaries, strict=True)
+    )
+    return f"| rule | in one line | reads the length |\n| --- | --- | --- |\n{rows}"
+
+
+def anchor(rope_type: str) -> str:
+    """Return the address of a rule's section."""
+    return f"#{rope_type}-{SCALINGS[rope_type].__name__.lower()}"
+
+
 def page() -> str:
     """Return the whole page."""
-    index = "".join(
-        f"| [`{name}`](#{name}-{rule.__name__.lower()}) | `{rule.__name__}` "
-        f"| {line(sections(rule)[''].partition(chr(10))[0])} | {reads_length(name)} |\n"
-        for name, rule in SCALINGS.items()
-    )
-    entries = "\n".join(entry(name, rule) for name, rule in SCALINGS.items())
-    return f"{HEAD.format(count=len(SCALINGS))}{index}\n{entries}"
+    parts = [HEAD.format(count=len(SCALINGS))]
+    parts += [f"**{title}**\n\n{index(family)}\n" for title, family in FAMILIES.items()]
+    parts += [models()]
+    for title, family in FAMILIES.items():
+        parts += [f"\n## {title}\n", *(f"\n{entry(one, SCALINGS[one])}" for one in family)]
+    return "".join(parts)
 
 
 def reads_length(rope_type: str) -> str:
@@ -185,21 +258,36 @@ def draw_stretches(ax: Axes, stretch: NDArray[np.float64]) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def draw(rope_type: str) -> None:
+def draw(rope_type: str) -> Figure:
     """Draw a rule's picture: wavelengths, and beside them how far each is stretched."""
     _, card, length = example(rope_type)
     rope = rope_of_card(card)
-    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
-    if rope.spectrum(length).position_axes > 1:
+    figure = Figure(figsize=(9.2, 3.4), layout="constrained")
+    stretch = stretches(rope, seq_len=length)
+    own = rope_type in ("axial", "inv_freq")
+    if own or np.isin(stretch, (1.0, np.inf)).all():  # nothing to be said of a stretch
         plots.wavelengths(rope, ax=figure.subplots(), seq_len=length)
     else:
-        left, right = figure.subplots(1, 2, width_ratios=[2.2, 1.0])
+        left, right = figure.subplots(1, 2, width_ratios=[2.5, 1.0])
         plots.wavelengths(rope, ax=left, seq_len=length)
-        draw_stretches(right, stretches(rope, seq_len=length))
+        draw_stretches(right, stretch)
+    return figure
+
+
+def seen(figure: Figure) -> str:
+    """Return what the markers of a picture show, as its legend says it."""
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    labels = [text.get_text() for text in legend.get_texts()]
+    return "; ".join(label for label in labels if label != "without scaling")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture of twice the pixels that it is shown in."""
     drawn = BytesIO()
-    figure.savefig(drawn, dpi=88)
+    figure.savefig(drawn, dpi=176)
     # A palette of few colours makes it a third as large; and nothing differs between two runs.
-    Image.open(drawn).convert("RGB").quantize(128).save(IMAGES / f"{rope_type}.png", optimize=True)
+    Image.open(drawn).convert("RGB").quantize(64).save(path, optimize=True)
 
 
 def main() -> None:
@@ -208,7 +296,7 @@ def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     PAGE.write_text(page(), encoding="utf-8")
     for rope_type in SCALINGS:
-        draw(rope_type)
+        save(draw(rope_type), IMAGES / f"{rope_type}.png")
 
 
 if __name__ == "__main__":

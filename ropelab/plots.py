@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .bands import Band, BandName, classify
+from .bands import Band, classify
 from .rope import Rope
-from .scaling import Default
+from .scaling import Axial, Default, ExplicitFrequencies
 from .spectrum import Spectrum
 
 if TYPE_CHECKING:
@@ -35,27 +35,22 @@ class _Marker(NamedTuple):
     face: str
 
 
-_MARKERS: dict[BandName, _Marker] = {
-    "kept": _Marker("o", edge=_BLUE, face=_BLUE),
-    "blended": _Marker("D", edge=_ORANGE, face=_ORANGE),
-    "stretched": _Marker("s", edge=_VERMILLION, face="white"),
-}
+_DISK = _Marker("o", edge=_BLUE, face=_BLUE)
+_DIAMOND = _Marker("D", edge=_ORANGE, face=_ORANGE)
+_SQUARE = _Marker("s", edge=_VERMILLION, face="white")
+_TRIANGLE = _Marker("^", edge=_VERMILLION, face="white")
 
-_AXES = (
-    _Marker("o", edge=_BLUE, face=_BLUE),
-    _Marker("s", edge=_VERMILLION, face="white"),
-    _Marker("D", edge=_ORANGE, face=_ORANGE),
-    _Marker("^", edge=_INK, face="white"),
-)
+_AXES = (_DISK, _SQUARE, _DIAMOND, _TRIANGLE)
 
 
 def wavelengths(rope: Rope, *, ax: Axes | None = None, seq_len: int | None = None) -> Axes:
     """Draw the wavelength of every pair, before and after scaling, by band.
 
-    The thin line is the embedding without scaling, the markers are the embedding itself; where
-    there are several position axes, they tell the pairs apart by their axis instead. Horizontal
-    lines show the context lengths that the embedding states: the one it was trained at, where its
-    rule names it, and the longest it is meant for.
+    The thin line is the embedding without scaling, the markers are the embedding itself: by the
+    bands of a rule that has any, all alike for a rule that changes every pair by another amount,
+    by axis where there are several position axes. A rule with a progression of its own has no
+    line. Horizontal lines show the context lengths that the embedding states: the one it was
+    trained at, where its rule names it, and the longest it is meant for.
 
     Parameters
     ----------
@@ -81,43 +76,54 @@ def wavelengths(rope: Rope, *, ax: Axes | None = None, seq_len: int | None = Non
         _, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
 
     spectrum = rope.spectrum(seq_len)
+    rule = getattr(rope.scaling, "inner", rope.scaling)
+    own = isinstance(rule, Axial | ExplicitFrequencies)  # a progression not of the rope's base
     unscaled = replace(rope, scaling=Default()).spectrum().wavelengths
-    ax.plot(range(unscaled.size), unscaled, color=_INK, linewidth=1.0, label="without scaling")
+    if not own:
+        ax.plot(range(unscaled.size), unscaled, color=_INK, linewidth=1.0, label="without scaling")
     if spectrum.position_axes > 1:
         _draw_axes(ax, spectrum)
+    elif own:
+        _draw(ax, range(unscaled.size), spectrum.wavelengths, _DISK, "given")
     else:
-        for band in classify(rope, seq_len=seq_len):
-            _draw_band(ax, band)
+        _draw_bands(ax, *classify(rope, seq_len=seq_len))
+    unit = "patches" if isinstance(rule, Axial) else "tokens"
+    _dress(ax, pairs=unscaled.size, unit=unit)
     for length, names in _stated_lengths(rope).items():
-        _draw_length(ax, "\n= ".join(names), length)
-    slowest = float(spectrum.wavelengths[-1])
-    rising = spectrum.position_axes == 1 and slowest >= unscaled[0]
-    _dress(ax, pairs=unscaled.size, rising=bool(rising))
+        # Text above the line before both curves cross it, or below it behind, meets no marker.
+        before = float(np.mean(np.maximum(unscaled, spectrum.wavelengths) < length))
+        behind = float(np.mean(np.minimum(unscaled, spectrum.wavelengths) >= length))
+        _draw_length(ax, names, length, room=max(before, behind), left=before >= behind)
+    rising = spectrum.position_axes == 1 and spectrum.wavelengths[-1] >= unscaled[0]
+    ax.legend(loc="lower right" if rising else "best", frameon=False)
     return ax
 
 
-def _draw_band(ax: Axes, band: Band) -> None:
-    if not band.pairs:
+def _draw_bands(ax: Axes, kept: Band, blended: Band, stretched: Band) -> None:
+    """Draw bands; pairs that a rule changes each by another amount are one group."""
+    if len(kept):
+        _draw(ax, kept.pairs, kept.wavelengths, _DISK, "kept")
+    if blended.pairs and not (kept.pairs and len(stretched) > 1):
+        changed = sorted(
+            (*band, stretch)
+            for part in (blended, stretched)
+            for *band, stretch in zip(part.pairs, part.wavelengths, part.stretches, strict=True)
+        )
+        pairs, lengths, stretches = zip(*changed, strict=True)
+        ends = f"changed, ×{min(stretches):.4g} to ×{max(stretches):.4g}"
+        _draw(ax, pairs, lengths, _SQUARE, ends)
         return
-    marker = _MARKERS[band.name]
-    style: dict[str, Any] = {
-        "linestyle": "none",
-        "markersize": 4.6,
-        "markeredgewidth": 1.2,
-        "markeredgecolor": marker.edge,
-        "markerfacecolor": marker.face,
-    }
-    count = f"{len(band)} pair{'s' if len(band) > 1 else ''}"
-    if band.name == "stretched" and max(band.stretches) == math.inf:
-        # Along the upper edge, pointing to where their wavelength is.
-        style |= {"transform": ax.get_xaxis_transform(), "clip_on": False}
-        label = f"{count} standing still"
-        ax.plot(band.pairs, [1.0] * len(band), marker="^", label=label, **style)
-        return
-    label = f"{count} {band.name}"
-    if band.name == "stretched":
-        label += f" ×{max(band.stretches):.4g}"
-    ax.plot(band.pairs, band.wavelengths, marker=marker.shape, label=label, **style)
+    if len(blended):
+        _draw(ax, blended.pairs, blended.wavelengths, _DIAMOND, "blended")
+    if len(stretched) and max(stretched.stretches) == math.inf:
+        # Under the upper edge, pointing to where their wavelength is.
+        ax.margins(y=0.1)
+        upper = {"transform": ax.get_xaxis_transform()}
+        name = "standing still, of infinite wavelength"
+        _draw(ax, stretched.pairs, [0.97] * len(stretched), _TRIANGLE, name, **upper)
+    elif len(stretched):
+        name = f"stretched ×{max(stretched.stretches):.4g}"
+        _draw(ax, stretched.pairs, stretched.wavelengths, _SQUARE, name)
 
 
 def _draw_axes(ax: Axes, spectrum: Spectrum) -> None:
@@ -125,17 +131,23 @@ def _draw_axes(ax: Axes, spectrum: Spectrum) -> None:
     axes = np.asarray(spectrum.axes)
     for axis, marker in zip(range(spectrum.position_axes), _AXES, strict=False):
         pairs = np.flatnonzero(axes == axis)
-        ax.plot(
-            pairs,
-            spectrum.wavelengths[pairs],
-            linestyle="none",
-            marker=marker.shape,
-            markersize=4.6,
-            markeredgewidth=1.2,
-            markeredgecolor=marker.edge,
-            markerfacecolor=marker.face,
-            label=f"{pairs.size} pairs turned by axis {axis}",
-        )
+        _draw(ax, pairs, spectrum.wavelengths[pairs], marker, f"turned by axis {axis}")
+
+
+def _draw(ax: Axes, pairs: Any, values: Any, marker: _Marker, name: str, **style: Any) -> None:
+    """Draw a group of pairs, counted in its label."""
+    ax.plot(
+        pairs,
+        values,
+        linestyle="none",
+        marker=marker.shape,
+        markersize=4.6,
+        markeredgewidth=1.2,
+        markeredgecolor=marker.edge,
+        markerfacecolor=marker.face,
+        label=f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''} {name}",
+        **style,
+    )
 
 
 def _stated_lengths(rope: Rope) -> dict[int, list[str]]:
@@ -152,27 +164,36 @@ def _stated_lengths(rope: Rope) -> dict[int, list[str]]:
     return named
 
 
-def _draw_length(ax: Axes, name: str, length: int) -> None:
+def _draw_length(ax: Axes, names: list[str], length: int, *, room: float, left: bool) -> None:
+    """Draw a horizontal line and its text, in fewer columns if that is too long for the room."""
     from matplotlib.patheffects import withStroke
 
     ax.axhline(length, color=_FAINT, linewidth=0.9, linestyle=(0, (5, 3)), zorder=0)
-    ax.annotate(
-        f"{length:,} tokens = {name}",
-        xy=(0.0, length),
+    text = ax.annotate(
+        f"{length:,} tokens = " + "\n= ".join(names),
+        xy=(0.0 if left else 1.0, length),
         xycoords=("axes fraction", "data"),
-        xytext=(6, 3),
+        xytext=(6, 3) if left else (-6, -3),
         textcoords="offset points",
+        horizontalalignment="left" if left else "right",
+        verticalalignment="bottom" if left else "top",
         color=_INK,
         fontsize="small",
         path_effects=[withStroke(linewidth=2.5, foreground="white")],
     )
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # lays out, so that widths are known
+    if text.get_window_extent().width > (room - 0.04) * ax.bbox.width:
+        text.set_text("\n= ".join([*names, f"{length:,} tokens"]))
 
 
-def _dress(ax: Axes, *, pairs: int, rising: bool) -> None:
+def _dress(ax: Axes, *, pairs: int, unit: str) -> None:
     ax.set_yscale("log")
-    ax.minorticks_off()
-    ax.set_xlim(-1, pairs)
+    low, high = ax.get_ylim()
+    if high > 10 * low:  # else the steps between powers of ten are the only ones
+        ax.minorticks_off()
+    ax.set_xlim(-pairs / 64, pairs - 1 + pairs / 64)
     ax.set_xlabel("pair index")
-    ax.set_ylabel("wavelength (tokens per turn)")
+    ax.set_ylabel(f"wavelength ({unit} per turn)")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="lower right" if rising else "best", frameon=False)

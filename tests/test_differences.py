@@ -23,14 +23,14 @@ def test_at_least_twenty_rows_differ() -> None:
 # The row's beginning, and what a catalogue of these implementations, made with the codes
 # themselves, has for it: name of the figure, value, and half a unit of its last digit.
 KNOWN = [
-    ("YaRN, where the ramp lies", "ratio", 2.235, 5e-4),
-    ("YaRN, where the ramp lies", "pair", 40, 0),
-    ("YaRN, where the ramp lies", "differing", 23, 0),
-    ("YaRN, where the ramp lies", "radians", 68.6, 0.05),
-    ("The same for base 10000", "ratio", 12.4, 0.05),
-    ("The same for base 10000", "radians", 340, 0.5),
-    ("The same for base 500000", "ratio", 5.28, 5e-3),
-    ("The same for base 500000", "radians", 151, 0.5),
+    ("YaRN's ramp by the original", "ratio", 2.235, 5e-4),
+    ("YaRN's ramp by the original", "pair", 40, 0),
+    ("YaRN's ramp by the original", "differing", 23, 0),
+    ("YaRN's ramp by the original", "radians", 68.6, 0.05),
+    ("The same, base 10000", "ratio", 12.4, 0.05),
+    ("The same, base 10000", "radians", 340, 0.5),
+    ("The same, base 500000", "ratio", 5.28, 5e-3),
+    ("The same, base 500000", "radians", 151, 0.5),
     ("YaRN with M-RoPE", "ratio", 2.235, 5e-4),
     ("YaRN's factor", "amplitude", 1 / 1.1386, 5e-5),
     ("YaRN's amplitude where mscale", "amplitude", 1.2773, 5e-5),
@@ -53,9 +53,9 @@ KNOWN = [
     ("Frequencies kept in bfloat16, as", "radians", 234, 0.6),
     ("Frequencies kept in bfloat16, base", "radians", 5.0, 0.05),
     ("Frequencies kept in bfloat16, base", "ratio", 1.0037, 5e-5),
-    ("Frequencies kept in float16 (", "radians", 21.5, 0.05),
-    ("Frequencies kept in float16 (", "ratio", 1.0087, 1e-4),
-    ("Frequencies kept in float16, base", "radians", 0.99, 5e-3),
+    ("Frequencies kept in float16, base 500000", "radians", 21.5, 0.05),
+    ("Frequencies kept in float16, base 500000", "ratio", 1.0087, 1e-4),
+    ("Frequencies kept in float16, base 10000", "radians", 0.99, 5e-3),
 ]
 
 

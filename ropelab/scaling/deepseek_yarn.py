@@ -17,7 +17,8 @@ __all__ = ["DeepSeekYaRN"]
 class DeepSeekYaRN(YaRN):
     r"""`YaRN`, and beside it a factor of the softmax scale.
 
-    .. math:: softmax\_factor = g(s, mscale\_all\_dim)^2, \qquad g(s, \mu) = 0.1\,\mu \ln s + 1
+    .. math:: \mathrm{softmax\_factor} = g(s, \mathrm{mscale\_all\_dim})^2, \qquad
+              g(s, \mu) = 0.1\,\mu \ln s + 1
 
     if mscale_all_dim is given and not 0, else 1. With mscale equal to mscale_all_dim, as in the
     released models, cos and sin stay unscaled (A = 1), and the softmax alone carries the

@@ -23,7 +23,8 @@ class Llama3(Scaling):
     :math:`\omega_i = b^{-2i/d}`,
 
     .. math:: \omega'_i = (1 - t_i)\,\omega_i / s + t_i\,\omega_i, \qquad
-              t_i = \mathrm{clip}\left(\frac{r_i - r_{low}}{r_{high} - r_{low}}, 0, 1\right)
+              t_i = \mathrm{clip}\left(
+              \frac{r_i - r_\mathrm{low}}{r_\mathrm{high} - r_\mathrm{low}}, 0, 1\right)
 
     so pairs that turn less than r_low times are divided by s, those that turn more than r_high
     times are kept. If r_low = r_high there is no blend, only the step.

@@ -30,7 +30,8 @@ class YaRN(Scaling):
 
     .. math:: A = g(s, 1), \qquad g(s, \mu) = 0.1\,\mu \ln s + 1 \quad (1 \text{ for } s \le 1)
 
-    or by :math:`g(s, mscale) / g(s, mscale\_all\_dim)` if both are given and not 0.
+    or by :math:`g(s, \mathrm{mscale}) / g(s, \mathrm{mscale\_all\_dim})` if both are
+    given and not 0.
 
     Many functions bear this name. This is the one most models are run with; where its numbers
     differ, the others are `YaRNPaper` (a ramp in rotations), `ExLlamaYaRN`, `LlamaCppYaRN`,

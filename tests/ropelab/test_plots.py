@@ -7,7 +7,15 @@ from matplotlib.figure import Figure
 
 from ropelab import Rope
 from ropelab.plots import wavelengths
-from ropelab.scaling import Llama3, Proportional
+from ropelab.scaling import (
+    Axial,
+    ExplicitFrequencies,
+    Linear,
+    Llama3,
+    LongRoPE,
+    NTKAware,
+    Proportional,
+)
 
 RULE = Llama3(
     factor=8.0,
@@ -43,7 +51,8 @@ def test_bands_differ_in_shape_and_are_counted(ax: Axes) -> None:
     ]
 
 
-def test_stated_lengths_are_lines(ax: Axes) -> None:
+def test_stated_lengths_are_lines() -> None:
+    ax = Figure(figsize=(7.6, 4.5), layout="constrained").subplots()
     wavelengths(LLAMA_3_1, ax=ax)
     labels = [text.get_text() for text in ax.texts]
     assert labels == [
@@ -63,10 +72,70 @@ def test_pairs_that_stand_still_lie_along_the_upper_edge(ax: Axes) -> None:
     wavelengths(Rope(16, scaling=Proportional(0.25)), ax=ax)
     unscaled, kept, still = ax.get_lines()
     assert np.isfinite(np.asarray(unscaled.get_ydata())).all()
-    assert [kept.get_label(), still.get_label()] == ["2 pairs kept", "6 pairs standing still"]
+    assert [kept.get_label(), still.get_label()] == [
+        "2 pairs kept",
+        "6 pairs standing still, of infinite wavelength",
+    ]
     assert np.asarray(still.get_xdata()).tolist() == [2, 3, 4, 5, 6, 7]
-    upper_edge = still.get_transform().transform([(2.0, 1.0)])[0][1]
-    assert upper_edge == pytest.approx(ax.bbox.ymax)
+    # Within the axes, so that no picture cuts them off; of 480 pixels of height, above all else.
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+    height = still.get_transform().transform([(2.0, float(np.asarray(still.get_ydata())[0]))])[0][1]
+    last = float(np.asarray(unscaled.get_ydata())[-1])
+    highest = ax.transData.transform([(7.0, last)])[0][1]
+    assert highest + 6 < height < ax.bbox.ymax - 6
+
+
+LISTS = [1.0, 1.5, 2.0, 2.5], [1.0, 4.0, 8.0, 16.0]
+
+
+@pytest.mark.parametrize(
+    ("rope", "labels"),
+    [
+        (Rope(8, scaling=Linear(4.0)), ["4 pairs stretched ×4"]),
+        (Rope(8, scaling=NTKAware(4.0)), ["1 pair kept", "3 pairs changed, ×1.587 to ×4"]),
+        (
+            Rope(8, scaling=LongRoPE(*LISTS, 4096), max_position_embeddings=8192),
+            ["1 pair kept", "3 pairs changed, ×1.5 to ×2.5"],
+        ),
+    ],
+    ids=["linear", "ntk", "longrope"],
+)
+def test_pairs_changed_each_by_another_amount_are_one_group(
+    rope: Rope, labels: list[str], ax: Axes
+) -> None:
+    wavelengths(rope, ax=ax)
+    assert [line.get_label() for line in ax.get_lines() if line.get_marker() != "None"] == labels
+    drawn = np.concatenate(
+        [np.asarray(line.get_ydata()) for line in ax.get_lines() if line.get_marker() != "None"]
+    )
+    np.testing.assert_array_equal(drawn, rope.spectrum().wavelengths)
+
+
+def test_a_progression_of_its_own_has_no_line_to_compare_with(ax: Axes) -> None:
+    wavelengths(Rope(4, scaling=ExplicitFrequencies([3.0, 0.5])), ax=ax)
+    assert [line.get_label() for line in ax.get_lines()] == ["2 pairs given"]
+    assert ax.get_ylabel() == "wavelength (tokens per turn)"
+
+
+def test_patches_are_the_unit_of_axial(ax: Axes) -> None:
+    wavelengths(Rope(8, scaling=Axial()), ax=ax)
+    labels = [line.get_label() for line in ax.get_lines()]
+    assert labels == ["2 pairs turned by axis 0", "2 pairs turned by axis 1"]
+    assert ax.get_ylabel() == "wavelength (patches per turn)"
+
+
+@pytest.mark.parametrize("length", [32, 512, 8192, 65536])
+@pytest.mark.parametrize("factor", [1.0, 8.0, 200.0])
+def test_no_marker_lies_under_the_text_of_a_line(length: int, factor: float) -> None:
+    ax = Figure(figsize=(7.6, 4.5), layout="constrained").subplots()
+    wavelengths(Rope(128, scaling=Linear(factor), max_position_embeddings=length), ax=ax)
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+    (text,) = ax.texts
+    box = text.get_window_extent()
+    for line in ax.get_lines()[:2]:
+        points = ax.transData.transform(line.get_xydata())
+        inside = [point for point in points if box.contains(*point)]
+        assert inside == [], text.get_text()
 
 
 def test_pairs_of_several_position_axes_are_told_apart_by_axis(ax: Axes) -> None:

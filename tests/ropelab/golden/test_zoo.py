@@ -26,6 +26,7 @@ from ropelab.golden.zoo.harness import (
     with_tables,
 )
 from ropelab.golden.zoo.mutant import ROTATIONS, Mutant
+from ropelab.golden.zoo.threads import link
 from ropelab.scaling import Llama3
 
 GOLDENS = load()
@@ -46,6 +47,31 @@ def test_at_least_forty_mutants_have_happened_to_somebody() -> None:
     threads = [mutant.thread for mutant in MUTANTS.values() if mutant.thread]
     assert len(threads) >= 40
     assert [thread for thread in threads if not re.fullmatch(r"[\w.-]+[#!]\d+", thread)] == []
+
+
+@pytest.mark.parametrize(
+    ("thread", "address"),
+    [
+        ("torchtitan#335", "pytorch/torchtitan/issues/335"),
+        ("llama.cpp!13282", "ggml-org/llama.cpp/pull/13282"),
+        ("sglang!34446", "sgl-project/sglang/pull/34446"),
+        ("sglang!31", "kvcache-ai/sglang/pull/31"),
+    ],
+)
+def test_a_thread_is_a_link_to_its_owner(thread: str, address: str) -> None:
+    assert link(thread) == f"[{thread}](https://github.com/{address})"
+
+
+@pytest.mark.parametrize("thread", ["nobody#1", "torchtitan", "torchtitan#x"])
+def test_a_thread_of_nobody_is_refused(thread: str) -> None:
+    with pytest.raises(ValueError, match=r"thread: expected .* got "):
+        link(thread)
+
+
+def test_every_mechanism_is_explained_on_the_page() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "kill-matrix.md").read_text("utf-8")
+    told = re.findall(r"^- (M\d+): [^(\n]+\.$", page, flags=re.MULTILINE)
+    assert told == [f"M{n}" for n in range(1, 17)]
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -102,7 +128,7 @@ def test_the_page_of_the_kill_matrix_is_up_to_date() -> None:
         for _, bug, thread, *counts in rows
     }
     expected = {
-        (mutant.description, mutant.thread or ""): set(kills(tried(name)))
+        (mutant.description, link(mutant.thread) if mutant.thread else ""): set(kills(tried(name)))
         for name, mutant in MUTANTS.items()
     }
     assert found == expected, "run `nox -s figures`"
