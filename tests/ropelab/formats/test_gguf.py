@@ -56,6 +56,14 @@ def test_architectures_without_rotary_embedding() -> None:
         assert from_gguf({"general.architecture": name}) is None
 
 
+def test_the_first_layer_decides_where_heads_are_counted_by_layer() -> None:
+    # n_head() of the loader is that of layer 0: 4096 / 32, whatever follows.
+    for heads in ([32, 16, 64], [32, 64, 16]):
+        assert rope("qwen2", attention__head_count=heads).head_dim == 128
+    with pytest.raises(ValueError, match="head_count"):
+        rope("qwen2", attention__head_count=[0, 32])
+
+
 def test_widths() -> None:
     assert (rope("gptneox", rope__dimension_count=32).rotary_dim) == 32
     assert rope("qwen3", attention__key_length=64).head_dim == 64

@@ -60,6 +60,14 @@ def test_dynamic_never_scales() -> None:
     assert rope.spectrum(8192).inv_freq[-1] == pytest.approx(1.15478198e-4, rel=1e-8)
 
 
+def test_the_original_length_of_the_config_goes_before_that_of_the_dictionary() -> None:
+    # Transformers' config object has moved it there.
+    config = {**PLAIN, "rope_parameters": QWEN_YARN, "original_max_position_embeddings": 8192}
+    reading = read_nemo_automodel(config)
+    assert reading.rope is not None
+    assert reading.rope.scaling == YaRN(4.0, 8192)
+
+
 def test_longrope_is_always_short() -> None:
     scaling = {
         "rope_type": "longrope",

@@ -84,6 +84,11 @@ def test_yarn_of_mrope_counts_the_length_four_times() -> None:
     assert (found.spectrum().inv_freq / usual).max() == pytest.approx(2.235, abs=5e-4)  # G2
 
 
+def test_the_original_length_of_the_config_goes_before_that_of_the_dictionary() -> None:
+    scaling = rope({"rope_scaling": YARN, "original_max_position_embeddings": 8192}).scaling
+    assert scaling == YaRN(4.0, 8192)
+
+
 def test_woven_sections() -> None:
     scaling = {"rope_type": "default", "mrope_section": [24, 20, 20], "mrope_interleaved": True}
     axes = rope({"rope_scaling": scaling}).axes
