@@ -151,7 +151,7 @@ def test_settings_of_yarn_that_a_loader_does_not_read() -> None:
 @pytest.mark.parametrize(
     ("name", "multiplier", "a", "softmax"),
     [
-        ("deepseek2", 0.1, 1.0, 1.8738542),  # DeepSeek-V3, variants.md A.6
+        ("deepseek2", 0.1, 1.0, 1.8738542),  # DeepSeek-V3: (0.1 ln 40 + 1)**2
         ("deepseek2", 0.0707, 1.0, 1.5896262),  # DeepSeek-V2-Lite
         ("deepseek2", None, 1.3688879, 1.8738542),  # a file of before the key
         ("mistral3", 1.0, 1.0, 1.0),
