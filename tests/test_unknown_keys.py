@@ -70,7 +70,7 @@ def test_transformers_by_layer() -> None:
         assert any(kind in str(w.message) and ODD in str(w.message) for w in told)
 
 
-@pytest.mark.parametrize("kind", ["default", "linear", "llama3", "longrope", "yarn"])
+@pytest.mark.parametrize("kind", ["default", "dynamic", "linear", "llama3", "longrope", "yarn"])
 def test_nemo_automodel(kind: str) -> None:
     config = {**HEAD, "rope_scaling": {"rope_type": kind, **NEEDED[kind], ODD: 1}}
     assert ODD in keys_of(read_nemo_automodel(config))

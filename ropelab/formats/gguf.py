@@ -210,7 +210,9 @@ def _widths(given: Mapping[str, Any], name: str) -> tuple[int, int]:
         width = positive_int(given["attention.key_length"], "attention.key_length")
     else:
         heads = _needed(given, "attention.head_count")
-        heads = max(heads) if isinstance(heads, Sequence) else heads  # one number a layer
+        heads = (
+            heads[0] if isinstance(heads, Sequence) else heads
+        )  # a list: the first layer decides
         whole = positive_int(_needed(given, "embedding_length"), "embedding_length")
         width = whole // positive_int(heads, "attention.head_count")
     turned = positive_int(given.get("rope.dimension_count", width), "rope.dimension_count")

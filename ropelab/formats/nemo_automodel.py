@@ -10,7 +10,7 @@ from typing import Any
 from ..checks import check_flag, positive_int
 from ..rope import Rope
 from ..scaling import Default, Linear, Llama3, LongRoPE, Proportional, Scaling, YaRN
-from .dialect import rule_from, share_of
+from .dialect import note_unread, rule_from, share_of
 from .findings import Findings, Reading, warn_of
 from .heads import head_dim_of
 from .sources import note_layer_bases, read_config
@@ -193,6 +193,7 @@ def _rule(
             "rope_type: 'dynamic' is asked for once, without a length, so it never scales; "
             "Transformers stretches the base as the text grows",
         )
+        note_unread(found, (*_OWN, _LENGTH, "factor"), f"dynamic in {place}", findings)
         return Default()
     if name == "llama3":
         return _llama3(found, limit, place, findings)

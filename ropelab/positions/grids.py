@@ -14,6 +14,8 @@ from ..checks import positive_int
 
 __all__ = ["centred_grid", "image_grid", "llama4_grid", "video_grid"]
 
+_MERGE = "spatial_merge_size"
+
 
 def image_grid(height: int, width: int, *, spatial_merge_size: int = 1) -> NDArray[np.int64]:
     """Return row and column of each patch of an image.
@@ -168,6 +170,3 @@ def centred_grid(height: int, width: int) -> NDArray[np.int64]:
     sides = np.array([[positive_int(height, "height")], [positive_int(width, "width")]], np.int64)
     grid: NDArray[np.int64] = 2 * image_grid(height, width) + 1 - sides
     return grid
-
-
-_MERGE = "spatial_merge_size"

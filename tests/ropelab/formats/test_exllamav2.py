@@ -47,7 +47,10 @@ def test_yarn_lays_its_ramp_out_for_the_length_served() -> None:
     usual = Rope(128, base=1e6, scaling=YaRN(4.0, 32768)).spectrum()
     served = rope(config, max_seq_len=131072).spectrum()
     ratio = served.inv_freq / usual.inv_freq
-    assert (int((ratio != 1.0).sum()), int(ratio.argmax())) == (23, 40)  # variants.md, G1
+    assert (int((ratio != 1.0).sum()), int(ratio.argmax())) == (
+        23,
+        40,
+    )  # computed apart from either code
     assert ratio.max() == pytest.approx(2.235, abs=5e-4)
     assert served.attention_factor == pytest.approx(1.138629436111989, rel=1e-15)
     plain = Rope(128, base=1e6).spectrum()
@@ -63,7 +66,9 @@ def test_yarn_takes_no_amplitude_from_the_config() -> None:
         "mscale_all_dim",
     ]
     assert reading.rope is not None
-    assert reading.rope.spectrum().attention_factor == pytest.approx(1.2773, abs=5e-5)  # G5
+    assert reading.rope.spectrum().attention_factor == pytest.approx(
+        1.2773, abs=5e-5
+    )  # 0.1 ln 16 + 1
 
 
 @pytest.mark.parametrize(("length", "a"), [(4096, 1.0), (32768, 1.11803), (131072, 1.19024)])
@@ -76,7 +81,7 @@ def test_longrope_is_decided_at_load_time(length: int, a: float) -> None:
         "original_max_position_embeddings": 4096,
     }
     spectrum = rope(config, max_seq_len=length).spectrum()
-    assert spectrum.attention_factor == pytest.approx(a, abs=5e-6)  # variants.md, G20 and G21
+    assert spectrum.attention_factor == pytest.approx(a, abs=5e-6)  # sqrt(1 + ln s / ln 4096)
     assert spectrum.inv_freq[0] == (1.0 if length == 4096 else 0.125)
 
 
@@ -85,7 +90,7 @@ def test_alpha_of_a_partial_width_depends_on_the_method() -> None:
     plain = rope(half, scale_alpha_value=4.0)
     assert plain.scaling == NTKAware(4.0)
     slowest = plain.spectrum().inv_freq[-1]
-    assert slowest ** (-32 / 31) == pytest.approx(41829.4, abs=0.05)  # variants.md, G17
+    assert slowest ** (-32 / 31) == pytest.approx(41829.4, abs=0.05)  # 1e4 * 4**(64/62)
     other = rope({**half, "rope_scaling": LLAMA3}, scale_alpha_value=4.0)
     assert other.scaling == Llama3(8.0, 1.0, 4.0, 8192)
     assert other.base == pytest.approx(40889.9, abs=0.05)
@@ -112,7 +117,7 @@ def test_qwen2_vl_keeps_its_frequencies_in_float16() -> None:
     assert found.axes == (0,) * 16 + (1,) * 24 + (2,) * 24
     exact = Rope(128, base=1e6).spectrum().inv_freq
     worst = np.abs(found.spectrum().inv_freq / exact - 1.0)
-    assert worst.max() == pytest.approx(8.7e-3, rel=0.1)  # variants.md, A.15
+    assert worst.max() == pytest.approx(8.7e-3, rel=0.1)  # where float16 is subnormal
     assert int((exact < 6.1e-5).sum()) == 19
 
 
@@ -206,5 +211,6 @@ def test_bases_of_single_layers_are_not_read_and_named() -> None:
 def test_a_scaling_without_a_type_is_named() -> None:
     reading = read_exllamav2({**LLAMA, "rope_scaling": {"factor": 4.0}})
     assert [str(finding) for finding in reading.findings] == [
-        "rope_scaling: rope_type is missing and read as 'default'"
+        "rope_scaling: rope_type is missing and read as 'default'",
+        "factor is not read under default in rope_scaling",
     ]

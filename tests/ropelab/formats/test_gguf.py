@@ -57,6 +57,14 @@ def test_architectures_without_rotary_embedding() -> None:
         assert from_gguf({"general.architecture": name}) is None
 
 
+def test_the_first_layer_decides_where_heads_are_counted_by_layer() -> None:
+    # n_head() of the loader is that of layer 0: 4096 / 32, whatever follows.
+    for heads in ([32, 16, 64], [32, 64, 16]):
+        assert rope("qwen2", attention__head_count=heads).head_dim == 128
+    with pytest.raises(ValueError, match="head_count"):
+        rope("qwen2", attention__head_count=[0, 32])
+
+
 def test_widths() -> None:
     assert (rope("gptneox", rope__dimension_count=32).rotary_dim) == 32
     assert rope("qwen3", attention__key_length=64).head_dim == 64
@@ -144,7 +152,7 @@ def test_settings_of_yarn_that_a_loader_does_not_read() -> None:
 @pytest.mark.parametrize(
     ("name", "multiplier", "a", "softmax"),
     [
-        ("deepseek2", 0.1, 1.0, 1.8738542),  # DeepSeek-V3, variants.md A.6
+        ("deepseek2", 0.1, 1.0, 1.8738542),  # DeepSeek-V3: (0.1 ln 40 + 1)**2
         ("deepseek2", 0.0707, 1.0, 1.5896262),  # DeepSeek-V2-Lite
         ("deepseek2", None, 1.3688879, 1.8738542),  # a file of before the key
         ("mistral3", 1.0, 1.0, 1.0),

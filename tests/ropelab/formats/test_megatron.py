@@ -92,7 +92,12 @@ def test_latent_attention_turns_a_part_of_its_own() -> None:
     assert (rope.head_dim, rope.layout, rope.output_layout) == (64, "interleaved", "half")
     spectrum = rope.spectrum()
     assert spectrum.attention_factor == 1.0
-    assert spectrum.softmax_factor == pytest.approx(1.8738542, abs=5e-8)  # variants.md, A.6
+    assert spectrum.softmax_factor == pytest.approx(1.8738542, abs=5e-8)  # (0.1 ln 40 + 1)**2
+    # Without mscale the tables lose what the softmax gains: g(40, 0) / g(40, 1), and g(40, 1)**2.
+    lost = from_megatron({**MLA, "mscale": 0.0, "mscale_all_dim": 1.0})
+    assert lost is not None
+    assert lost.spectrum().attention_factor == pytest.approx(1 / 1.3688879454, abs=1e-10)
+    assert lost.spectrum().softmax_factor == pytest.approx(1.8738542, abs=5e-8)
     # Transformers 5.23, DeepSeek-V3, float32.
     published = [1, 0.749894202, 0.100000001, 0.00550000044, 2.49999994e-05, 3.33380353e-06]
     np.testing.assert_allclose(spectrum.inv_freq[[0, 1, 8, 16, 24, 31]], published, rtol=2e-7)

@@ -52,12 +52,20 @@ def test_dynamic_never_scales() -> None:
         rope = from_nemo_automodel(config)
     assert rope is not None
     assert rope.scaling == Default()
-    # variants.md, H: Transformers at 8192 tokens, b = 1e4, d = 128, has 3.84927334e-05 there.
+    # Transformers 5.23 at 8192 tokens, b = 1e4, d = 128, has 3.84927334e-05 there.
     small = {"head_dim": 128, "max_position_embeddings": 4096, **config}
     small |= {"rope_theta": 1e4, "max_position_embeddings": 4096, "head_dim": 128}
     rope = read_nemo_automodel(small).rope
     assert rope is not None
     assert rope.spectrum(8192).inv_freq[-1] == pytest.approx(1.15478198e-4, rel=1e-8)
+
+
+def test_the_original_length_of_the_config_goes_before_that_of_the_dictionary() -> None:
+    # Transformers' config object has moved it there.
+    config = {**PLAIN, "rope_parameters": QWEN_YARN, "original_max_position_embeddings": 8192}
+    reading = read_nemo_automodel(config)
+    assert reading.rope is not None
+    assert reading.rope.scaling == YaRN(4.0, 8192)
 
 
 def test_longrope_is_always_short() -> None:
@@ -119,7 +127,7 @@ def test_the_fused_path_drops_positions_and_amplitude() -> None:
     assert isinstance(plain.scaling, YaRN)
     a = plain.spectrum().attention_factor
     assert a == pytest.approx(1 + 0.1 * math.log(4), rel=1e-15)
-    assert a**2 == pytest.approx(1.2965, abs=5e-5)  # variants.md, G32
+    assert a**2 == pytest.approx(1.2965, abs=5e-5)  # (0.1 ln 4 + 1)**2
     assert fused.spectrum().attention_factor == 1.0
     np.testing.assert_array_equal(fused.spectrum().inv_freq, plain.spectrum().inv_freq)
     assert keys(config, rope_fusion=True) == ["rope_fusion", "torch_dtype", "attention_factor"]

@@ -63,14 +63,16 @@ def test_dynamic_with_alpha_is_hunyuan() -> None:
     found = rope({"rope_scaling": {"type": "dynamic", "alpha": 1000.0, "factor": 1.0}})
     assert found.scaling == NTKAware(1000.0)
     slowest = found.spectrum().inv_freq[-1]
-    assert slowest ** (-64 / 63) == pytest.approx(11158839.925, rel=1e-9)  # variants.md, A.4
+    assert slowest ** (-64 / 63) == pytest.approx(
+        11158839.925, rel=1e-9
+    )  # asserted in llama.cpp, hunyuan.py
 
 
 def test_ntk_slows_the_fastest_pair_too() -> None:
     found = rope({"rope_scaling": {"rope_type": "ntk", "factor": 4.0}})
     assert found.scaling == VLLMNTK(4.0)
     inv_freq, plain = found.spectrum().inv_freq, Rope(128).spectrum().inv_freq
-    assert inv_freq[0] == pytest.approx(0.9786, abs=5e-5)  # variants.md, G18
+    assert inv_freq[0] == pytest.approx(0.9786, abs=5e-5)  # 4**(-2/128)
     assert inv_freq[-1] == pytest.approx(plain[-1] / 4.0, rel=1e-14)
 
 
@@ -81,7 +83,14 @@ def test_yarn_of_mrope_counts_the_length_four_times() -> None:
     assert found.axes == (0,) * 16 + (1,) * 24 + (2,) * 24
     assert keys(config) == ["original_max_position_embeddings"]
     usual = Rope(128, base=1e6, scaling=YaRN(4.0, 32768)).spectrum().inv_freq
-    assert (found.spectrum().inv_freq / usual).max() == pytest.approx(2.235, abs=5e-4)  # G2
+    assert (found.spectrum().inv_freq / usual).max() == pytest.approx(
+        2.235, abs=5e-4
+    )  # computed apart from either code
+
+
+def test_the_original_length_of_the_config_goes_before_that_of_the_dictionary() -> None:
+    scaling = rope({"rope_scaling": YARN, "original_max_position_embeddings": 8192}).scaling
+    assert scaling == YaRN(4.0, 8192)
 
 
 def test_woven_sections() -> None:
@@ -99,7 +108,7 @@ def test_deepseek_yarn() -> None:
     found = rope(deepseek)
     assert (found.head_dim, found.layout) == (64, "interleaved")
     spectrum = found.spectrum()
-    assert spectrum.attention_factor == pytest.approx(1.36889, abs=5e-6)  # variants.md, G6
+    assert spectrum.attention_factor == pytest.approx(1.36889, abs=5e-6)  # 0.1 ln 40 + 1
     assert spectrum.softmax_factor == 1.0
     scaling |= {"mscale": 1.0, "mscale_all_dim": 1.0}
     spectrum = rope(deepseek).spectrum()
@@ -153,7 +162,7 @@ def test_proportional_ignores_its_factor() -> None:
     config = {"head_dim": 512, "rope_theta": 1e6, "rope_scaling": scaling}
     assert keys(config) == ["factor"]
     inv_freq = rope(config).spectrum().inv_freq
-    assert inv_freq[1] == pytest.approx(0.947463512, rel=2.0**-25)  # variants.md, H
+    assert inv_freq[1] == pytest.approx(0.947463512, rel=2.0**-25)  # Transformers 5.23
     assert int((inv_freq != 0.0).sum()) == 64
 
 

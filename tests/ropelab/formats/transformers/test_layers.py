@@ -10,6 +10,7 @@ from ropelab import (
     layer_types_from_transformers,
     layers_from_transformers,
 )
+from ropelab.models import MODELS
 from ropelab.scaling import Linear, Proportional
 from tests.ropelab.formats.published import GEMMA_3, LLAMA_3, Config
 from tests.ropelab.support import refuses
@@ -187,3 +188,10 @@ def test_what_does_not_say_the_layers_is_refused(
 ) -> None:
     with refuses(kind, name, came):
         layer_types_from_transformers({**HEADS, "model_type": "llama", **config})
+
+
+def test_layers_of_lfm3_are_filled_in_as_its_class_lists_them() -> None:
+    listed = dict(MODELS["LFM3"].config)
+    types = tuple(listed.pop("layer_types"))
+    assert set(types) == {"conv", "sliding_attention", "full_attention"}
+    assert layer_types_from_transformers({**listed, "num_hidden_layers": len(types)}) == types

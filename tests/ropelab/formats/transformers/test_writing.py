@@ -12,12 +12,14 @@ from transformers import AutoConfig
 from ropelab import Rope, from_transformers, to_transformers
 from ropelab.golden.cards import CARDS
 from ropelab.golden.implementation import rope_of_card
+from ropelab.models import MODELS
 from ropelab.positions import mrope_axes
 from ropelab.scaling import (
     DeepSeekYaRN,
     Linear,
     LlamaCppYaRN,
     LongRoPE,
+    NTKAware,
     Proportional,
     Resonance,
     Scaling,
@@ -51,6 +53,13 @@ def test_there_are_ropes_of_every_rule() -> None:
 def test_every_rope_of_the_goldens_is_read_back(name: str) -> None:
     rope = rope_of_card(CARDS[name])
     assert read_back(rope) == rope
+
+
+def test_the_factor_beside_an_alpha_is_that_of_hunyuan() -> None:
+    # Its configs have it, and no code reads it.
+    rule = dict(MODELS["Hunyuan-A13B"].config["rope_scaling"])
+    written = to_transformers(Rope(128, scaling=NTKAware(rule["alpha"])))["rope_parameters"]
+    assert written["factor"] == rule["factor"] == 1.0
 
 
 @settings(deadline=None, max_examples=60)
