@@ -2,13 +2,14 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from ropelab import from_transformers
+from ropelab import Rope, from_transformers, from_vllm, layers_from_transformers
 from tests.ropelab.formats.published import GEMMA_3, LLAMA_3, LLAMA_3_RULE, Config
 from tests.ropelab.support import refuses
 
@@ -274,3 +275,9 @@ def test_what_cannot_be_a_path_is_refused_in_a_few_words(path: str) -> None:
     with pytest.raises(ValueError, match=r"^config: ") as caught:
         from_transformers(path)
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("read", [from_transformers, layers_from_transformers, from_vllm])
+def test_a_rope_is_no_config(read: Callable[[object], object]) -> None:
+    with refuses(TypeError, "config", "Rope"):
+        read(Rope(64, base=5e5))

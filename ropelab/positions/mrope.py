@@ -126,7 +126,8 @@ def mrope_delta(position_ids: ArrayLike) -> int:
 
 
 def _listed(blocks: object) -> Iterable[Any]:
-    if not isinstance(blocks, Iterable) or isinstance(blocks, (str, bytes, dict, set)):
+    no_list = isinstance(blocks, (str, bytes, dict, set)) or getattr(blocks, "ndim", 1) == 0
+    if no_list or not isinstance(blocks, Iterable):
         msg = f"blocks: expected a list of text lengths and vision grids; got {blocks!r}"
         raise TypeError(msg)
     return blocks

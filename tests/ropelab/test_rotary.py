@@ -356,3 +356,10 @@ def test_rotate_refuses(name: str, value: object, kind: type[Exception]) -> None
     good = {"rope": Rope(D), "q": X, "k": X, "position_ids": IDS}
     with refuses(kind, name):
         rotate(**{**good, name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("position", [2**63 - 1, 2**63, 2**64 - 1])
+def test_a_rule_without_length_turns_to_the_last_position(position: int) -> None:
+    x, ids, rope = np.ones((1, 1, 1, 8)), np.array([position], np.uint64), Rope(8)
+    for rotated in rotate(rope, x, x, ids):
+        assert rotated.tobytes() == apply_rotary(x, ids, rope.spectrum()).tobytes()

@@ -146,6 +146,7 @@ def test_rows_of_a_grid_array_are_blocks() -> None:
         ([(2, 4, 4, 1e19)], {}, ValueError, "blocks[0][3]"),
         ([3, *[(2, 2, 2, 4e18)] * 3], {"next_start": "maximum"}, ValueError, "blocks[3]"),
         ({2: 3}, {}, TypeError, "blocks"),
+        (np.array(3), {}, TypeError, "blocks"),
         ([1], {"next_start": "vllm"}, ValueError, "next_start"),
         ([1], {"spatial_merge_size": 0}, ValueError, "spatial_merge_size"),
     ],
