@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ropelab.golden import Golden, load
 
 OPERATIONS = {
@@ -16,4 +18,11 @@ def asked_of_kernels() -> list[Golden]:
         golden
         for golden in load()
         if {golden.case.op, golden.case.options.get("call")} & OPERATIONS
+        and not _is_refused_by_kernels(golden)
     ]
+
+
+def _is_refused_by_kernels(golden: Golden) -> bool:
+    """Say whether positions are uint64, the one integer type that kernels refuse, by name."""
+    positions = golden.case.arguments.get("position_ids")
+    return positions is not None and positions.dtype == np.uint64

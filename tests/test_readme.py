@@ -4,7 +4,10 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import ropelab
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -37,6 +40,37 @@ def test_the_examples_that_need_no_gpu_run(tmp_path: Path, monkeypatch: pytest.M
     assert examples
     for example in examples:
         exec(compile(example, "README.md", "exec"), {})
+
+
+def calls(text: str) -> list[str]:
+    """Return the expressions of the table of calls."""
+    rows = re.findall(r"^\|.*\| (.*) \|$", text, flags=re.MULTILINE)
+    found = (re.findall(r"`(ropelab\.[^`]*\))", row) for row in rows)
+    return [call for row in found for call in row]
+
+
+def test_every_call_of_the_table_runs() -> None:
+    names = {
+        "ropelab": ropelab,
+        "rope": ropelab.Rope(128),
+        "config": {**ropelab.models.model("Gemma-3-4B").config, "num_hidden_layers": 34},
+        "position_ids": np.arange(3),
+        "cu_seqlens": [0, 4, 12],
+        "rank": 1,
+        "weight": np.ones((256, 5)),
+        "num_heads": 2,
+        "q": np.ones((1, 3, 2, 128)),
+        "k": np.ones((1, 3, 1, 128)),
+        "spectrum": ropelab.Rope(128).spectrum(),
+    }
+    asked = calls(README)
+    assert len(asked) >= 9
+    for call in asked:
+        if "query_scales" in call:
+            scout = ropelab.models.model("Llama-4-Scout").config
+            assert eval(call, {**names, "config": scout}).shape == (3,)
+        else:
+            eval(call, dict(names))
 
 
 @pytest.mark.parametrize(
