@@ -103,11 +103,17 @@ def widen(values: NDArray[Any]) -> NDArray[np.float64]:
     ndarray of float64, same shape
         The same numbers.
 
+    Raises
+    ------
+    TypeError
+        If it is no array of one of these formats.
+
     Examples
     --------
     >>> widen(np.array([0x3FC0], np.uint16).view(bfloat16)).tolist()
     [1.5]
     """
+    float_dtype(getattr(values, "dtype", "object"), "values")
     with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
         if _name(values.dtype) != "bfloat16":
             return values.astype(np.float64)

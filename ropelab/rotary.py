@@ -278,7 +278,7 @@ def rotate(
     check_head_dim(queries.shape, rope.head_dim)
     positions = as_integers(position_ids, "position_ids")
     if seq_len is None and positions.size:
-        seq_len = max(int(positions.max()) + 1, 1)
+        seq_len = min(max(int(positions.max()) + 1, 1), 2**63 - 1)  # the largest that rules take
     return apply_rotary_qk(
         queries,
         k,

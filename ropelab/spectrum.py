@@ -170,8 +170,11 @@ def check_spectrum(spectrum: object) -> None:
 def _by_pair(values: ArrayLike | None, pairs: int, name: str, expected: str) -> NDArray[np.int64]:
     """Return one integer a pair, none of them negative, or raise; by default zeros."""
     given = np.zeros(pairs, np.int64) if values is None else as_integers(values, name)
-    if given.shape != (pairs,) or given.min() < 0:
-        msg = f"{name}: expected {expected} for each of {pairs} pairs; got {given.tolist()}"
+    if given.shape != (pairs,) or given.min() < 0 or given.max() >= 2**63:
+        msg = (
+            f"{name}: expected {expected} and below 2**63 for each of {pairs} pairs; "
+            f"got {given.tolist()}"
+        )
         raise ValueError(msg)
     return _frozen(given.astype(np.int64))
 

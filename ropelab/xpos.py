@@ -67,20 +67,27 @@ def xpos_scale(
     positions = as_integers(position_ids, "position_ids")
     d = positive_int(rotary_dim, "rotary_dim", even=True)
     unit = finite_real(scale_base, "scale_base", above=0.0)
-    middle = finite_real(integer(centre, "centre"), "centre")
+    middle = integer(centre, "centre")
     i = np.arange(d // 2)
     zeta = (10 * i + 2 * d) / (7 * d)  # numerator and denominator times five: whole numbers
-    distance = positions.astype(np.float64) - middle
+    distance = _distance(positions, middle)
     with np.errstate(over="ignore", under="ignore"):
         scale: NDArray[np.float64] = zeta ** (distance / unit)[..., np.newaxis]
     if scale.size and not (scale.min() >= _SMALLEST and scale.max() <= 1.0 / _SMALLEST):
         msg = (
             f"position_ids: expected distances from the centre whose scale and its inverse are "
             f"normal float64 numbers; got up to {np.abs(distance).max():.0f} tokens from "
-            f"{middle:.0f}; choose a nearer centre or a larger scale_base"
+            f"{middle}; choose a nearer centre or a larger scale_base"
         )
         raise ValueError(msg)
     return scale
+
+
+def _distance(positions: NDArray[Any], centre: int) -> NDArray[np.float64]:
+    """Return the distance from the centre; exact, even where a float64 skips integers."""
+    far = positions.astype(np.float64) - finite_real(centre, "centre")
+    near = positions.astype(np.uint64) - np.uint64(centre % 2**64)  # modulo 2**64
+    return np.where(np.abs(far) < 2.0**62, near.view(np.int64).astype(np.float64), far)
 
 
 def apply_xpos_qk(

@@ -64,4 +64,4 @@ def _length(position_ids: Any) -> int | None:
     array = (
         require_cupy().from_dlpack(position_ids) if isinstance(framework, Foreign) else position_ids
     )
-    return max(int(array.max()) + 1, 1)
+    return min(max(int(array.max()) + 1, 1), 2**63 - 1)

@@ -2,13 +2,14 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from ropelab import from_transformers
+from ropelab import Rope, from_transformers, from_vllm, layers_from_transformers
 from tests.ropelab.formats.published import GEMMA_3, LLAMA_3, LLAMA_3_RULE, Config
 from tests.ropelab.support import refuses
 
@@ -290,3 +291,9 @@ def test_a_rule_without_a_name_is_read_as_none_and_said_to_be() -> None:
         rope = from_transformers({**LLAMA_3, **given})
     assert len(caught) == 1
     assert rope == from_transformers({**LLAMA_3, "rope_scaling": None})
+
+
+@pytest.mark.parametrize("read", [from_transformers, layers_from_transformers, from_vllm])
+def test_a_rope_is_no_config(read: Callable[[object], object]) -> None:
+    with refuses(TypeError, "config", "Rope"):
+        read(Rope(64, base=5e5))

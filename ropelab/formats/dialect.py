@@ -7,12 +7,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
-from ..checks import finite_real, integer
+from ..checks import finite_real, integer, positive_int
 from ..positions import mrope_axes
 from ..scaling import Scaling
 from .findings import Findings
 
-__all__ = ["note_unread", "rule_from", "section_axes", "share_of", "yarn_amplitude"]
+__all__ = [
+    "layer_count",
+    "note_unread",
+    "rule_from",
+    "section_axes",
+    "share_of",
+    "yarn_amplitude",
+]
+
+_MOST_LAYERS = 2**20  # no model has as many; a slip here would ask for gigabytes
+
+
+def layer_count(value: object, name: str) -> int:
+    """Return a number of layers as an int, or raise TypeError or ValueError naming its key."""
+    layers = positive_int(value, name)
+    if layers > _MOST_LAYERS:
+        msg = f"{name}: expected at most {_MOST_LAYERS} layers; got {layers}"
+        raise ValueError(msg)
+    return layers
 
 
 def note_unread(given: Iterable[str], read: Iterable[str], where: str, findings: Findings) -> None:
@@ -78,11 +96,12 @@ def rule_from(
 def share_of(head_dim: int, share: object, name: str) -> int:
     """Return the channels that a share of a head is, truncated as every dialect does; or raise."""
     part = finite_real(share, name, above=0.0)
-    turned = int(head_dim * part)
+    turned = int(head_dim * min(part, 1.0))
     if turned == 0 or turned % 2 or part > 1.0:
+        number = "" if part > 1.0 else f", which is {turned}"
         msg = (
             f"{name}: expected a share of {head_dim} channels, at most 1, that is a positive even "
-            f"number of them; got {part}, which is {turned}"
+            f"number of them; got {part}{number}"
         )
         raise ValueError(msg)
     return turned

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from ..arrays import as_reals
-from ..checks import check_choice, check_flag, finite_real, positive_int
+from ..checks import check_choice, check_flag, finite_real, integer, positive_int
 from ..rope import Rope
 from ..scaling import Default, Linear, LongRoPE, NTKAware, Scaling, Stretched
 from .dialect import section_axes
@@ -156,7 +156,7 @@ def read_gguf(
     given = {
         key[len(prefix) :]: value
         for key, value in metadata.items()
-        if key.startswith(prefix) and value is not None
+        if str(key).startswith(prefix) and value is not None
     }
     width, turned = _widths(given, str(name))
     limit = given.get("context_length")
@@ -209,17 +209,21 @@ def _widths(given: Mapping[str, Any], name: str) -> tuple[int, int]:
     if "attention.key_length" in given:
         width = positive_int(given["attention.key_length"], "attention.key_length")
     else:
-        heads = _needed(given, "attention.head_count")
-        heads = (
-            heads[0] if isinstance(heads, Sequence) else heads
-        )  # a list: the first layer decides
-        whole = positive_int(_needed(given, "embedding_length"), "embedding_length")
-        width = whole // positive_int(heads, "attention.head_count")
+        heads = _first_heads(_needed(given, "attention.head_count"))
+        width = positive_int(_needed(given, "embedding_length"), "embedding_length") // heads
     turned = positive_int(given.get("rope.dimension_count", width), "rope.dimension_count")
     if name in WHOLE_HEAD and turned != width:
         msg = f"rope.dimension_count: expected {width}, the whole head, for {name}; got {turned}"
         raise ValueError(msg)
     return width, turned
+
+
+def _first_heads(given: object) -> int:
+    """Return the number of heads, that of the first layer where each has one, as llama.cpp does."""
+    name = "attention.head_count"
+    counts = given if isinstance(given, (list, tuple)) else [given]
+    heads = [integer(count, name) for count in counts]
+    return positive_int(heads[0] if heads else 0, name)
 
 
 def _needed(given: Mapping[str, Any], key: str) -> Any:
@@ -244,7 +248,7 @@ def _divisors(
     """Return the divisors of frequencies: rope_freqs, or the list that the context size names."""
     freqs, long, short = lists
     if freqs is not None:
-        return [float(each) for each in as_reals(freqs, "rope_freqs")]
+        return _list(freqs, "rope_freqs")
     if long is None and short is None:
         return None
     size = positive_int(_needed(given, "context_length") if n_ctx is None else n_ctx, "n_ctx")
@@ -253,7 +257,15 @@ def _divisors(
     if chosen is None:
         msg = f"rope_factors_{which}: expected this tensor for a context of {size} tokens; got None"
         raise ValueError(msg)
-    return [float(each) for each in as_reals(chosen, f"rope_factors_{which}")]
+    return _list(chosen, f"rope_factors_{which}")
+
+
+def _list(tensor: ArrayLike, name: str) -> list[float]:
+    values = as_reals(tensor, name)
+    if values.ndim != 1:
+        msg = f"{name}: expected shape (d/2,), one number a pair; got {values.shape}"
+        raise ValueError(msg)
+    return [float(each) for each in values]
 
 
 def _original(given: Mapping[str, Any]) -> int:
@@ -295,8 +307,10 @@ def _rule(
 
 def _unscaled(given: Mapping[str, Any], name: str) -> Scaling:
     """Hunyuan-VL's loader alone enlarges the base."""
-    alpha = given.get("rope.scaling.alpha", 0.0)
-    return NTKAware(alpha) if name == "hunyuan_vl" and alpha > 0.0 else Default()
+    if name != "hunyuan_vl":
+        return Default()
+    alpha = finite_real(given.get("rope.scaling.alpha", 0.0), "rope.scaling.alpha")
+    return NTKAware(alpha) if alpha > 0.0 else Default()
 
 
 def _note_unread(given: Mapping[str, Any], name: str, findings: Findings) -> None:
@@ -310,17 +324,24 @@ def _note_unread(given: Mapping[str, Any], name: str, findings: Findings) -> Non
             findings.add(key, f"{key}: llama.cpp does not read it for {name} {kind} yarn")
 
 
+def _has_two(sections: object, key: str) -> bool:
+    """Return whether time and height have pairs, which tells a file of images from one of text."""
+    if not isinstance(sections, (list, tuple)):
+        msg = f"{key}: expected a list of numbers of pairs; got {sections!r}"
+        raise TypeError(msg)
+    return len(sections) > 1 and min(integer(count, key) for count in sections[:2]) > 0
+
+
 def _axes(
     given: Mapping[str, Any], name: str, pairs: int, findings: Findings
 ) -> tuple[int, ...] | None:
     """Return the position axes; there are four: time, height, width, and one that text has at 0."""
     key = "rope.dimension_sections"
-    sections = list(given.get(key, ()))
-    if name in EITHER and not (len(sections) > 1 and sections[0] > 0 and sections[1] > 0):
-        return None
     if name not in SECTIONS | WOVEN | EITHER:
         if key in given:
             findings.add(key, f"{key}: llama.cpp does not read it for {name}")
+        return None
+    if name in EITHER and not _has_two(given.get(key, ()), key):
         return None
     axes = section_axes(_needed(given, key), pairs, key)
     if name in WOVEN:

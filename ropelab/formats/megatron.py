@@ -9,7 +9,14 @@ from typing import Any
 from ..checks import check_choice, check_flag, finite_real, integer, positive_int
 from ..rope import Rope
 from ..scaling import DeepSeekYaRN, Linear, Llama3, Scaling, Stretched, YaRN
-from .dialect import note_unread, rule_from, section_axes, share_of, yarn_amplitude
+from .dialect import (
+    layer_count,
+    note_unread,
+    rule_from,
+    section_axes,
+    share_of,
+    yarn_amplitude,
+)
 from .findings import Findings, Reading, warn_of
 from .sources import read_config
 
@@ -170,7 +177,7 @@ def layers_from_megatron(arguments: Arguments) -> tuple[Rope | None, ...]:
     if given.get("num_layers") is None:
         msg = "num_layers: expected the number of layers; the arguments lack it"
         raise ValueError(msg)
-    layers = positive_int(given["num_layers"], "num_layers")
+    layers = layer_count(given["num_layers"], "num_layers")
     skipped = _skipped(given.pop("no_rope_freq", None), layers)
     reading = read_megatron(given)
     warn_of(reading.findings)
@@ -276,7 +283,8 @@ def _latent(given: Mapping[str, Any], findings: Findings) -> Rope:
     all_dim = given.get("mscale_all_dim", 0.0)
     if kind == "rope":
         turned = share_of(width, given.get("rotary_percent", 1.0), "rotary_percent")
-        if all_dim and given.get("rotary_scaling_factor", 40.0) > 1:
+        factor = finite_real(given.get("rotary_scaling_factor", 40.0), "rotary_scaling_factor")
+        if finite_real(all_dim, "mscale_all_dim") and factor > 1.0:
             findings.add(
                 "mscale_all_dim",
                 "mscale_all_dim: under rope_type 'rope' Megatron still multiplies the softmax "

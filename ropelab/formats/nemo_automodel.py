@@ -148,7 +148,7 @@ def _parameters(
     base = given.get("rope_theta", 10_000.0)
     if theta is not None and base != theta:
         findings.add(
-            "rope_theta", f"rope_theta: {base:g} of rope_parameters is used; {theta:g} is not read"
+            "rope_theta", f"rope_theta: {base} of rope_parameters is used; {theta} is not read"
         )
     return base, given, "rope_parameters"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..rope import Rope
 from .findings import Findings
 from .transformers_models import LEGACY_NAMES
 
@@ -127,7 +128,7 @@ def optional_text(value: object, name: str) -> str | None:
 def _mapping(value: object, name: str) -> Mapping[str, Any]:
     """Return a mapping as it is and an object as its attributes, or raise TypeError."""
     found = value
-    if not isinstance(value, Mapping) and not callable(value):
+    if not isinstance(value, (Mapping, Rope)) and not callable(value):
         if hasattr(value, "to_dict"):
             found = value.to_dict()
         elif hasattr(value, "__dict__"):

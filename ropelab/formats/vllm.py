@@ -24,7 +24,7 @@ from ..scaling import (
 from .dialect import note_unread, rule_from, section_axes, share_of, yarn_amplitude
 from .findings import Findings, Reading, warn_of
 from .heads import head_dim_of
-from .sources import read_config
+from .sources import optional_text, read_config
 from .transformers_models import INTERLEAVED
 from .vllm_parameters import LENGTH, parameters_of
 
@@ -153,8 +153,8 @@ def read_vllm(
     values = read_config(config)
     if isinstance(values.get("text_config"), Mapping):
         values = values["text_config"]
-    model_type = values.get("model_type")
-    found = parameters_of(values, layer_type, findings)
+    model_type = optional_text(values.get("model_type"), "model_type")
+    found = parameters_of(values, optional_text(layer_type, "layer_type"), findings)
     kind = _kind(found, str(model_type))
     latent = values.get("qk_rope_head_dim")  # a projection of its own, that get_rope is called for
     width = (
@@ -168,6 +168,8 @@ def read_vllm(
         neox = check_flag(is_neox_style, "is_neox_style")
     sections = found.get("mrope_section")
     limit = values.get("max_position_embeddings")
+    if limit is not None:
+        limit = positive_int(limit, "max_position_embeddings")
     axes = None
     if sections is not None:
         woven = check_flag(found.get("mrope_interleaved", False), "mrope_interleaved")
@@ -192,19 +194,18 @@ def read_vllm(
 
 def _kind(found: Mapping[str, Any], model_type: str) -> str:
     """Return the type under vLLM's name, or raise where two names contradict each other."""
-    new, old = found.get("rope_type"), found.get("type")
+    new, old = (optional_text(found.get(key), key) for key in ("rope_type", "type"))
     if new is not None and old is not None and new != old and (old, new) not in _SAME:
         msg = f"rope_type: {new!r} contradicts type {old!r}; vLLM refuses both; keep one"
         raise ValueError(msg)
-    kind = str(new or old or "default")
+    kind = new or old or "default"
     if kind == "mrope" and "mrope_section" not in found:
         msg = f"mrope_section: 'mrope' needs it; got {dict(found)}"
         raise ValueError(msg)
     kind = _AGREED.get(kind, kind)
     if model_type in _DEEPSEEK and kind != "default":
-        kind = (
-            "deepseek_yarn" if found.get("apply_yarn_scaling", True) else "deepseek_llama_scaling"
-        )
+        scales = check_flag(found.get("apply_yarn_scaling", True), "apply_yarn_scaling")
+        kind = "deepseek_yarn" if scales else "deepseek_llama_scaling"
     if kind not in _KNOWN:
         msg = f"rope_type: expected one of {', '.join(_KNOWN)}; got {kind!r}"
         raise ValueError(msg)

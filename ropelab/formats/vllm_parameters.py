@@ -47,10 +47,13 @@ def parameters_of(
     """
     found = _dictionary(values, findings)
     if any(isinstance(value, Mapping) for value in found.values()):
-        if layer_type not in found:
-            msg = f"layer_type: expected one of {sorted(found)}; got {layer_type!r}"
+        if layer_type is None or layer_type not in found:
+            msg = f"layer_type: expected one of {sorted(map(str, found))}; got {layer_type!r}"
             raise ValueError(msg)
-        found = found[str(layer_type)]
+        if not isinstance(found[layer_type], Mapping):
+            msg = f"{layer_type}: expected its rope parameters; got {found[layer_type]!r}"
+            raise TypeError(msg)
+        found = found[layer_type]
     else:
         found = _flat(values, found, layer_type, findings)
     merged = dict(found)

@@ -50,6 +50,10 @@ class Model:
     config: Mapping[str, Any] = field(hash=False)
     note: str = ""
 
+    def __reduce__(self) -> tuple[type[Model], tuple[Any, ...]]:
+        # Through dictionaries, since what keeps a config from being written to has no copy.
+        return type(self), (self.name, self.kind, self.source, _copied(self.config), self.note)
+
     def rope(self, layer_type: str | None = None) -> Rope | None:
         """Return the model's rotary embedding, as `ropelab.from_transformers` reads its config.
 
@@ -145,6 +149,13 @@ def _check_known(name: object) -> None:
         expected = f"one of the {len(MODELS)} models of ropelab.models.MODELS"
         msg = f"name: expected {expected}; got {name!r}; {_mend(name)}"
         raise ValueError(msg)
+
+
+def _copied(config: Any) -> Any:
+    """Return a config as dictionaries of its own, all the way down."""
+    if not isinstance(config, Mapping):
+        return config
+    return {key: _copied(value) for key, value in config.items()}
 
 
 def _mend(name: str) -> str:

@@ -114,13 +114,11 @@ def shard_positions(
 
 
 def _check_divisible(bounds: NDArray[np.int64], pieces: int) -> None:
-    lengths = np.diff(bounds)
-    uneven = np.flatnonzero(lengths % pieces)
-    if uneven.size:
-        length = int(lengths[uneven[0]])
-        msg = (
-            f"cu_seqlens: expected every length to be a multiple of the {pieces} pieces that a "
-            f"sequence is cut into; got {length} for sequence {int(uneven[0])}; "
-            f"pad it to {-(-length // pieces) * pieces} tokens"
-        )
-        raise ValueError(msg)
+    for sequence, length in enumerate(np.diff(bounds).tolist()):
+        if length % pieces:
+            msg = (
+                f"cu_seqlens: expected every length to be a multiple of the {pieces} pieces that a "
+                f"sequence is cut into; got {length} for sequence {sequence}; "
+                f"pad it to {-(-length // pieces) * pieces} tokens"
+            )
+            raise ValueError(msg)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import integer, positive_int
-from .common import integers
+from .common import check_reach, integers
 
 __all__ = ["DualChunk", "dual_chunk_positions"]
 
@@ -71,5 +71,6 @@ def dual_chunk_positions(position_ids: ArrayLike, chunk_size: int, local_size: i
         msg = f"local_size: expected 0 to {chunk - 1}, less than chunk_size; got {local}"
         raise ValueError(msg)
     step = chunk - local
+    check_reach(chunk, step, "chunk_size")
     place = positions % step
     return DualChunk(place, place.copy(), np.minimum(place + step, chunk), place + chunk)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import check_choice, finite_real, positive_int
-from .common import LARGEST, count, integers
+from .common import LARGEST, check_reach, count, integers
 from .grids import video_grid
 
 __all__ = ["NEXT_STARTS", "mrope_delta", "mrope_positions"]
@@ -88,6 +88,7 @@ def mrope_positions(
         else:
             side = count(block, f"blocks[{number}]")
             part = np.broadcast_to(np.arange(side, dtype=np.int64), (3, side))
+        check_reach(start, int(part.max(initial=0)), f"blocks[{number}]")
         parts.append(start + part)
         start += side if next_start == "side" else int(part.max(initial=-1)) + 1
     return np.concatenate(parts, axis=1)
@@ -125,7 +126,8 @@ def mrope_delta(position_ids: ArrayLike) -> int:
 
 
 def _listed(blocks: object) -> Iterable[Any]:
-    if not isinstance(blocks, Iterable) or isinstance(blocks, (str, bytes)):
+    no_list = isinstance(blocks, (str, bytes, dict, set)) or getattr(blocks, "ndim", 1) == 0
+    if no_list or not isinstance(blocks, Iterable):
         msg = f"blocks: expected a list of text lengths and vision grids; got {blocks!r}"
         raise TypeError(msg)
     return blocks

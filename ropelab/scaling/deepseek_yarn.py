@@ -49,4 +49,4 @@ class DeepSeekYaRN(YaRN):
         if not self.mscale_all_dim:
             return spectrum
         temperature = yarn_magnitude(self.stretch(rope), self.mscale_all_dim)
-        return replace(spectrum, softmax_factor=temperature**2)
+        return replace(spectrum, softmax_factor=temperature * temperature)

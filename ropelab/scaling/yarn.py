@@ -103,7 +103,7 @@ class YaRN(Scaling):
                 object.__setattr__(self, name, real_within(value, name, 0.0))
         names = ("beta_fast", "beta_slow")
         fast, slow = (
-            default if _not_given(getattr(self, name)) else getattr(self, name)
+            _given(getattr(self, name), name) or default
             for name, default in zip(names, (_BETA_FAST, _BETA_SLOW), strict=True)
         )
         for name, value in zip(names, check_rotations(fast, slow, names), strict=True):
@@ -161,6 +161,6 @@ class YaRN(Scaling):
         return yarn_magnitude(factor)
 
 
-def _not_given(value: object) -> bool:
-    """Return whether Transformers would take the default instead; False is no number."""
-    return value is None or (value == 0 and not isinstance(value, bool))
+def _given(value: object, name: str) -> float:
+    """Return the rotations, 0 for None: for both, Transformers takes the default."""
+    return 0.0 if value is None else finite_real(value, name)

@@ -122,3 +122,9 @@ def test_every_other_dtype_is_refused_by_name(dtype: DTypeLike) -> None:
     came = str(dtype) if dtype in (None, "x", ">f4") else np.dtype(dtype).name
     with refuses(TypeError, "cos", came):
         float_dtype(dtype, "cos")
+
+
+@pytest.mark.parametrize("values", [[1.0], 1.0, b"x", np.array([2**60 + 1]), np.array([1j])])
+def test_what_is_of_no_format_is_not_widened(values: object) -> None:
+    with pytest.raises(TypeError, match="values: expected float64"):
+        widen(values)  # type: ignore[arg-type]

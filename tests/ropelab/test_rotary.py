@@ -374,3 +374,10 @@ def test_the_rotated_part_of_a_latent_head_is_named() -> None:
     wide = np.ones((B, S, H, 192))
     with refuses(ValueError, "q", "head_dim 64", "pass q[..., 128:]"):
         rotate(Rope(64), wide, wide, IDS)
+
+
+@pytest.mark.parametrize("position", [2**63 - 1, 2**63, 2**64 - 1])
+def test_a_rule_without_length_turns_to_the_last_position(position: int) -> None:
+    x, ids, rope = np.ones((1, 1, 1, 8)), np.array([position], np.uint64), Rope(8)
+    for rotated in rotate(rope, x, x, ids):
+        assert rotated.tobytes() == apply_rotary(x, ids, rope.spectrum()).tobytes()

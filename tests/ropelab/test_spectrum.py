@@ -237,3 +237,11 @@ def test_periods_are_none_if_no_pair_has_one() -> None:
         ValueError, match=r"periods: expected a number of tokens >= 0 .* got \[-1\]"
     ):
         Spectrum([1.0], periods=[-1])
+
+
+def test_integers_past_64_bits_do_not_wrap() -> None:
+    huge = np.array([2**63], np.uint64)
+    with refuses(ValueError, "axes", str(2**63)):
+        Spectrum([1.0], axes=huge)
+    with refuses(ValueError, "periods", str(2**63)):
+        Spectrum([1.0], periods=huge)

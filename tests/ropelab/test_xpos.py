@@ -138,3 +138,13 @@ def test_what_does_not_fit_is_refused(name: str, value: object, kind: type[Excep
     good = {"q": x, "k": x, "position_ids": IDS, "spectrum": SPECTRUM}
     with refuses(kind, name):
         apply_xpos_qk(**{**good, name: value})  # type: ignore[arg-type]
+
+
+def test_the_distance_is_exact_where_a_float64_skips_integers() -> None:
+    distances = np.array([-101, -1, 0, 1, 100])
+    near = xpos_scale(distances, D)
+    assert xpos_scale(distances + 2**60, D, centre=2**60).tolist() == near.tolist()
+    unsigned = distances.astype(np.uint64) + np.uint64(2**64 - 200)
+    assert xpos_scale(unsigned, D, centre=2**64 - 200).tolist() == near.tolist()
+    last = xpos_scale([2**63 - 1], D, scale_base=2.0**60)
+    assert last.tolist() == xpos_scale([8], D, scale_base=1.0).tolist()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...checks import finite_real, positive_int
+from ..dialect import layer_count
 from ..transformers_models import LISTS_NOPE, SLIDING_ROPE, SLIDING_ROPE_IF_WINDOWED, THETA_OR_NOPE
 from .config import Config
 from .layer_patterns import PATTERNS
@@ -97,7 +98,7 @@ def plan_of(config: Config) -> LayerPlan:
     """
     values, model_type = config
     given = values.get("num_hidden_layers")
-    count = None if given is None else positive_int(given, "num_hidden_layers")
+    count = None if given is None else layer_count(given, "num_hidden_layers")
     if model_type in THETA_OR_NOPE or values.get(_THETAS) is not None:
         return _by_theta(config, count)
     if model_type in LISTS_NOPE or values.get("no_rope_layers"):

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ...checks import positive_int
 from ...rope import Rope
+from ..dialect import layer_count
 from ..findings import Findings, warn_of
 from ..sources import read_config
 from .config import Config, config_of
@@ -113,7 +113,7 @@ def _without(config: object) -> tuple[str, ...]:
     """Return the names of layers none of which has a rotary embedding."""
     values = read_config(config)
     count = values.get("num_hidden_layers")
-    return ("full_attention",) * positive_int(count, "num_hidden_layers")
+    return ("full_attention",) * layer_count(count, "num_hidden_layers")
 
 
 def kinds_of(config: Config) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from ...checks import finite_real, positive_int
 from ...scaling import Scaling
@@ -79,11 +80,22 @@ def layer_head_dim(config: Config, layer_type: str | None) -> int:
         width = values.get("global_head_dim")
         layers, single = values.get("layer_types"), values.get("per_layer_config")
         if width is None and isinstance(single, Mapping) and isinstance(layers, (list, tuple)):
-            indices = {i for i, name in enumerate(layers) if name == layer_type}
-            each = [single[key] for key in single if int(key) in indices]
-            width = next((one["head_dim"] for one in each if "head_dim" in one), None)
+            indices = {str(i) for i, name in enumerate(layers) if name == layer_type}
+            width = _own_width(single, indices)
         return positive_int(_GLOBAL_HEAD_DIM[model_type] if width is None else width, "head_dim")
     return head_dim_of(values, model_type)
+
+
+def _own_width(single: Mapping[Any, Any], indices: set[str]) -> Any:
+    """Return the first head_dim that single layers have of their own, None if none has."""
+    for key, keys in single.items():
+        if not str(key).isdecimal() or not isinstance(keys, Mapping):
+            msg = (
+                f"per_layer_config: expected a dictionary by index of layer; got {key!r}: {keys!r}"
+            )
+            raise TypeError(msg)
+    each = (keys for key, keys in single.items() if str(key) in indices)
+    return next((keys["head_dim"] for keys in each if "head_dim" in keys), None)
 
 
 def rotary_dim_of(

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ropelab.formats.dialect import rule_from, section_axes, share_of, yarn_amplitude
+from ropelab.formats.dialect import layer_count, rule_from, section_axes, share_of, yarn_amplitude
 from ropelab.formats.findings import Findings
 from ropelab.scaling import Linear
 
@@ -23,10 +23,16 @@ def test_a_share_is_truncated(share: float, turned: int) -> None:
     assert share_of(96, share, "rotary_pct") == turned
 
 
-@pytest.mark.parametrize("share", [0.0, -0.5, 0.01, 0.35, 1.5, math.nan])
+@pytest.mark.parametrize("share", [0.0, -0.5, 0.01, 0.35, 1.5, 1e308, math.nan])
 def test_bad_shares_are_refused(share: float) -> None:
     with pytest.raises(ValueError, match="rotary_pct"):
         share_of(96, share, "rotary_pct")
+
+
+def test_layers_are_counted_before_they_are_listed() -> None:
+    assert layer_count(126, "num_layers") == 126
+    with pytest.raises(ValueError, match="num_layers: expected at most"):
+        layer_count(2**62, "num_layers")
 
 
 def test_sections() -> None:

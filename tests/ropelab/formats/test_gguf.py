@@ -229,6 +229,9 @@ def test_the_amplitude_is_that_of_the_loader() -> None:
         (ValueError, "embedding_length", {"llama.embedding_length": None}),
         (ValueError, "rope.scaling.factor", {"llama.rope.scaling.factor": -1.0}),
         (TypeError, "head_count", {"llama.attention.head_count": 32.0}),
+        (TypeError, "head_count", {"llama.attention.head_count": ""}),
+        (TypeError, "head_count", {"llama.attention.head_count": [8, {}]}),
+        (ValueError, "head_count", {"llama.attention.head_count": []}),
     ],
 )
 def test_bad_metadata_are_refused(
@@ -247,6 +250,10 @@ def test_bad_tensors_are_refused() -> None:
         rope("llama", rope__scaling__type="yarn", tensors={"rope_freqs": [1.0] * 64})
     with pytest.raises(ValueError, match="dimension_sections"):
         rope("qwen2vl")
+    with pytest.raises(ValueError, match="rope_freqs: expected shape"):
+        rope("llama", tensors={"rope_freqs": np.ones((64, 1))})
+    with pytest.raises(ValueError, match="rope_factors_short: expected shape"):
+        rope("phi3", tensors={"rope_factors_short": 1.0, "n_ctx": 2048})
     with pytest.raises(TypeError, match="metadata"):
         read_gguf([("general.architecture", "llama")])  # type: ignore[arg-type]
 
@@ -262,3 +269,18 @@ def test_an_unknown_architecture_is_not_answered_by_all_names() -> None:
 def test_a_path_is_no_metadata(path: Any) -> None:
     with pytest.raises(TypeError, match=r"^metadata: .*mapping.*; read .*GGUFReader"):
         from_gguf(path)
+
+
+def test_what_only_some_architectures_read_is_refused_there() -> None:
+    for sections in (0, "linear", [24, "20"]):
+        with pytest.raises(TypeError, match=r"rope.dimension_sections"):
+            rope("hunyuan_vl", rope__dimension_sections=sections)
+    with pytest.raises(TypeError, match=r"rope.scaling.alpha"):
+        rope("hunyuan_vl", rope__scaling__alpha="1000")
+    unread = {"rope__dimension_sections": 0, "rope__scaling__alpha": "1000"}
+    found = read_gguf({**metadata("llama", **unread), 7: 8})  # type: ignore[dict-item]
+    assert found.rope == rope("llama")
+    assert sorted(finding.key for finding in found.findings) == [
+        "rope.dimension_sections",
+        "rope.scaling.alpha",
+    ]

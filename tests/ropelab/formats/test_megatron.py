@@ -146,6 +146,11 @@ def test_the_default_embedding_is_learned() -> None:
         (TypeError, "use_rope_scaling", {"use_rope_scaling": 8}),
         (ValueError, "rotary_percent", {"rotary_percent": 0.01}),
         (ValueError, "interpolation_factor", {"rotary_seq_len_interpolation_factor": 0}),
+        (
+            TypeError,
+            "rotary_scaling_factor",
+            {**MLA, "rope_type": "rope", "mscale_all_dim": 1.0, "rotary_scaling_factor": "40"},
+        ),
     ],
 )
 def test_bad_arguments_are_refused(
@@ -161,3 +166,8 @@ def test_bad_marks_are_refused(marks: object) -> None:
         layers_from_megatron({**ROPE, "num_layers": 4, "no_rope_freq": marks})
     with pytest.raises(ValueError, match="num_layers"):
         layers_from_megatron({**ROPE, "no_rope_freq": marks})
+
+
+def test_more_layers_than_memory_holds_are_refused() -> None:
+    with pytest.raises(ValueError, match="num_layers: expected at most"):
+        layers_from_megatron({**ROPE, "num_layers": 2**62})

@@ -146,6 +146,7 @@ def test_the_fused_path_drops_positions_and_amplitude() -> None:
             {"max_position_embeddings": None, "rope_scaling": LLAMA3},
         ),
         (ValueError, "partial_rotary_factor", {"partial_rotary_factor": 0.01}),
+        (TypeError, "rope_theta|base", {"rope_parameters": {"rope_theta": "5e5"}}),
     ],
 )
 def test_bad_configs_are_refused(error: type[Exception], name: str, config: dict[str, Any]) -> None:

@@ -246,3 +246,42 @@ def test_modernbert_has_two_bases() -> None:
     assert [rope(config, layer_type=name).base for name in names] == [160000.0, 10000.0]
     assert rope({**config, "local_rope_theta": None}).base == 160000.0
     assert keys(config) == ["local_rope_theta"]
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("model_type", {"model_type": {}}),
+        ("rope_type", {"rope_scaling": {"rope_type": ["yarn"]}}),
+        ("type", {"rope_scaling": {"type": ["yarn"], "rope_type": "linear"}}),
+        (
+            "apply_yarn_scaling",
+            {"model_type": "deepseek_v3", "rope_scaling": {**YARN, "apply_yarn_scaling": "no"}},
+        ),
+        (
+            "max_position_embeddings",
+            {
+                "max_position_embeddings": "4096",
+                "rope_scaling": {
+                    "rope_type": "longrope",
+                    "short_factor": [1.0] * 64,
+                    "long_factor": [2.0] * 64,
+                    "original_max_position_embeddings": 2048,
+                },
+            },
+        ),
+    ],
+)
+def test_values_of_another_type_are_refused(name: str, config: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=f"^{name}: "):
+        read_vllm({**PLAIN, **config})
+
+
+def test_layers_without_parameters_are_refused() -> None:
+    nested = {"full_attention": {"rope_theta": 1e6}, "sliding_attention": None, 3: 4}
+    with pytest.raises(TypeError, match="sliding_attention: expected its rope parameters"):
+        read_vllm({**PLAIN, "rope_parameters": nested}, layer_type="sliding_attention")
+    with pytest.raises(ValueError, match="layer_type: expected one of"):
+        read_vllm({**PLAIN, "rope_parameters": nested}, layer_type="chunked_attention")
+    with pytest.raises(TypeError, match="layer_type: "):
+        read_vllm({**PLAIN, "rope_parameters": nested}, layer_type=["full_attention"])  # type: ignore[arg-type]

@@ -1,10 +1,13 @@
 """The registry: what is in it, that each config is read, and what stands in the sources."""
 
+import copy
 import json
+import pickle
 import subprocess
 import sys
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -288,3 +291,12 @@ def test_importing_reads_no_file() -> None:
     subprocess.run(
         [sys.executable, "-c", script], check=True, cwd=Path(ropelab.__file__).parents[1]
     )
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_models_are_copied(copied: Callable[[Model], Model]) -> None:
+    gemma = model("Gemma-3-1B")
+    other = copied(gemma)
+    assert other == gemma
+    assert other.ropes() == gemma.ropes()
+    assert other.config is not gemma.config

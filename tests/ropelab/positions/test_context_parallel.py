@@ -67,6 +67,7 @@ def test_rotated_shards_are_shards_of_the_rotated(shards: str) -> None:
     ("given", "kind", "name", "came"),
     [
         (([0, 8, 14], 2, 0), ValueError, "cu_seqlens", ("6", "sequence 1", "pad it to 8")),
+        (([0, 8], 2**62, 0), ValueError, "cu_seqlens", ("8", "sequence 0")),
         (([0, 8], 2, 2), ValueError, "cp_rank", ("2", "0 to 1")),
         (([0, 8], 2, -1), ValueError, "cp_rank", ("-1",)),
         (([0, 8], 0, 0), ValueError, "cp_size", ("0",)),

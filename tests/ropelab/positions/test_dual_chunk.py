@@ -41,6 +41,7 @@ def test_near_keys_are_seen_at_their_true_distance_and_none_beyond_the_trained_l
         (([-1], 8, 2), ValueError, "position_ids"),
         (([1.5], 8, 2), TypeError, "position_ids"),
         (([1], 0, 2), ValueError, "chunk_size"),
+        (([1], 2**63 - 1, 1), ValueError, "chunk_size"),
         (([1], 8, 8), ValueError, "local_size"),
         (([1], 8, -1), ValueError, "local_size"),
         (([1], 8, 2.0), TypeError, "local_size"),

@@ -5,6 +5,7 @@ from transformers.models.deepseek_v3.modeling_deepseek_v3 import yarn_apply_msca
 
 from ropelab import SCALINGS, Rope
 from ropelab.scaling import DeepSeekYaRN, YaRN
+from tests.ropelab.support import refuses
 
 
 # DeepSeek-V3, V2-Lite, Kimi-K2-0905 and Kimi-K2.
@@ -51,3 +52,8 @@ def test_it_is_a_rule_of_its_own() -> None:
     assert SCALINGS["deepseek_yarn"] is DeepSeekYaRN
     assert SCALINGS["yarn"] is YaRN
     assert DeepSeekYaRN(4.0, 4096) != YaRN(4.0, 4096)
+
+
+def test_a_factor_that_no_float64_holds_is_refused_by_name() -> None:
+    with refuses(ValueError, "softmax_factor", "inf"):
+        Rope(64, scaling=DeepSeekYaRN(4.0, 4096, mscale_all_dim=1e300)).spectrum()

@@ -220,6 +220,7 @@ NAN, INF = float("nan"), float("inf")
         ({"beta_slow": -1.0}, ValueError, "-1.0"),
         ({"beta_fast": False}, TypeError, "False"),
         ({"beta_slow": "1"}, TypeError, "'1'"),
+        ({"beta_slow": np.ones(2)}, TypeError, "array([1., 1.])"),
         ({"mscale": -1.0}, ValueError, "-1.0"),
         ({"mscale": NAN}, ValueError, "nan"),
         ({"mscale_all_dim": INF}, ValueError, "inf"),

@@ -167,6 +167,7 @@ def test_a_model_without_rope_has_layers_without() -> None:
         ({}, ValueError, "layer_types", "num_hidden_layers"),
         ({"num_hidden_layers": "3"}, TypeError, "num_hidden_layers", "'3'"),
         ({"num_hidden_layers": 3, "layer_types": ["a"]}, ValueError, "layer_types", "1"),
+        ({"num_hidden_layers": 2**62}, ValueError, "num_hidden_layers", str(2**62)),
         ({"layer_types": "full_attention"}, TypeError, "layer_types", "'full_attention'"),
         ({"num_hidden_layers": 3, "no_rope_layers": [1, 0]}, ValueError, "no_rope_layers", "2"),
         ({"no_rope_layers": [1, 2]}, ValueError, "no_rope_layers", "[1, 2]"),

@@ -12,6 +12,7 @@ from ropelab import Rope, from_transformers
 from ropelab.formats import read_transformers
 from ropelab.formats.transformers.widths import DEFAULT_PARTIALS, LAYER_PARTIALS
 from tests.ropelab.formats.published import Config
+from tests.ropelab.support import refuses
 
 HEADS: Config = {"hidden_size": 640, "num_attention_heads": 8, "head_dim": 80, "rope_theta": 1e4}
 
@@ -102,3 +103,10 @@ def test_mistral_4_and_deepseek_rotate_what_they_say() -> None:
     rope = read_transformers({**parts, **shares, "model_type": "deepseek_v3"}).rope
     assert rope is not None
     assert (rope.head_dim, rope.rotary_dim, rope.rotary_offset) == (32, 32, 0)
+
+
+@pytest.mark.parametrize("single", [{"a": {}}, {None: {}}, {"1": 128}, {"0": None}])
+def test_what_is_said_of_no_layer_is_refused(single: dict[Any, Any]) -> None:
+    config = {**HEADS, "model_type": "gemma4_text", "layer_types": ["full_attention"] * 2}
+    with refuses(TypeError, "per_layer_config", repr(next(iter(single)))):
+        read_transformers({**config, "per_layer_config": single}, "full_attention")
