@@ -50,7 +50,7 @@ def test_a_source_and_a_formula_stand_with_every_rule() -> None:
     for entry in entries:
         sources = entry.partition("Sources:\n\n")[2].partition("\n\n")[0]
         assert sources.startswith("- "), entry[:40]
-        assert "\n```math\n" in entry or re.search(r"\$\\omega'?_i = ", entry), entry[:40]
+        assert "\n```math\n" in entry or re.search(r"\$`?\\omega'?_i = ", entry), entry[:40]
         assert ":math:" not in entry
         # A name of several words is upright in a formula.
         assert not re.search(r"(?<!mathrm\{)\b(?:mscale|softmax)\\_", entry)
