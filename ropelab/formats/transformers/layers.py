@@ -100,7 +100,7 @@ def layer_types_from_transformers(
     if not plan.counted:
         msg = (
             f"layer_types: this config of {taken.model_type} does not say what its layers are; "
-            f"give them, or num_hidden_layers where all are alike"
+            f"give num_hidden_layers, or layer_types"
         )
         raise ValueError(msg)
     parameters = all_parameters(taken.values, findings)
