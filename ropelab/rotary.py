@@ -48,8 +48,8 @@ def apply_rotary(
         Queries or keys of shape (batch, sequence, heads, head_dim), or as `tensor_format` says.
     position_ids : array-like of int, broadcastable to (batch, sequence) or (tokens,)
         Position of each token, whatever the order of the tensor's axes. With several position
-        axes in the spectrum (3 for M-RoPE) a leading axis counts them, as `ropelab.mrope_positions`
-        gives them; tokens of text have the same position on each:
+        axes in the spectrum (3 for M-RoPE) a leading axis counts them, as those of
+        `ropelab.positions.mrope_positions` do; tokens of text have the same position on each:
         ``np.broadcast_to(position_ids, (3, *position_ids.shape))``.
     spectrum : Spectrum
         Frequencies and attention factor; its rotary_dim may be smaller than head_dim.

@@ -13,6 +13,7 @@ from ropelab.models import MODELS
 from tests.float32 import float32_tolerance
 from tests.parity.support import V5, Config, numbers, rotary_class
 
+# Building a class of Transformers warns of much that is not asked here.
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]
 
 # Models that cannot be compared, and why.
