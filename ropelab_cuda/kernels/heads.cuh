@@ -15,129 +15,14 @@
 #pragma once
 
 #include "arithmetic.cuh"
-#include "formats.cuh"
-#include "tokens.cuh"
-
-using Format = FORMAT;
-using Bits = Format::Bits;
-using Number = Format::Number;
-
-struct Operand {
-  const void* x;
-  void* out;
-  long long x_outer, x_inner, x_head;  // strides
-  long long out_outer, out_inner, out_head;
-  long long heads;
-};
-
-struct Tensors {
-  Operand q, k;
-  TokenGrid grid;
-  long long tail;  // channels to copy; 0 in place
-};
-
-// ----------------------------------------------------------------------------------------------
-// Layouts: which channels a unit of PAIRS_HELD pairs holds, in accesses of VECTOR elements, the
-// widest that are aligned.
-
-// Pair i = (i, i + PAIRS). A unit is one vector of each half: PAIRS_HELD is VECTOR.
-struct Half {
-  Vector<Format, VECTOR> low, high;
-
-  __device__ void load(const Bits* row, int unit) {
-    low.load(row + unit * VECTOR);
-    high.load(row + PAIRS + unit * VECTOR);
-  }
-  __device__ void store(Bits* row, int unit) const {
-    low.store(row + unit * VECTOR);
-    high.store(row + PAIRS + unit * VECTOR);
-  }
-  __device__ void decode(Number* first, Number* second) const {
-    low.decode(first);
-    high.decode(second);
-  }
-  __device__ void encode(const Number* first, const Number* second) {
-    low.encode(first);
-    high.encode(second);
-  }
-};
-
-// Pair i = (2i, 2i + 1). A unit is one vector, so that neighbouring threads touch neighbouring
-// bytes; two where only single elements are aligned, or where the other end of the rotation is Half.
-struct Interleaved {
-  static constexpr int ACCESSES = 2 * PAIRS_HELD / VECTOR;
-  Vector<Format, VECTOR> part[ACCESSES];
-
-  __device__ void load(const Bits* row, int unit) {
-#pragma unroll
-    for (int i = 0; i < ACCESSES; ++i) {
-      part[i].load(row + (unit * ACCESSES + i) * VECTOR);
-    }
-  }
-  __device__ void store(Bits* row, int unit) const {
-#pragma unroll
-    for (int i = 0; i < ACCESSES; ++i) {
-      part[i].store(row + (unit * ACCESSES + i) * VECTOR);
-    }
-  }
-  __device__ void decode(Number* first, Number* second) const {
-    Number both[2 * PAIRS_HELD];
-#pragma unroll
-    for (int i = 0; i < ACCESSES; ++i) part[i].decode(both + i * VECTOR);
-#pragma unroll
-    for (int i = 0; i < PAIRS_HELD; ++i) first[i] = both[2 * i], second[i] = both[2 * i + 1];
-  }
-  __device__ void encode(const Number* first, const Number* second) {
-    Number both[2 * PAIRS_HELD];
-#pragma unroll
-    for (int i = 0; i < PAIRS_HELD; ++i) both[2 * i] = first[i], both[2 * i + 1] = second[i];
-#pragma unroll
-    for (int i = 0; i < ACCESSES; ++i) part[i].encode(both + i * VECTOR);
-  }
-};
-
-using Source = LAYOUT;
-using Target = OUTPUT_LAYOUT;
-constexpr int UNITS = PAIRS / PAIRS_HELD;
-static_assert(PAIRS % PAIRS_HELD == 0, "a unit must not cross the end of the rotated channels");
-
-// ----------------------------------------------------------------------------------------------
+#include "layouts.cuh"
+#include "operands.cuh"
 
 // x' = x cos - y sin,  y' = y cos + x sin
 __device__ void rotate_pair(Number& x, Number& y, Number cos, Number sin) {
   const Number turned = fma(x, cos, -product(y, sin));
   y = fma(y, cos, product(x, sin));
   x = turned;
-}
-
-// The rows of one token: heads of q, then of k.
-struct Rows {
-  const Bits *q, *k;
-  Bits *q_out, *k_out;
-  int q_heads, heads;
-};
-
-__device__ const Bits* token_in(const Operand& t, Token token) {
-  return static_cast<const Bits*>(t.x) + token.outer * t.x_outer + token.inner * t.x_inner;
-}
-
-__device__ Bits* token_out(const Operand& t, Token token) {
-  return static_cast<Bits*>(t.out) + token.outer * t.out_outer + token.inner * t.out_inner;
-}
-
-__device__ Rows rows_of(const Tensors& t, Token token) {
-  return {token_in(t.q, token),  token_in(t.k, token), token_out(t.q, token),
-          token_out(t.k, token), (int)t.q.heads,       (int)(t.q.heads + t.k.heads)};
-}
-
-__device__ const Bits* row_in(const Tensors& t, const Rows& rows, int head) {
-  return head < rows.q_heads ? rows.q + head * t.q.x_head
-                             : rows.k + (head - rows.q_heads) * t.k.x_head;
-}
-
-__device__ Bits* row_out(const Tensors& t, const Rows& rows, int head) {
-  return head < rows.q_heads ? rows.q_out + head * t.q.out_head
-                             : rows.k_out + (head - rows.q_heads) * t.k.out_head;
 }
 
 // Some heads in flight: all are loaded before the first is used.
