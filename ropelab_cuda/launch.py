@@ -73,7 +73,7 @@ def specialise(kernel: str, macros: Macros, structure: Any) -> Specialisation:
     return Specialisation(kernel, tuple((macros | common).items()))
 
 
-def grid_of(tokens: parameters.TokenGrid, together: int) -> tuple[int, int, int]:
+def grid_of(tokens: parameters.TokenGrid, together: int) -> int:
     """Divide tokens among blocks.
 
     Parameters
@@ -85,8 +85,8 @@ def grid_of(tokens: parameters.TokenGrid, together: int) -> tuple[int, int, int]
 
     Returns
     -------
-    tuple of int
-        The grid; with a zero if there are no tokens.
+    int
+        Number of blocks; 0 if there are no tokens.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def grid_of(tokens: parameters.TokenGrid, together: int) -> tuple[int, int, int]
             f"{tokens.outer * tokens.inner} tokens; split the call"
         )
         raise ValueError(msg)
-    return blocks, 1, 1
+    return blocks
 
 
 def plan_cos_sin(
@@ -174,7 +174,7 @@ def _plan_table(
     together = min(MAX_THREADS // across, MAX_TOKENS)
     return Plan(
         specialise(kernel, macros | numbers.macros, structure),
-        grid_of(structure.grid, together),
+        (grid_of(structure.grid, together), 1, 1),
         (across, 1, together),
         structure,
     )

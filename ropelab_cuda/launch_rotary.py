@@ -114,5 +114,10 @@ def _plan(
     specialisation = specialise(
         kernel, {**work.macros, **macros, "ACROSS": work.across, **chosen.macros}, structure
     )
-    grid = grid_of(structure.tensors.grid, chosen.tokens) if any(work.heads) else (0, 0, 0)
-    return Plan(specialisation, grid, (work.across, chosen.lanes, chosen.tokens), structure)
+    blocks = grid_of(structure.tensors.grid, chosen.tokens) if any(work.heads) else 0
+    return Plan(
+        specialisation,
+        (blocks, chosen.head_blocks, 1),
+        (work.across, chosen.lanes, chosen.tokens),
+        structure,
+    )

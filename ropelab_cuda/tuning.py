@@ -26,16 +26,28 @@ class Tuning(NamedTuple):
         Tokens of a block.
     unroll : int
         Heads that a thread has in flight.
+    head_blocks : int
+        Blocks that share the heads of a token.
+    angles_first : bool
+        Whether angles are computed while the predecessor still runs, before anything is loaded.
     """
 
     lanes: int
     tokens: int
     unroll: int
+    head_blocks: int = 1
+    angles_first: bool = False
 
     @property
     def macros(self) -> Macros:
         """The part of it that is compiled in."""
-        return {"LANES": self.lanes, "TOKENS": self.tokens, "UNROLL": self.unroll}
+        return {
+            "LANES": self.lanes,
+            "TOKENS": self.tokens,
+            "UNROLL": self.unroll,
+            "HEAD_BLOCKS": self.head_blocks,
+            "ANGLES_FIRST": int(self.angles_first),
+        }
 
 
 def choose_tuning(work: Work) -> Tuning:

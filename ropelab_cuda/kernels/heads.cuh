@@ -15,6 +15,7 @@
 #pragma once
 
 #include "arithmetic.cuh"
+#include "dependent.cuh"
 #include "layouts.cuh"
 #include "operands.cuh"
 
@@ -25,6 +26,10 @@ __device__ void rotate_pair(Number& x, Number& y, Number cos, Number sin) {
   x = turned;
 }
 
+constexpr int STRIDE = LANES * HEAD_BLOCKS;  // between the heads of one thread
+
+__device__ int first_head() { return blockIdx.y * LANES + threadIdx.y; }
+
 // Some heads in flight: all are loaded before the first is used.
 struct Flight {
   Source held[UNROLL];
@@ -32,7 +37,7 @@ struct Flight {
   __device__ void load(const Tensors& t, const Rows& rows, int start, int unit) {
 #pragma unroll
     for (int j = 0; j < UNROLL; ++j) {
-      const int head = start + j * LANES;
+      const int head = start + j * STRIDE;
       if (head < rows.heads) held[j].load(row_in(t, rows, head), unit);
     }
   }
@@ -41,7 +46,7 @@ struct Flight {
                                    const Number* cos, const Number* sin) {
 #pragma unroll
     for (int j = 0; j < UNROLL; ++j) {
-      const int head = start + j * LANES;
+      const int head = start + j * STRIDE;
       if (head < rows.heads) {
         Number first[PAIRS_HELD], second[PAIRS_HELD];
         held[j].decode(first, second);
@@ -59,7 +64,7 @@ struct Flight {
 __device__ void copy_tails(const Tensors& t, const Rows& rows, int vector) {
   int channel = vector * TAIL_VECTOR - OFFSET;  // from the first rotated one
   if (channel >= 0) channel += 2 * PAIRS;
-  for (int head = threadIdx.y; head < rows.heads; head += LANES) {
+  for (int head = first_head(); head < rows.heads; head += STRIDE) {
     Vector<Format, TAIL_VECTOR> held;
     held.load(row_in(t, rows, head) + channel);
     held.store(row_out(t, rows, head) + channel);
@@ -97,13 +102,13 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
       continue;
     }
 #endif
-    int head = threadIdx.y;
+    int head = first_head();
     if (unit >= ACROSS) flight.load(t, rows, head, unit);
     Number cos[PAIRS_HELD], sin[PAIRS_HELD];
     look_up(angles, unit, cos, sin);
     while (true) {
       flight.rotate_and_store(t, rows, head, unit, cos, sin);
-      head += UNROLL * LANES;
+      head += UNROLL * STRIDE;
       if (head >= rows.heads) break;
       flight.load(t, rows, head, unit);
     }
@@ -119,9 +124,10 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
   const bool rotates = present && unit < UNITS;
   Number cos[PAIRS_HELD], sin[PAIRS_HELD];
   if (rotates) look_up(angles, unit, cos, sin);
-  for (int start = 0; start < rows.heads; start += UNROLL * LANES) {
+  const int first = blockIdx.y * LANES;
+  for (int start = first; start < rows.heads; start += UNROLL * STRIDE) {
     const int head = start + threadIdx.y;
-    if (rotates && start > 0) flight.load(t, rows, head, unit);
+    if (rotates && start > first) flight.load(t, rows, head, unit);
     __syncthreads();
     if (rotates) flight.rotate_and_store(t, rows, head, unit, cos, sin);
   }
@@ -134,23 +140,42 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
 }
 #endif
 
-// `angle_of(token, pair)` is the cosine and sine of one pair.
-template <class AngleOf> __device__ void rotate_tokens(const Tensors& t, const AngleOf& angle_of) {
+// The threads of a token compute its angles, each a few pairs.
+template <class Angle> __device__ void compute(Angles& angles, const Angle& angle) {
+  constexpr int threads = ACROSS * LANES;
+  for (int pair = threadIdx.y * ACROSS + threadIdx.x; pair < PAIRS; pair += threads) {
+    const auto [cos, sin] = angle.of_pair(pair);
+    angles.cos[pair] = cos;
+    angles.sin[pair] = sin;
+  }
+}
+
+// `angles_of(token)` knows a token's angles: of_pair(pair) is the cosine and sine of one pair, and
+// was_outdated() reads again what they depend on, and says whether it has changed.
+template <class AnglesOf> __device__ void rotate_tokens(const Tensors& t, const AnglesOf& angles_of) {
   __shared__ Angles shared[TOKENS];
   Angles& angles = shared[threadIdx.z];
   const Token token = token_of_thread(t.grid);
   const bool present = is_present(t.grid, token);
   const Rows rows = rows_of(t, token);
   Flight flight;
+#if ANGLES_FIRST
   if (present) {
-    if (threadIdx.x < UNITS) flight.load(t, rows, threadIdx.y, threadIdx.x);
-    const int threads = ACROSS * LANES;
-    for (int pair = threadIdx.y * ACROSS + threadIdx.x; pair < PAIRS; pair += threads) {
-      const auto angle = angle_of(token, pair);
-      angles.cos[pair] = angle.cos;
-      angles.sin[pair] = angle.sin;
-    }
+    auto angle = angles_of(token);
+    compute(angles, angle);
+    wait_for_predecessors();
+    let_successors_start();
+    if (threadIdx.x < UNITS) flight.load(t, rows, first_head(), threadIdx.x);
+    if (angle.was_outdated()) compute(angles, angle);
   }
+#else
+  wait_for_predecessors();
+  let_successors_start();
+  if (present) {
+    if (threadIdx.x < UNITS) flight.load(t, rows, first_head(), threadIdx.x);
+    compute(angles, angles_of(token));
+  }
+#endif
   __syncthreads();
   rotate_token(t, rows, angles, flight, present);
 }

@@ -27,10 +27,18 @@ __device__ Number entry(const Table& table, Token token, int pair) {
   return (Number)Entries::decode(entries[row + pair]);
 }
 
+// The angles of one token: its rows of the tables.
+struct Angle {
+  const RotaryCached& p;
+  const Token token;
+  __device__ bool was_outdated() { return true; }
+  __device__ CosSin<Number> of_pair(int pair) const {
+    const Number direction = (Number)p.direction;
+    return {entry(p.cos, token, pair), product(entry(p.sin, token, pair), direction)};
+  }
+};
+
 extern "C" __global__ void __launch_bounds__(ACROSS * LANES * TOKENS, 1)
 rotary_cached(const __grid_constant__ RotaryCached p) {
-  const Number direction = (Number)p.direction;
-  rotate_tokens(p.tensors, [&](Token token, int pair) {
-    return CosSin<Number>{entry(p.cos, token, pair), product(entry(p.sin, token, pair), direction)};
-  });
+  rotate_tokens(p.tensors, [&](Token token) { return Angle{p, token}; });
 }

@@ -43,21 +43,26 @@ __device__ long long within_period(const Spectrum& s, long long position, int pa
 
 // The position that turns each of one token's pairs.
 struct TokenPosition {
-#if POSITION_AXES > 1
   const Positions& positions;
-  const Token token;
-  const unsigned char* axis;
   const Spectrum& spectrum;
+  const Token token;
+#if POSITION_AXES > 1
   __device__ TokenPosition(const Positions& p, const Spectrum& s, Token t)
-      : positions(p), token(t), axis(s.axis), spectrum(s) {}
+      : positions(p), spectrum(s), token(t) {}
+  __device__ bool was_outdated() { return true; }
   __device__ long long of_pair(int pair) const {
-    return within_period(spectrum, load_position(positions, token, axis[pair]), pair);
+    const int axis = spectrum.axis[pair];
+    return within_period(spectrum, load_position(positions, token, axis), pair);
   }
 #else
-  const long long position;
-  const Spectrum& spectrum;
+  long long position;
   __device__ TokenPosition(const Positions& p, const Spectrum& s, Token t)
-      : position(load_position(p, t, 0)), spectrum(s) {}
+      : positions(p), spectrum(s), token(t), position(load_position(p, t, 0)) {}
+  __device__ bool was_outdated() {
+    const long long guess = position;
+    position = load_position(positions, token, 0);
+    return position != guess;
+  }
   __device__ long long of_pair(int pair) const { return within_period(spectrum, position, pair); }
 #endif
 };

@@ -21,6 +21,7 @@ __device__ bool is_present(const TokenGrid& grid, Token token) { return token.in
 
 enum IntegerType { INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32 };
 
+// Volatile, because a guess may be read before its writer is done; see dependent.cuh.
 struct Positions {
   const void* data;
   long long axis_stride, outer_stride, inner_stride;
@@ -31,12 +32,12 @@ __device__ long long load_position(const Positions& p, Token token, int axis) {
   const long long i =
       axis * p.axis_stride + token.outer * p.outer_stride + token.inner * p.inner_stride;
   switch (p.type) {
-    case INT8: return static_cast<const signed char*>(p.data)[i];
-    case INT16: return static_cast<const short*>(p.data)[i];
-    case INT32: return static_cast<const int*>(p.data)[i];
-    case INT64: return static_cast<const long long*>(p.data)[i];
-    case UINT8: return static_cast<const unsigned char*>(p.data)[i];
-    case UINT16: return static_cast<const unsigned short*>(p.data)[i];
-    default: return static_cast<const unsigned*>(p.data)[i];
+    case INT8: return static_cast<const volatile signed char*>(p.data)[i];
+    case INT16: return static_cast<const volatile short*>(p.data)[i];
+    case INT32: return static_cast<const volatile int*>(p.data)[i];
+    case INT64: return static_cast<const volatile long long*>(p.data)[i];
+    case UINT8: return static_cast<const volatile unsigned char*>(p.data)[i];
+    case UINT16: return static_cast<const volatile unsigned short*>(p.data)[i];
+    default: return static_cast<const volatile unsigned*>(p.data)[i];
   }
 }
