@@ -72,7 +72,7 @@ def _limits(layout: str, stored: str) -> Iterator[Case]:
     for name, dtype, x, scale in (
         ("ties", "float32", halfway, 1.0),
         ("ties-scaled", "float32", halfway, 2.0**-7),
-        ("beside-ties", "float64", halfway * (1.0 + 2.0**-40), None),
+        ("beside-ties", "float64", halfway * (1.0 + 2.0**-40), 1.0),
     ):
         extra = {"position_ids": np.zeros((1, 1), np.int64), "x": x.astype(dtype)}
         path = f"stored/{name}/{layout}/{stored}"
