@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 import ropelab
 import ropelab_cuda
-from ropelab.float8 import LARGEST
 from ropelab.layouts import pair_channels
 from ropelab.precision import eps, narrow, widen
 from ropelab_cuda.launch import FORMATS, OUTPUT_FORMATS
 from ropelab_cuda.storage import dtype_name, split_scale
 from tests.ropelab.support import refuses
+from tests.rounding import beside_numbers
 from tests.shim.on_cpu import guarded, on_cpu
 
 Array = NDArray[Any]
@@ -43,22 +43,6 @@ def steps(actual: Array, expected: Array) -> float:
 
 # ------------------------------------------------------------------------------------------------
 # What is stored
-
-
-def beside_numbers(name: str) -> Array:
-    """Return numbers of a format, what lies halfway to the next ones, and what lies beside that."""
-    if name in LARGEST:
-        codes, raw = np.arange(127, dtype=np.uint8), getattr(ropelab, name)
-    else:
-        codes = np.arange(0x80, 0x7B00, 77, dtype=np.uint16)
-        raw = ropelab.bfloat16 if name == "bfloat16" else np.float16
-    numbers, following = widen(codes.view(raw)), widen((codes + codes.dtype.type(1)).view(raw))
-    numbers, following = numbers[np.isfinite(following)], following[np.isfinite(following)]
-    halfway = (numbers + following) / 2
-    around = [np.nextafter(halfway, 0.0), halfway, np.nextafter(halfway, np.inf)]
-    beyond = LARGEST.get(name, 1.0) * np.array([1.03, 1.04, 1.5, 64.0])
-    values = np.concatenate([numbers, *around, beyond, [np.inf, np.nan]])
-    return np.concatenate([values, -values])
 
 
 @pytest.mark.shim
@@ -269,12 +253,13 @@ def test_an_output_of_another_format_is_refused_and_nothing_is_written() -> None
     x = memory[:24].view(1, 3, 2, 4)
     half = memory.view(torch.float16)[:24].view(1, 3, 2, 4)
     given: dict[str, Any] = {"position_ids": TORCH_IDS, "spectrum": TWO}
-    for out, options, error, came in (
+    wrong: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
         (half, {"dtype": "bfloat16"}, TypeError, "float16"),
         (x, {"dtype": "bfloat16"}, TypeError, "float32"),
         (half, {}, TypeError, "float16"),
         (half, {"dtype": "float16"}, ValueError, "x"),  # the same address and strides, but not x
-    ):
+    ]
+    for out, options, error, came in wrong:
         with on_cpu(), refuses(error, "out", came):
             ropelab_cuda.apply_rotary(x, **given, **options, out=out)
     scale = memory[24:25]
