@@ -14,7 +14,7 @@ from typing import Any
 from ropelab.dlpack import CUDA_DEVICES, Exported
 
 from ._cupy import require_cupy
-from .compile import kernel
+from .compile import architecture, kernel
 from .frameworks import Framework, framework_of
 from .launch import FORMATS, Plan
 from .overlaps import overlaps_itself
@@ -171,8 +171,8 @@ class Gate:
         assert self.device is not None
         # One ready-made argument: CuPy hands its address to the driver, which copies the structure.
         argument = cupy.cuda.function.CPointer(ctypes.addressof(plan.parameters))
-        function = kernel(plan.specialisation)
         with self.framework.on_device(self.device):
+            function = kernel(plan.specialisation, architecture(self.device))
             stream = _Stream(self.framework.stream(self.device))
             function(plan.grid, plan.block, (argument,), stream=stream)
         for output in outputs:
