@@ -28,6 +28,7 @@ __all__ = [
     "architecture",
     "compiled",
     "cubin_name",
+    "function",
     "kernel",
     "source",
 ]
@@ -186,6 +187,12 @@ def kernel(specialisation: Specialisation, architecture: str) -> cupy.RawKernel:
             return cupy.RawModule(path=str(path)).get_function(specialisation.kernel)
     # CuPy compiles it at its first launch, and has PTX for a card that is newer than NVRTC.
     return cupy.RawKernel(source(specialisation), specialisation.kernel, OPTIONS)
+
+
+def function(specialisation: Specialisation) -> int:
+    """Return the driver's handle of a kernel, loaded on the current device."""
+    device = require_cupy().cuda.runtime.getDevice()
+    return int(kernel(specialisation, architecture(device)).kernel.ptr)
 
 
 def _is_known_to_nvrtc(architecture: str) -> bool:

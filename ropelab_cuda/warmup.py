@@ -14,7 +14,7 @@ from ropelab.checks import positive_int as positive
 from ropelab.pairs import Placement
 
 from ._cupy import require_cupy
-from .compile import Specialisation, architecture, compiled, cubin_name, kernel
+from .compile import Specialisation, architecture, compiled, cubin_name, function
 from .cubins import add_folder, store_cubin
 from .launch import FORMATS
 from .launch_rotary import plan_rotary, plan_rotary_cached
@@ -176,9 +176,8 @@ def warmup(
     found = specialisations_of(rope, **wanted)
     if cubins is not None:
         add_folder(cubins)
-    card = architecture(require_cupy().cuda.runtime.getDevice())
     for one in found:
-        kernel(one, card).kernel  # noqa: B018  by which CuPy loads it on this device
+        function(one)
     return found
 
 
