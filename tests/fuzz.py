@@ -22,9 +22,10 @@ from tests.fuzz_memory import Device, Tensors
 __all__ = ["BOUNDS", "worst_error"]
 
 # Errors of a pair over its norm, in eps of the dtype, against the specification in float64. The
-# narrow formats round once, by half an eps, and float32 adds its own noise. float32 and float64
-# have no wider format to compute in: cos and sin to two ulp at most, and two roundings.
-BOUNDS = {"bfloat16": 0.51, "float16": 0.51, "float32": 2.0, "float64": 2.0}
+# narrow formats round once, by half an eps, and float32 adds its own noise. float32 has no wider
+# format to compute in: cos and sin to two ulp at most, and two roundings. Nor has float64, in which
+# the specification itself rounds as well.
+BOUNDS = {"bfloat16": 0.51, "float16": 0.51, "float32": 2.0, "float64": 3.0}
 
 
 def worst_error(case: Case, device: Device) -> float:
@@ -34,11 +35,12 @@ def worst_error(case: Case, device: Device) -> float:
     call, expected = _call(case, tensors), _expected(case, tensors.values)
     answers = call()
     worst = 0.0
-    for before, after, want in zip(
-        tensors.values, tensors.results(answers), expected, strict=True
-    ):
+    for before, after, want in zip(tensors.values, tensors.results(answers), expected, strict=True):
         worst = max(worst, _error(kind, case.inverse, before, after, want))
     tensors.check_outside(answers)
+    if case.way == "new":  # and once more, by the plan that was just made
+        for one, other in zip(tensors.results(call()), tensors.results(answers), strict=True):
+            assert one.tobytes() == other.tobytes(), "a second call gave something else"
     return worst
 
 
@@ -97,9 +99,7 @@ def _error(kind: Kind, inverse: bool, before: Array, after: Array, want: Array) 
         assert after[..., part].tobytes() == before[..., part].tobytes(), "channels that pass"
     first, second = pair_channels(kind.layout if inverse else kind.output_layout, d)
     got, true = (side[..., offset : offset + d] for side in (widen(after), want))
-    error = np.hypot(
-        got[..., first] - true[..., first], got[..., second] - true[..., second]
-    )
+    error = np.hypot(got[..., first] - true[..., first], got[..., second] - true[..., second])
     if kind.table_dtype is None:  # else the table may have any norm, but not that of zero
         error /= np.hypot(true[..., first], true[..., second])
     else:

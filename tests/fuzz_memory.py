@@ -182,7 +182,9 @@ def _inputs(
         lies = [_lie(case, shape) for shape in shapes]
     if case.lie == "repeated" and case.way != "in place":
         lies = [
-            replace(lie, strides=tuple(0 if i == head_axis else s for i, s in enumerate(lie.strides)))
+            replace(
+                lie, strides=tuple(0 if i == head_axis else s for i, s in enumerate(lie.strides))
+            )
             for lie in lies
         ]
     memories = [poisoned(lie.size, dtype) for lie in lies]
