@@ -174,10 +174,11 @@ def _plan_table(
     structure.grid = parameters.TokenGrid(outer, inner)
     structure.positions = parameters.positions(position_ids, row, numbers.axes)
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=False)
+    macros = macros | numbers.macros | {"POSITION": parameters.INTEGER_TYPES[position_ids.dtype]}
     across = min(numbers.pairs, MAX_THREADS)
     together = min(MAX_THREADS // across, MAX_TOKENS)
     return Plan(
-        specialise(kernel, macros | numbers.macros, structure),
+        specialise(kernel, macros, structure),
         (grid_of(structure.grid, together), 1, 1),
         (across, 1, together),
         structure,

@@ -58,7 +58,8 @@ def plan_rotary(
     structure.positions = parameters.positions(position_ids, work.others[0], numbers.axes)
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
     others = [type(structure).positions.offset + parameters.Positions.data.offset]
-    return _plan("rotary", numbers.macros, structure, work, others, tuning)
+    macros = numbers.macros | {"POSITION": parameters.INTEGER_TYPES[position_ids.dtype]}
+    return _plan("rotary", macros, structure, work, others, tuning)
 
 
 def plan_rotary_cached(
