@@ -43,6 +43,7 @@ def specialisations_of(
     angles: str = "exact",
     in_place: bool = False,
     table_dtype: str | None = None,
+    position_dtype: str = "int64",
     tokens: Sequence[tuple[int, int]] = TOKENS,
 ) -> tuple[Specialisation, ...]:
     """Return the kernels that a model's calls will need, planned for tensors that do not exist.
@@ -65,6 +66,8 @@ def specialisations_of(
         Whether the rotations replace the tensors; channels that pass through are then left alone.
     table_dtype : str, optional
         Rotate by given cosines and sines of this dtype, as `apply_rotary_cached` does.
+    position_dtype : str, default "int64"
+        Of the position ids: any integer dtype that is taken.
     tokens : sequence of (int, int), optional
         Batches and sequences; by default all that make a difference.
 
@@ -96,6 +99,7 @@ def specialisations_of(
         heads.append(positive(k_heads, "k_heads"))
     if table_dtype is not None:
         check_choice(table_dtype, FORMATS, "table_dtype")
+    check_choice(position_dtype, INTEGER_TYPES, "position_dtype")
     length = rope.max_position_embeddings if rope.scaling.depends_on_length else None
     spectrum = rope.spectrum(length)
     place = Placement(tensor_format, rope.layout, rope.output_layout, rope.rotary_offset)
@@ -113,7 +117,7 @@ def specialisations_of(
         shapes = ((batch * sequence,),) if tensor_format == "thd" else _rows(batch, sequence)
         for shape in shapes:
             if table_dtype is None:
-                positions = _positions(shape, spectrum)
+                positions = _positions(shape, spectrum, position_dtype)
                 plan = plan_rotary(operands, positions, spectrum, place=place, angles=angles)
             else:
                 table = _compact((*shape, spectrum.rotary_dim // 2), table_dtype, 1 << 30)
@@ -129,9 +133,9 @@ def _rows(batch: int, sequence: int) -> Iterator[tuple[int, ...]]:
         yield (sequence,)
 
 
-def _positions(shape: tuple[int, ...], spectrum: Spectrum) -> View:
+def _positions(shape: tuple[int, ...], spectrum: Spectrum, dtype: str) -> View:
     axes = spectrum.position_axes
-    return _compact((axes, *shape) if axes > 1 else shape, INTEGER_TYPES[3], 1 << 30)
+    return _compact((axes, *shape) if axes > 1 else shape, dtype, 1 << 30)
 
 
 def _compact(shape: tuple[int, ...], dtype: str, pointer: int) -> View:

@@ -66,6 +66,8 @@ class Kind:
         Whether pairs repeat after a whole number of tokens.
     table_dtype : str or None
         Of given cosines and sines; None to compute them from positions.
+    integer : str
+        Dtype of the positions.
     aligned : bool
         Whether rows start at multiples of 16 bytes if they can.
     """
@@ -79,6 +81,7 @@ class Kind:
     axes: int
     periodic: bool
     table_dtype: str | None
+    integer: str
     aligned: bool
 
 
@@ -92,6 +95,7 @@ def _kinds(count: int) -> Iterator[Kind]:
     dtypes, widths, heads = decks(*DTYPES), decks(*WIDTHS), decks(*HEADS)
     sources, targets = decks(*LAYOUTS), decks(*LAYOUTS, None, None, None, None)
     angles, axes = decks("exact", "exact", "float32"), decks(1, 1, 1, 1, 1, 3)
+    integers = decks(*INTEGERS)
     periodic = decks(False, False, False, False, True)
     tables, aligned = decks(None, None, None, "float32", "own"), decks(True, True, False)
     for i in range(count):
@@ -105,6 +109,7 @@ def _kinds(count: int) -> Iterator[Kind]:
             axes[i],
             periodic[i],
             dtypes[i] if tables[i] == "own" else tables[i],
+            integers[i],
             aligned[i],
         )
 
@@ -135,8 +140,6 @@ class Case:
         q and k in memory of their own, in one packed projection, or with one head for all.
     inverse : bool
         Which way to turn.
-    integer : str
-        Dtype of the positions.
     rows : {"all", "sequence", "batch", "one", "scalar", "transposed"}
         Shape and strides of the positions.
     positions : {"small", "any", "edges"}
@@ -155,7 +158,6 @@ class Case:
     padding: tuple[int, ...]
     lie: str
     inverse: bool
-    integer: str
     rows: str
     positions: str
     base: float
@@ -177,7 +179,6 @@ def cases(draw: st.DrawFn, kinds: tuple[Kind, ...] = KINDS) -> Case:
         padding=tuple(draw(st.lists(st.integers(0, 2), min_size=4, max_size=4))),
         lie=draw(st.sampled_from(("apart", "packed", "repeated"))),
         inverse=draw(st.booleans()),
-        integer=draw(st.sampled_from(INTEGERS)),
         rows=draw(st.sampled_from(("all", "sequence", "batch", "one", "scalar", "transposed"))),
         positions=draw(st.sampled_from(("small", "any", "edges"))),
         base=draw(st.sampled_from((1.5, 100.0, 1e4, 5e5, 1e7))),
@@ -225,16 +226,18 @@ def positions_of(case: Case) -> Array:
     shape = shapes.get(case.rows, tokens)
     if case.kind.axes > 1:
         shape = (case.kind.axes, *(shape or (1,)))  # a scalar has no axis to stack
-    limits, random_numbers = np.iinfo(case.integer), generator(case, 0)
+    limits, random_numbers = np.iinfo(case.kind.integer), generator(case, 0)
     low, high = max(limits.min, -(2**31) + 1), min(limits.max, 2**31 - 1)
     if case.kind.angles == "float32" and case.kind.table_dtype is None:
         low, high = max(low, -(2**24)), min(high, 2**24)
     if case.positions == "edges":
         edges = np.array([low, high, 0, 1, high - 1, high // 2, high // 2 + 1])
-        return random_numbers.choice(edges, shape).astype(case.integer)
+        return random_numbers.choice(edges, shape).astype(case.kind.integer)
     if case.positions == "small":
         low, high = max(low, -9), min(high, 99)
-    return np.asarray(random_numbers.integers(low, high, shape, endpoint=True)).astype(case.integer)
+    return np.asarray(random_numbers.integers(low, high, shape, endpoint=True)).astype(
+        case.kind.integer
+    )
 
 
 def tables_of(case: Case) -> tuple[Array, Array]:

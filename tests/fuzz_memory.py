@@ -193,7 +193,7 @@ def _inputs(
     for number, (lie, memory) in enumerate(zip(lies, memories, strict=True)):
         lie.view(memory)[...] = values_of(case, lie.shape, number + 1)
     values = [lie.view(memory).copy() for lie, memory in zip(lies, memories, strict=True)]
-    tensors = []
+    tensors: list[Any] = []
     for lie, memory in zip(lies, memories, strict=True):
         args = (lie.shape, lie.strides, lie.at)
         if case.lie == "packed" and tensors:

@@ -67,7 +67,9 @@ def test_the_kernels_do_as_specified(case: Case) -> None:
 
 
 PLAIN = Case(
-    kind=Kind("float32", (11, 4, 5), (3, 1), "half", "half", "exact", 1, False, None, False),
+    kind=Kind(
+        "float32", (11, 4, 5), (3, 1), "half", "half", "exact", 1, False, None, "int32", False
+    ),
     tokens=(2, 3),
     tensor_format="bhsd",
     way="out",
@@ -75,7 +77,6 @@ PLAIN = Case(
     padding=(1, 2, 0, 1),
     lie="packed",
     inverse=True,
-    integer="int32",
     rows="batch",
     positions="any",
     base=1e4,
@@ -114,7 +115,13 @@ def test_a_planted_bug_is_found(
 
 
 def test_kinds_hold_every_option() -> None:
-    for name, count in (("dtype", 4), ("widths", 15), ("heads", 8), ("table_dtype", 5)):
+    for name, count in (
+        ("dtype", 4),
+        ("widths", 15),
+        ("heads", 8),
+        ("table_dtype", 5),
+        ("integer", 7),
+    ):
         assert len({getattr(kind, name) for kind in KINDS}) == count
     assert {(kind.layout, kind.output_layout) for kind in KINDS} == set(product(LAYOUTS, LAYOUTS))
     assert {(kind.axes, kind.periodic) for kind in KINDS} == set(product((1, 3), (False, True)))

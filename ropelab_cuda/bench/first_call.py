@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import ropelab
 import ropelab_cuda
@@ -77,7 +78,12 @@ def _measure(folder: Path) -> dict[str, dict[str, float]]:
     """Return the medians of each way."""
     shipped = folder / "shipped"
     rope = ropelab.Rope(HEAD_DIM, base=BASE)
-    wanted = {"q_heads": Q_HEADS, "k_heads": K_HEADS, "in_place": True, "tokens": [(1, 1)]}
+    wanted: dict[str, Any] = {
+        "q_heads": Q_HEADS,
+        "k_heads": K_HEADS,
+        "in_place": True,
+        "tokens": [(1, 1)],
+    }
     ropelab_cuda.save_cubins(shipped, rope, **wanted)
     found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     for number in range(REPEATS):

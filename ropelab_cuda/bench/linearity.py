@@ -114,8 +114,9 @@ def measure_points(points: Sequence[int] = POINTS, seconds: float = 0.15) -> dic
     most = max(fitting)
     tensors: dict[str, Any] = {"device": "cuda", "dtype": torch.bfloat16}
     q, k = (torch.empty(most, heads, HEAD_DIM, **tensors) for heads in (Q_HEADS, K_HEADS))
-    for part in (*q.split(1 << 20), *k.split(1 << 20)):
-        part.normal_()
+    for tensor in (q, k):
+        for part in torch.split(tensor, 1 << 20):
+            part.normal_()
     positions = torch.arange(most, device="cuda")
     spectrum = ropelab.Rope(HEAD_DIM, base=BASE).spectrum()
     found = {}

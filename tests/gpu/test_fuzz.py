@@ -55,10 +55,11 @@ class Torch:
 def poisoned_by_torch() -> Iterator[None]:
     """Let torch fill with NaN what it allocates, so that an element left out is seen."""
     import torch
+    import torch.utils.deterministic as deterministic
 
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
-    assert torch.utils.deterministic.fill_uninitialized_memory
+    assert deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     assert bool(torch.empty(8, device="cuda").isnan().all())
     yield
     torch.use_deterministic_algorithms(before)

@@ -62,7 +62,7 @@ def test_calls_need_nothing_else(
 
 def test_tables_need_their_own_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     x, table = np.empty((1, 700, 4, 128), np.float32), np.empty((700, 64), np.float16)
-    calls = [(ropelab_cuda.apply_rotary_cached, x, table, table, {})]
+    calls: list[tuple[Any, ...]] = [(ropelab_cuda.apply_rotary_cached, x, table, table, {})]
     options: dict[str, Any] = {"q_heads": 4, "dtype": "float32", "table_dtype": "float16"}
     planned = specialisations_of(LLAMA, **options)
     assert of_calls(monkeypatch, calls) <= set(planned)
@@ -87,6 +87,7 @@ def test_several_position_axes_and_a_rule_that_needs_a_length() -> None:
         ({"k_heads": 1.0}, TypeError, "k_heads"),
         ({"dtype": "int8"}, ValueError, "dtype"),
         ({"table_dtype": "fp32"}, ValueError, "table_dtype"),
+        ({"position_dtype": "uint64"}, ValueError, "position_dtype"),
         ({"tensor_format": "bsd"}, ValueError, "tensor_format"),
         ({"angles": "fast"}, ValueError, "angles"),
         ({"in_place": 1}, TypeError, "in_place"),

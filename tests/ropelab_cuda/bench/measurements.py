@@ -9,7 +9,7 @@ from ropelab_cuda.bench.workloads import BAR, Cycle, Workload
 __all__ = ["measurement"]
 
 
-def measurement(workload: Workload = BAR, **times: float | None) -> Measurement:
+def measurement(workload: Workload = BAR, /, **times: float | None) -> Measurement:
     """Return a measurement with times by row; 100 microseconds for the others."""
 
     def result(name: str, layout: str, backward: bool, key: str) -> Result:

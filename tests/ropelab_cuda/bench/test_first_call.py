@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import ropelab_cuda
 from ropelab_cuda.bench import first_call as program
 
 
@@ -37,8 +38,8 @@ def test_each_way_gets_its_folders_and_bound(
     def save(folder: Path, *_: Any, **__: Any) -> None:
         folder.mkdir()
 
-    monkeypatch.setattr(program.subprocess, "run", run)
-    monkeypatch.setattr(program.ropelab_cuda, "save_cubins", save)
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(ropelab_cuda, "save_cubins", save)
     monkeypatch.setattr(sys, "argv", ["first_call", "--json", str(tmp_path / "first.json")])
     monkeypatch.setenv("CUPY_CACHE_IN_MEMORY", "1")
     assert program.main() == status
@@ -52,6 +53,6 @@ def test_each_way_gets_its_folders_and_bound(
 
 def test_a_failed_process_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     failed = subprocess.CompletedProcess([], 1, "", "no device")
-    monkeypatch.setattr(program.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(RuntimeError, match="no device"):
         program._in_a_new_process(tmp_path, None)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ropelab_cuda.bench import third_party
 from ropelab_cuda.bench.candidates import ROUNDED_THRICE, Candidate
 from ropelab_cuda.bench.check import worst_error
-from ropelab_cuda.bench.inputs import Inputs
+from ropelab_cuda.bench.inputs import Inputs, Pair
 from ropelab_cuda.bench.workloads import Workload
 
 LIGER = """
@@ -118,6 +120,10 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 )
 def test_every_library_gets_what_it_wants(workload: Workload) -> None:
     inputs = Inputs(workload, 1, device="cpu")
+
+    def turn(peer: third_party.Peer, layout: str, backward: bool, pair: Pair) -> Any:
+        return peer.rotate(inputs, pair, layout, backward)
+
     found = third_party.third_party()
     assert [peer.name.split(",")[0] for peer in found] == [
         *("Liger", "flash-attention", "flash-attention", "FlashInfer", "vLLM", "SGLang")
@@ -128,7 +134,7 @@ def test_every_library_gets_what_it_wants(workload: Workload) -> None:
                 candidate = Candidate(
                     peer.name,
                     layout,
-                    lambda pair, p=peer, la=layout, b=backward: p.rotate(inputs, pair, la, b),
+                    partial(turn, peer, layout, backward),
                     "float32",
                     ROUNDED_THRICE,
                     backward,
