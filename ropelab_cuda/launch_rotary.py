@@ -59,7 +59,8 @@ def plan_rotary(
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
     others = [type(structure).positions.offset + parameters.Positions.data.offset]
     macros = numbers.macros | {"POSITION": parameters.INTEGER_TYPES[position_ids.dtype]}
-    return _plan("rotary", macros, structure, work, others, tuning)
+    chosen = tuning or choose_tuning(work, guesses=numbers.axes == 1)
+    return _plan("rotary", macros, structure, work, others, chosen)
 
 
 def plan_rotary_cached(
@@ -99,7 +100,8 @@ def plan_rotary_cached(
     structure = parameters.RotaryCached(work.tensors, *tables, -1.0 if place.inverse else 1.0)
     macros: Macros = {"TABLE_FORMAT": FORMATS[cos.dtype]}
     others = [parameters.RotaryCached.cos.offset, parameters.RotaryCached.sin.offset]
-    return _plan("rotary_cached", macros, structure, work, others, tuning)
+    chosen = tuning or choose_tuning(work, guesses=False)
+    return _plan("rotary_cached", macros, structure, work, others, chosen)
 
 
 def _work(operands: Sequence[Operand], pairs: int, place: Placement, rows: Sequence[Axes]) -> Work:
@@ -112,10 +114,9 @@ def _plan(
     structure: Any,
     work: Work,
     others: Sequence[int],
-    tuning: Tuning | None,
+    chosen: Tuning,
 ) -> Plan:
-    """Choose a block shape; `others` says where the addresses of further inputs are."""
-    chosen = tuning or choose_tuning(work)
+    """Put a plan together; `others` says where the addresses of further inputs are."""
     specialisation = specialise(
         kernel, {**work.macros, **macros, "ACROSS": work.across, **chosen.macros}, structure
     )
