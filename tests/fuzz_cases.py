@@ -106,7 +106,7 @@ def _kinds(count: int) -> Iterator[Kind]:
             sources[i],
             targets[i] or sources[i],
             angles[i],
-            axes[i],
+            axes[i] if widths[i][1] >= 6 else 1,  # a pair for each axis
             periodic[i],
             dtypes[i] if tables[i] == "own" else tables[i],
             integers[i],
@@ -114,7 +114,7 @@ def _kinds(count: int) -> Iterator[Kind]:
         )
 
 
-KINDS = tuple(_kinds(60))
+KINDS = tuple(_kinds(100))
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,9 @@ def main() -> int:
         parser.error("torch sees no CUDA device")
     begun = perf_counter()
     report = Report(environment())
-    print("\n".join(f"{name:>14}  {value}" for name, value in report.environment.items()))
+    print(
+        "\n".join(f"{name:>14}  {value}" for name, value in report.environment.items()), flush=True
+    )
 
     report.host = measure_host()
     print(f"\n{host_as_text(report.host)}", flush=True)
@@ -123,7 +125,7 @@ def main() -> int:
 
     report.seconds = round(perf_counter() - begun, 1)
     of_mul = {row.name: row.of_mul for row in report.host["torch.no_grad"]}
-    report.verdicts = verdicts(report.measurements, of_mul)
+    report.verdicts = verdicts(report.measurements, of_mul, workloads)
     print(f"\n{verdicts_as_text(report)}")
     report.write(arguments.json, as_json)
     report.write(arguments.markdown, as_markdown)

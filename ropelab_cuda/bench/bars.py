@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .results import IN_PLACE, OURS, Measurement, Result
 from .timing import Timing
-from .workloads import DECODE, FEW_HEADS, PREFILL, RESIDENT, Workload
+from .workloads import DECODE, FEW_HEADS, PREFILL, RESIDENT, WORKLOADS, Workload
 
 __all__ = ["Verdict", "verdicts"]
 
@@ -49,7 +49,9 @@ class Verdict:
 
 
 def verdicts(
-    measurements: Sequence[Measurement], host: Mapping[str, float] | None = None
+    measurements: Sequence[Measurement],
+    host: Mapping[str, float] | None = None,
+    asked: Sequence[Workload] = WORKLOADS,
 ) -> list[Verdict]:
     """Judge a run by every bar.
 
@@ -59,6 +61,8 @@ def verdicts(
         The workloads that were measured.
     host : mapping of str to float, optional
         Host time of a call by its name, in times of a torch.mul.
+    asked : sequence of Workload, optional
+        Those whose bars count; by default all.
 
     Returns
     -------
@@ -68,12 +72,16 @@ def verdicts(
     by_workload = {measurement.workload: measurement for measurement in measurements}
     found: list[Verdict] = []
     for workload in (*PREFILL, FEW_HEADS):
-        found += _prefill(workload, by_workload.get(workload))
+        if workload in asked:
+            found += _prefill(workload, by_workload.get(workload))
     for workload, share in OF_COPY.items():
+        if workload not in asked:
+            continue
         bar = "2 few heads" if workload == FEW_HEADS else "3 cache-resident"
         found.append(_of_copy(bar, workload, by_workload.get(workload), share))
     for workload, microseconds in MICROSECONDS.items():
-        found.append(_microseconds(workload, by_workload.get(workload), microseconds))
+        if workload in asked:
+            found.append(_microseconds(workload, by_workload.get(workload), microseconds))
     for name, times in OF_MUL.items():
         value = (host or {}).get(name)
         holds = value is not None and value <= times

@@ -19,7 +19,7 @@ from ropelab_cuda.compile import OPTIONS, source
 from ropelab_cuda.launch import Plan
 from ropelab_cuda.launcher import prepare_launch
 from ropelab_cuda.views import View
-from tests.gpu.chain import Chain, spectrum
+from tests.gpu.chain import SECOND_LOOK, WAIT, Chain, spectrum
 
 pytestmark = pytest.mark.gpu
 
@@ -88,9 +88,6 @@ def test_no_element_is_ever_wrong(
 # ------------------------------------------------------------------------------------------------
 # Controls: the same chains around a kernel that is launched by hand, from changed source.
 
-WAIT = 'asm volatile("griddepcontrol.wait;" ::: "memory");'
-SECOND_LOOK = "if (angle.was_outdated()) compute(angles, angle);"
-
 
 def plan_of(chain: Chain, monkeypatch: pytest.MonkeyPatch, angles_first: bool) -> Plan:
     """Plan the rotation of a chain, with angles computed before or after the wait."""
@@ -98,7 +95,7 @@ def plan_of(chain: Chain, monkeypatch: pytest.MonkeyPatch, angles_first: bool) -
     monkeypatch.setattr(
         launch_rotary,
         "choose_tuning",
-        lambda work: choose(work)._replace(angles_first=angles_first),
+        lambda work, **options: choose(work, **options)._replace(angles_first=angles_first),
     )
 
     def view(tensor: Any, dtype: str) -> View:
@@ -142,7 +139,11 @@ def test_the_kernel_by_hand_is_right(
 @pytest.mark.parametrize("mode", LATE)
 @pytest.mark.parametrize(
     ("change", "angles_first"),
-    [((WAIT, ""), False), ((WAIT, ""), True), ((SECOND_LOOK, ""), True)],
+    [
+        ((WAIT, ""), False),
+        ((WAIT, ""), True),
+        ((SECOND_LOOK, "const bool outdated = false;"), True),
+    ],
     ids=["no wait", "no wait, angles first", "no second look at the position"],
 )
 def test_a_kernel_that_believes_too_early_is_caught(

@@ -69,6 +69,9 @@ def test_each_shape_has_its_bar() -> None:
     assert [v.holds for v in of_bar("3 decode", found)] == [False, True, False]
     assert [v.value for v in of_bar("3 decode", found)] == [2.71, 1.4, None]
     assert [v.holds for v in of_bar("4 host", found)] == [True, False]
+    assert {v.subject for v in verdicts([], {}, [DECODE[0]]) if v.bar != "4 host"} == {
+        str(DECODE[0])
+    }
     large = [v for v in of_bar("1 prefill", found) if v.unit == "of the copy"]
     assert len(large) == sum(w.moved_bytes >= 300e6 for w in PREFILL)
     assert len(found) == len(PREFILL) + 1 + len(large) + 1 + 2 + 3 + 2
