@@ -103,6 +103,7 @@ def measure_host() -> dict[str, list[HostTime]]:
     pair, number = inputs.sets[0], torch.ones(1, device="cuda")
 
     def bound(candidate: Candidate) -> Callable[[], Any]:
+        """Return a call of the one pair."""
         return lambda: candidate.call(pair)
 
     contexts: dict[str, Callable[[], AbstractContextManager[object]]] = {

@@ -77,7 +77,7 @@ def fit(tokens: Sequence[int], microseconds: Sequence[float]) -> Line:
     >>> fit([1000, 2000, 4000], [3.0, 5.0, 9.0]).step < 1e-9
     True
     >>> round(fit([1000, 2000, 4000, 8000], [3.0, 5.0, 12.0, 20.0]).step, 2)
-    0.28
+    0.24
     """
     n, t = np.asarray(tokens, float), np.asarray(microseconds, float)
     weighted = np.stack([1.0 / t, n / t], axis=1)

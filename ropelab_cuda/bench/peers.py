@@ -83,6 +83,7 @@ def formula(layout: str) -> Rotate:
     turn = TURNS[layout]
 
     def turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        """Rotate the first channels."""
         width = cos.shape[-1]
         if width == x.shape[-1]:
             return x * cos + turn(x) * sin
