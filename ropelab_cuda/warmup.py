@@ -16,7 +16,7 @@ from ropelab.pairs import Placement
 from ._cupy import require_cupy
 from .compile import Specialisation, architecture, compiled, cubin_name, function
 from .cubins import add_folder, store_cubin
-from .launch import FORMATS
+from .launch import FORMATS, OUTPUT_FORMATS
 from .launch_rotary import plan_rotary, plan_rotary_cached
 from .parameters import INTEGER_TYPES
 from .views import View
@@ -44,6 +44,8 @@ def specialisations_of(
     in_place: bool = False,
     table_dtype: str | None = None,
     position_dtype: str = "int64",
+    output_dtype: str | None = None,
+    scaled: bool = False,
     tokens: Sequence[tuple[int, int]] = TOKENS,
 ) -> tuple[Specialisation, ...]:
     """Return the kernels that a model's calls will need, planned for tensors that do not exist.
@@ -68,6 +70,10 @@ def specialisations_of(
         Rotate by given cosines and sines of this dtype, as `apply_rotary_cached` does.
     position_dtype : str, default "int64"
         Of the position ids: any integer dtype that is taken.
+    output_dtype : str, optional
+        Of the results, float8 formats included; by default `dtype`.
+    scaled : bool, default False
+        Whether results are divided by a scale, a number or a tensor.
     tokens : sequence of (int, int), optional
         Batches and sequences; by default all that make a difference.
 
@@ -100,6 +106,13 @@ def specialisations_of(
     if table_dtype is not None:
         check_choice(table_dtype, FORMATS, "table_dtype")
     check_choice(position_dtype, INTEGER_TYPES, "position_dtype")
+    target = dtype if output_dtype is None else output_dtype
+    check_choice(target, OUTPUT_FORMATS, "output_dtype")
+    check_flag(scaled, "scaled")
+    if in_place and (scaled or target != dtype):
+        msg = "in_place: expected False with an output_dtype or a scale; got True; omit one of them"
+        raise ValueError(msg)
+    scales = [1.0] * len(heads) if scaled else []
     length = rope.max_position_embeddings if rope.scaling.depends_on_length else None
     spectrum = rope.spectrum(length)
     place = Placement(tensor_format, rope.layout, rope.output_layout, rope.rotary_offset)
@@ -108,7 +121,7 @@ def specialisations_of(
         sizes = {"b": positive(batch, "tokens"), "s": positive(sequence, "tokens")}
         sizes |= {"t": batch * sequence, "d": rope.head_dim}
         operands = [
-            (x, x if in_place else _compact(x.shape, dtype, 1 << 40))
+            (x, x if in_place else _compact(x.shape, target, 1 << 40))
             for x in (
                 _compact(tuple({**sizes, "h": h}[axis] for axis in tensor_format), dtype, 1 << 20)
                 for h in heads
@@ -118,10 +131,12 @@ def specialisations_of(
         for shape in shapes:
             if table_dtype is None:
                 positions = _positions(shape, spectrum, position_dtype)
-                plan = plan_rotary(operands, positions, spectrum, place=place, angles=angles)
+                plan = plan_rotary(
+                    operands, positions, spectrum, place=place, angles=angles, scales=scales
+                )
             else:
                 table = _compact((*shape, spectrum.rotary_dim // 2), table_dtype, 1 << 30)
-                plan = plan_rotary_cached(operands, table, table, place=place)
+                plan = plan_rotary_cached(operands, table, table, place=place, scales=scales)
             found[plan.specialisation] = None
     return tuple(found)
 

@@ -69,6 +69,25 @@ def test_tables_need_their_own_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {one.kernel for one in planned} == {"rotary_cached"}
 
 
+def test_other_formats_and_scales_need_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    q, k = (np.empty((1, 9, heads, 128), np.float16) for heads in (4, 1))
+    ids, numbers = np.arange(9, dtype=np.int32), LLAMA.spectrum()
+    function = ropelab_cuda.apply_rotary_qk
+    for options in ({}, {"dtype": "float8_e4m3fn"}, {"dtype": "float8_e4m3fn", "scale": 0.5}):
+        planned = specialisations_of(
+            LLAMA,
+            q_heads=4,
+            k_heads=1,
+            dtype="float16",
+            position_dtype="int32",
+            output_dtype=options.get("dtype"),
+            scaled="scale" in options,
+        )
+        needed = of_calls(monkeypatch, [(function, q, k, ids, numbers, options)])
+        assert len(needed) == 1
+        assert needed <= set(planned)
+
+
 def test_several_position_axes_and_a_rule_that_needs_a_length() -> None:
     axial = ropelab.Rope(64, scaling=Axial("hw"))
     defines = [dict(one.defines) for one in specialisations_of(axial, q_heads=4)]
@@ -89,6 +108,9 @@ def test_several_position_axes_and_a_rule_that_needs_a_length() -> None:
         ({"table_dtype": "fp32"}, ValueError, "table_dtype"),
         ({"position_dtype": "uint64"}, ValueError, "position_dtype"),
         ({"tensor_format": "bsd"}, ValueError, "tensor_format"),
+        ({"output_dtype": "float4"}, ValueError, "output_dtype"),
+        ({"in_place": True, "output_dtype": "float16"}, ValueError, "in_place"),
+        ({"in_place": True, "scaled": True}, ValueError, "in_place"),
         ({"angles": "fast"}, ValueError, "angles"),
         ({"in_place": 1}, TypeError, "in_place"),
         ({"tokens": [(0, 1)]}, ValueError, "tokens"),
