@@ -73,7 +73,12 @@ def test_other_formats_and_scales_need_their_own(monkeypatch: pytest.MonkeyPatch
     q, k = (np.empty((1, 9, heads, 128), np.float16) for heads in (4, 1))
     ids, numbers = np.arange(9, dtype=np.int32), LLAMA.spectrum()
     function = ropelab_cuda.apply_rotary_qk
-    for options in ({}, {"dtype": "float8_e4m3fn"}, {"dtype": "float8_e4m3fn", "scale": 0.5}):
+    storages: tuple[dict[str, Any], ...] = (
+        {},
+        {"dtype": "float8_e4m3fn"},
+        {"dtype": "float8_e4m3fn", "scale": 0.5},
+    )
+    for options in storages:
         planned = specialisations_of(
             LLAMA,
             q_heads=4,
