@@ -192,12 +192,11 @@ def _signature(
             if a and b and c and a4 - a3 == b4 - b3 == c4 - c3 == _APART:
                 return (
                     *(a1, a2, _memory[a3 : a3 + _BOTH], b1, b2, _memory[b3 : b3 + _BOTH]),
-                    *(c1, c2, _memory[c3 : c3 + _BOTH], (a | b | c) & 15),
+                    *(c1, c2, _memory[c3 : c3 + _BOTH], a & 15, b & 15, c & 15),
                 ), (a, b, c)
         raise TypeError
     parts: list[Any] = []
     pointers: list[int] = []
-    low = 0
     for i, x in enumerate(tensors):
         if type(x) not in plain:
             raise TypeError
@@ -205,10 +204,9 @@ def _signature(
         a, a1, a2, a3, a4, _ = _one(mine.room, i * _BYTES)
         if not a or a4 - a3 != _APART:
             raise TypeError
-        parts += (a1, a2, _memory[a3 : a3 + _BOTH])
+        parts += (a1, a2, _memory[a3 : a3 + _BOTH], a & 15)
         pointers.append(a)
-        low |= a
-    return (*parts, low & 15), tuple(pointers)
+    return tuple(parts), tuple(pointers)
 
 
 def remember(
