@@ -185,14 +185,18 @@ def _signature(mine: _Plans, tensors: tuple[Any, ...], call: Key) -> tuple[Key, 
             fill(z, places[2])
             a, a1, a2, a3, a4, _, b, b1, b2, b3, b4, _, c, c1, c2, c3, c4, _ = _three(mine.room)
             if a and b and c and a4 - a3 == b4 - b3 == c4 - c3 == _APART:
+                odd = (a | b | c) & 15 and (
+                    a & 15,
+                    b & 15,
+                    c & 15,
+                )  # an odd one is accessed less widely
                 return (
-                    *(call, (a | b | c) & 15, a1, a2, _memory[a3 : a3 + _BOTH]),
+                    *(call, odd, a1, a2, _memory[a3 : a3 + _BOTH]),
                     *(b1, b2, _memory[b3 : b3 + _BOTH], c1, c2, _memory[c3 : c3 + _BOTH]),
                 ), (a, b, c)
         raise TypeError
     parts: list[Any] = []
     pointers: list[int] = []
-    low = 0
     for i, x in enumerate(tensors):
         if type(x) not in plain:
             raise TypeError
@@ -202,8 +206,7 @@ def _signature(mine: _Plans, tensors: tuple[Any, ...], call: Key) -> tuple[Key, 
             raise TypeError
         parts += (a1, a2, _memory[a3 : a3 + _BOTH])
         pointers.append(a)
-        low |= a
-    return (call, low & 15, *parts), tuple(pointers)
+    return (call, *parts, *[a & 15 for a in pointers]), tuple(pointers)
 
 
 def remember(
