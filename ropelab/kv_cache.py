@@ -13,9 +13,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_floats, as_integers
-from .checks import TENSOR_FORMATS, check_same_tokens, check_slots_shape, token_shape
-from .pairs import Placement, cos_sin_by_token, turned
-from .precision import float_dtype
+from .checks import (
+    TENSOR_FORMATS,
+    check_same_tokens,
+    check_scale,
+    check_slots_shape,
+    token_shape,
+)
+from .pairs import Placement, Storage, cos_sin_by_token, stored, turned
+from .precision import stored_dtype
 from .slots import check_caches, check_slots, check_values
 from .spectrum import Spectrum
 
@@ -37,6 +43,8 @@ def apply_rotary_kv_cache(
     angles: str = "exact",
     output_layout: str | None = None,
     rotary_offset: int = 0,
+    k_scale: float = 1.0,
+    v_scale: float = 1.0,
 ) -> NDArray[Any]:
     """Rotate q; write the rotated k, and v as it is, into their caches.
 
@@ -50,8 +58,9 @@ def apply_rotary_kv_cache(
         As in `ropelab.apply_rotary`.
     spectrum : Spectrum
         As in `ropelab.apply_rotary`.
-    k_cache, v_cache : ndarray of the dtype of k, shape (blocks, block_size, kv_heads, head_dim)
-        Written in place, whatever their strides; rows that no slot names keep their bits. A cache
+    k_cache, v_cache : ndarray of float, shape (blocks, block_size, kv_heads, head_dim)
+        Written in place, in their own dtype, which may be any that `ropelab.apply_rotary` stores;
+        rows that no slot names keep their bits. Any strides: a cache
         (blocks, kv_heads, block_size, head_dim) is passed as ``cache.transpose(0, 2, 1, 3)``.
     slots : array-like of int, broadcastable to (batch, sequence) or (tokens,)
         Row of the caches for each token, ``block * block_size + row``; a token whose slot is
@@ -67,6 +76,10 @@ def apply_rotary_kv_cache(
         As in `ropelab.apply_rotary`; of the rotated q and the cached k.
     rotary_offset : int, default 0
         As in `ropelab.apply_rotary`.
+    k_scale, v_scale : float, default 1.0
+        What a number of the cache is multiplied by to read it back: stored is the rotated key, or
+        the value, over its scale, rounded once. Without a scale, what is not rotated keeps its bits
+        in a cache of its own dtype.
 
     Returns
     -------
@@ -76,7 +89,7 @@ def apply_rotary_kv_cache(
     Raises
     ------
     TypeError
-        If a dtype is not supported, or a cache is no NumPy array of the dtype of k.
+        If a dtype is not supported, or a cache is no NumPy array.
     ValueError
         If a shape or an option does not fit, a cache may not be written or shares memory with
         another argument, or a slot lies past the cache or is named twice. Nothing is written then.
@@ -100,41 +113,49 @@ def apply_rotary_kv_cache(
     check_same_tokens(queries.shape, keys.shape, tensor_format)
     check_values(values.shape, keys.shape, tensor_format)
     caches = {"k_cache": k_cache, "v_cache": v_cache}
-    for (name, cache), rows in zip(caches.items(), (keys, values), strict=True):
-        _check_writable(cache, name, rows.dtype)
+    for name, cache in caches.items():
+        _check_writable(cache, name)
     count = check_caches(k_cache.shape, v_cache.shape, keys.shape, values.shape, tensor_format)
     ids, places = as_integers(position_ids, "position_ids"), as_integers(slots, "slots")
     tokens = token_shape(queries.shape, tensor_format, "q")
     check_slots_shape(places.shape, tokens)
-    check_slots(np.broadcast_to(places, tokens), count)
+    places = np.broadcast_to(places, tokens)
+    check_slots(places, count)
     _check_memory(caches, {**tensors, "position_ids": ids, "slots": places})
     cos, sin = cos_sin_by_token(queries.shape, "q", ids, spectrum, tensor_format, angles)
     place = Placement(tensor_format, layout, output_layout, rotary_offset)
-    rotated, cached = (turned(x, cos, sin, place) for x in (queries, keys))
-    for cache, rows in ((k_cache, cached), (v_cache, values)):
-        _write(cache, rows, np.broadcast_to(places, tokens), tensor_format)
+    rotated = turned(queries, cos, sin, place)
+    new_keys = turned(keys, cos, sin, place, _storage(k_cache, k_scale, "k_scale"))
+    new_values = stored(values, _storage(v_cache, v_scale, "v_scale"))
+    _write(k_cache, new_keys, places, tensor_format)
+    _write(v_cache, new_values, places, tensor_format)
     return rotated
+
+
+def _storage(cache: NDArray[Any], scale: object, name: str) -> Storage:
+    """Return how numbers are stored in a cache; a scale of one is none."""
+    one = check_scale(scale, name) == 1.0
+    return Storage(cache.dtype, None if one else scale, name)
 
 
 def _write(cache: NDArray[Any], x: NDArray[Any], slots: NDArray[Any], tensor_format: str) -> None:
     """Put the heads of each token where its slot says; a negative one says nowhere."""
     axes = TENSOR_FORMATS[tensor_format]
     by_token = x.transpose(*axes.token_axes, axes.head_axis, -1)
-    block, row = np.divmod(slots[slots >= 0], cache.shape[1])
-    cache[block, row] = by_token[slots >= 0].view(cache.dtype)
+    written = slots >= 0
+    block, row = np.divmod(slots[written].astype(np.int64), cache.shape[1])
+    cache[block, row] = by_token[written]
 
 
-def _check_writable(cache: object, name: str, dtype: np.dtype[Any]) -> None:
-    """Raise unless a cache is an array of that format which may be written in place."""
+def _check_writable(cache: object, name: str) -> None:
+    """Raise unless a cache is an array that may be written in place."""
     if type(cache) is not np.ndarray:
         msg = (
             f"{name}: expected a NumPy array, which is written in place; got a "
             f"{type(cache).__name__}; pass a view of its memory"
         )
         raise TypeError(msg)
-    if float_dtype(cache.dtype, name) != dtype:
-        msg = f"{name}: expected the dtype of {name[0]}, {dtype}; got {cache.dtype}; convert one"
-        raise TypeError(msg)
+    stored_dtype(cache.dtype, name)
     if not cache.flags.writeable:
         msg = f"{name}: expected an array that may be written; got a read-only one; copy it"
         raise ValueError(msg)

@@ -1,9 +1,9 @@
 """Slots: where in a key-value cache the tokens lie.
 
-A cache has the shape (blocks, block_size, kv_heads, head_dim), and slot ``block * block_size + row``
-is one token's row of it. A negative slot is no place: the token, padding for instance, is not
-written. A contiguous cache (batch, max_length, kv_heads, head_dim) is the same thing with one block
-a sequence.
+A cache has the shape (blocks, block_size, kv_heads, head_dim); slot ``block * block_size + row`` is
+the row of one token. A negative slot is no place: the token, padding for instance, is not written.
+A contiguous cache (batch, max_length, kv_heads, head_dim) is the same thing with one block a
+sequence.
 """
 
 from __future__ import annotations
