@@ -15,7 +15,7 @@ from .tuning import Tuning, choose_tuning
 from .views import View
 from .work import Operand, Scale, Work, arrange, token_axes
 
-__all__ = ["plan_rotary", "plan_rotary_cached"]
+__all__ = ["plan_rotary", "plan_rotary_cached", "plan_work"]
 
 
 def plan_rotary(
@@ -61,7 +61,7 @@ def plan_rotary(
     structure.tensors = work.tensors
     structure.positions = parameters.positions(position_ids, work.others[0], numbers.axes)
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
-    return _plan("rotary", numbers.macros, structure, work, tuning)
+    return plan_work("rotary", numbers.macros, structure, work, tuning)
 
 
 def plan_rotary_cached(
@@ -103,7 +103,7 @@ def plan_rotary_cached(
     ]
     structure = parameters.RotaryCached(work.tensors, *tables, -1.0 if place.inverse else 1.0)
     macros: Macros = {"TABLE_FORMAT": FORMATS[cos.dtype]}
-    return _plan("rotary_cached", macros, structure, work, tuning)
+    return plan_work("rotary_cached", macros, structure, work, tuning)
 
 
 def _work(
@@ -117,13 +117,33 @@ def _work(
     return arrange(operands, pairs, ends, place.tensor_format, rows, first, scales)
 
 
-def _plan(
+def plan_work(
     kernel: str,
     macros: Macros,
     structure: Any,
     work: Work,
     tuning: Tuning | None,
 ) -> Plan:
+    """Plan a kernel that rotates.
+
+    Parameters
+    ----------
+    kernel : str
+        Its name.
+    macros : dict
+        What it needs beside those of the work, or instead of them.
+    structure : ctypes.Structure
+        Its parameters, which hold the work's tensors.
+    work : Work
+        What it has to do.
+    tuning : Tuning, optional
+        By default chosen from the work.
+
+    Returns
+    -------
+    Plan
+        What to launch.
+    """
     chosen = tuning or choose_tuning(work)
     specialisation = specialise(
         kernel, {**work.macros, **macros, "ACROSS": work.across, **chosen.macros}, structure

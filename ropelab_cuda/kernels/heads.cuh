@@ -43,52 +43,36 @@ struct Flight {
     }
   }
 
-  __device__ void rotate_and_store(const Tensors& t, const Rows& rows, const Factors& factors,
+  __device__ void rotate_and_store(const Tensors& t, const Rows& rows, const Outlets& outlets,
                                    int start, int unit, const Number* cos, const Number* sin) {
 #pragma unroll
     for (int j = 0; j < UNROLL; ++j) {
       const int head = start + j * STRIDE;
-      if (head < rows.heads) {
+      if (head < rows.stored) {
         Number first[PAIRS_HELD], second[PAIRS_HELD];
         held[j].decode(first, second);
 #pragma unroll
         for (int i = 0; i < PAIRS_HELD; ++i) rotate_pair(first[i], second[i], cos[i], sin[i]);
-        factors.apply(rows, head, first);
-        factors.apply(rows, head, second);
-        Target turned;
-        turned.encode(first, second);
-        turned.store(row_out(t, rows, head), unit);
+        store_head(
+            t, rows, outlets, head,
+            [&](const auto& to) { return to.template stored<OUTPUT_LAYOUT>(first, second); },
+            [&](const auto& both, auto* row) { both.store(row, unit); });
       }
     }
   }
 };
 
 #if TAIL_VECTOR > 0
-// Channels that are not rotated: their bits, or what is stored of their numbers.
-template <class Stored>
-__device__ Stored passed_on(const Vector<Format, TAIL_VECTOR>& held, const Rows& rows,
-                            const Factors& factors, int head) {
-  if constexpr (SAME<Stored, Vector<Format, TAIL_VECTOR>> && !SCALED) {
-    return held;
-  } else {
-    Number numbers[TAIL_VECTOR];
-    held.decode(numbers);
-    factors.apply(rows, head, numbers);
-    Stored stored;
-    stored.encode(numbers);
-    return stored;
-  }
-}
-
-__device__ void copy_tails(const Tensors& t, const Rows& rows, const Factors& factors,
+__device__ void copy_tails(const Tensors& t, const Rows& rows, const Outlets& outlets,
                            int vector) {
   int channel = vector * TAIL_VECTOR - OFFSET;  // from the first rotated one
   if (channel >= 0) channel += 2 * PAIRS;
-  for (int head = first_head(); head < rows.heads; head += STRIDE) {
+  for (int head = rows.first_tail + first_head(); head < rows.stored; head += STRIDE) {
     Vector<Format, TAIL_VECTOR> held;
     held.load(row_in(t, rows, head) + channel);
-    const auto stored = passed_on<Vector<Output, TAIL_VECTOR>>(held, rows, factors, head);
-    stored.store(row_out(t, rows, head) + channel);
+    store_head(
+        t, rows, outlets, head, [&](const auto& to) { return to.passed_on(held); },
+        [&](const auto& stored, auto* row) { stored.store(row + channel); });
   }
 }
 #endif
@@ -111,7 +95,7 @@ __device__ void look_up(const Angles& angles, int unit, Number* cos, Number* sin
 __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& angles,
                              Flight& flight, bool present) {
   if (!present) return;
-  const Factors factors(t);
+  const Outlets outlets(t);
 #if TAIL_VECTOR > 0
   const int units = UNITS + (int)(t.tail / TAIL_VECTOR);
 #else
@@ -120,7 +104,7 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
   for (int unit = threadIdx.x; unit < units; unit += ACROSS) {
 #if TAIL_VECTOR > 0
     if (unit >= UNITS) {
-      copy_tails(t, rows, factors, unit - UNITS);
+      copy_tails(t, rows, outlets, unit - UNITS);
       continue;
     }
 #endif
@@ -129,7 +113,7 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
     Number cos[PAIRS_HELD], sin[PAIRS_HELD];
     look_up(angles, unit, cos, sin);
     while (true) {
-      flight.rotate_and_store(t, rows, factors, head, unit, cos, sin);
+      flight.rotate_and_store(t, rows, outlets, head, unit, cos, sin);
       head += UNROLL * STRIDE;
       if (head >= rows.heads) break;
       flight.load(t, rows, head, unit);
@@ -144,7 +128,7 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
   static_assert(UNITS <= ACROSS, "a head must be read whole before it is written");
   const int unit = threadIdx.x;
   const bool rotates = present && unit < UNITS;
-  const Factors factors(t);
+  const Outlets outlets(t);
   Number cos[PAIRS_HELD], sin[PAIRS_HELD];
   if (rotates) look_up(angles, unit, cos, sin);
   const int first = blockIdx.y * LANES;
@@ -152,12 +136,12 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
     const int head = start + threadIdx.y;
     if (rotates && start > first) flight.load(t, rows, head, unit);
     __syncthreads();
-    if (rotates) flight.rotate_and_store(t, rows, factors, head, unit, cos, sin);
+    if (rotates) flight.rotate_and_store(t, rows, outlets, head, unit, cos, sin);
   }
 #if TAIL_VECTOR > 0
   const int vectors = (int)(t.tail / TAIL_VECTOR);
   for (int vector = unit; present && vector < vectors; vector += ACROSS) {
-    copy_tails(t, rows, factors, vector);
+    copy_tails(t, rows, outlets, vector);
   }
 #endif
 }
@@ -173,14 +157,23 @@ template <class Angle> __device__ void compute(Angles& angles, const Angle& angl
   }
 }
 
+// What else a kernel does with a token: load more, change its rows before anything is stored, and
+// store more. By default nothing.
+struct Nothing {
+  __device__ void load(Token) {}
+  __device__ void place(Rows&) {}
+  __device__ void store() {}
+};
+
 // `angles_of(token)` knows a token's angles: of_pair(pair) is the cosine and sine of one pair, and
 // was_outdated() reads again what they depend on, and says whether it has changed.
-template <class AnglesOf> __device__ void rotate_tokens(const Tensors& t, const AnglesOf& angles_of) {
+template <class AnglesOf, class Also = Nothing>
+__device__ void rotate_tokens(const Tensors& t, const AnglesOf& angles_of, Also also = {}) {
   __shared__ Angles shared[TOKENS];
   Angles& angles = shared[threadIdx.z];
   const Token token = token_of_thread(t.grid);
   const bool present = is_present(t.grid, token);
-  const Rows rows = rows_of(t, token);
+  Rows rows = rows_of(t, token);
   Flight flight;
 #if ANGLES_FIRST
   if (present) {
@@ -189,6 +182,7 @@ template <class AnglesOf> __device__ void rotate_tokens(const Tensors& t, const 
     wait_for_predecessors();
     let_successors_start();
     if (threadIdx.x < UNITS) flight.load(t, rows, first_head(), threadIdx.x);
+    also.load(token);
     if (angle.was_outdated()) compute(angles, angle);
   }
 #else
@@ -196,9 +190,12 @@ template <class AnglesOf> __device__ void rotate_tokens(const Tensors& t, const 
   let_successors_start();
   if (present) {
     if (threadIdx.x < UNITS) flight.load(t, rows, first_head(), threadIdx.x);
+    also.load(token);
     compute(angles, angles_of(token));
   }
 #endif
   __syncthreads();
+  also.place(rows);
   rotate_token(t, rows, angles, flight, present);
+  also.store();
 }
