@@ -15,7 +15,7 @@ from .exchange import Gate
 from .launch import OUTPUT_FORMATS
 from .work import Scale
 
-__all__ = ["dtype_name", "take_scales"]
+__all__ = ["dtype_name", "take_scale", "take_scales"]
 
 
 def dtype_name(dtype: object, formats: Mapping[str, str] = OUTPUT_FORMATS) -> str:
@@ -82,10 +82,11 @@ def take_scales(gate: Gate, scale: object, tensors: int) -> list[tuple[str, Scal
     if scale is None:
         return []
     named = pair_of_scales(scale) if tensors == 2 else (("scale", scale),)
-    return [(name, _taken(gate, value, name)) for name, value in named]
+    return [(name, take_scale(gate, value, name)) for name, value in named]
 
 
-def _taken(gate: Gate, value: Any, name: str) -> Scale:
+def take_scale(gate: Gate, value: Any, name: str) -> Scale:
+    """Return a scale that is a number, or where a float32 lies on the device."""
     if isinstance(value, (Real, np.generic)) or not hasattr(value, "__dlpack__"):
         return check_scale(value, name)
     return gate.scalar(value, name)

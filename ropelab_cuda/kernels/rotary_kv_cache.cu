@@ -107,7 +107,14 @@ struct CacheWriter {
   }
 };
 
-extern "C" __global__ void __launch_bounds__(ACROSS * LANES * TOKENS, 1)
+// As for rotary.cu: the assembler may choose, but where it would spill.
+#if TAIL_VECTOR > 0 || POSITION_AXES > 1
+#define BOUNDS ACROSS * LANES * TOKENS, 1
+#else
+#define BOUNDS ACROSS * LANES * TOKENS
+#endif
+
+extern "C" __global__ void __launch_bounds__(BOUNDS)
 rotary_kv_cache(const __grid_constant__ RotaryKvCache p) {
   rotate_tokens(
       p.tensors, [&](Token token) { return Angle{TokenPosition(p.positions, p.spectrum, token)}; },
