@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..layouts import pair_channels
 from ..precision import eps, widen
-from .case import Array, Case, bits_of
+from .case import Array, Case, bits_of, dtype_name
 
 __all__ = ["differing", "distance", "output_pairs", "rotary_dim"]
 
@@ -114,8 +114,11 @@ def _pairs(case: Case, expected: Mapping[str, Array], actual: Mapping[str, Array
             return math.inf  # a channel that is not rotated must keep its bits
         sides = (widen(side[..., rotated]) for side in (whole, actual[name]))
         golden, answer = ([side[..., member] for member in members] for side in sides)
-        worst = max(worst, _relative(golden, answer))
-    return worst / eps(case.tolerance.unit)
+        # What is kept in a format of its own is measured by it.
+        dtype = dtype_name(whole.dtype)
+        unit = case.tolerance.unit if dtype == case.dtype else dtype
+        worst = max(worst, _relative(golden, answer) / eps(unit))
+    return worst
 
 
 def _strays(case: Case, expected: Mapping[str, Array], actual: Mapping[str, Array]) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from ..case import DTYPES, Array, Case
+from ..case import DTYPES, STORED_DTYPES, Array, Case
 from ..inputs import tensor
 from .common import LAYOUTS
 from .refusal import refused
@@ -22,6 +23,14 @@ _BLOCKS, _SIZE = 5, 3
 # Of 15 slots: scattered, out of order, the first and not the last, one token without.
 _SLOTS = np.array([[7, -1, 0], [12, 4, 8]], np.int64)
 _SHAPE, _KEY_HEADS = (2, 3, 4), 2
+# No ratios of small numbers, which could make a tie: values have to be equal, however computed.
+_SCALES = {"k_scale": 0.36787944117144233, "v_scale": 0.7310585786300049}
+# Tensors and caches whose last roundings both have a bound of one eps of their own.
+_STORED = (
+    ("bfloat16", "float8_e4m3fn"),
+    ("float16", "float8_e5m2"),
+    ("float16", "bfloat16"),
+)
 
 
 def cases() -> Iterator[Case]:
@@ -36,6 +45,11 @@ def cases() -> Iterator[Case]:
         yield _case(f"kv/paged/{layout}", dtype, layout=layout)
     for dtype in ("float32", "bfloat16"):
         yield from _places(dtype)
+    for layout, (dtype, stored) in product(LAYOUTS, _STORED):
+        told: dict[str, Any] = {"layout": layout, "stored": stored}
+        yield _case(f"kv/stored/{layout}/{stored}", dtype, **told)
+        told |= {"rope": "partial", "rotary_offset": 5, "scales": _SCALES}
+        yield _case(f"kv/scaled/{layout}/{stored}", dtype, shape=(1, 3, 2), heads_k=1, **told)
     yield from _refusals()
 
 
@@ -71,9 +85,11 @@ def _case(
     *,
     blocks: int = _BLOCKS,
     size: int = _SIZE,
-    slots: Array = _SLOTS,
+    slots: Array | None = None,
     value_dim: int | None = None,
     heads_first: bool = False,
+    stored: str | None = None,
+    scales: Mapping[str, float] = MappingProxyType({}),
     **told: Any,
 ) -> Case:
     """Return a case: the rotation of the same queries and keys, with values and caches."""
@@ -84,10 +100,11 @@ def _case(
     arrays["v"] = tensor((*k.shape[:-1], value_dim or k.shape[-1]), dtype, seed=3)
     for name in ("k", "v"):
         shape = (blocks, size, told["heads_k"], arrays[name].shape[-1])
-        arrays[f"{name}_cache"] = _stale(shape, arrays[name].dtype)
-    arrays["slots"] = slots
+        arrays[f"{name}_cache"] = _stale(shape, STORED_DTYPES[stored or dtype])
+    arrays["slots"] = _SLOTS[: told["shape"][0]] if slots is None else slots
     options = {key: value for key, value in case.options.items() if key != "inverse"}
     options |= {"heads_first": True} if heads_first else {}
+    options |= scales
     return replace(case, op="apply_rotary_kv_cache", arguments=arrays, options=options)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from .. import oracle
 from ..case import Array, Case, dtype_name
 from ..implementation import Implementation
-from ..oracle.numbers import exactly
 from .base import (
     Answers,
     Index,
@@ -73,7 +72,7 @@ def _rotated(
     place = _told(case, *_PLACE)
     moved = oracle.rotated(numbers, array.shape, turn, inverse=False, **place) if turn else {}
     kept = dtype == dtype_name(array.dtype) and divisor == 1.0
-    numbers = {index: value / exactly(divisor) for index, value in (numbers | moved).items()}
+    numbers = {index: value / oracle.exactly(divisor) for index, value in (numbers | moved).items()}
     result = rounded_to([numbers[index] for index in indices(array.shape)], array.shape, dtype)
     for index in indices(array.shape) if kept else ():
         if index not in moved:
