@@ -49,6 +49,9 @@ def cases() -> Iterator[Case]:
         told = {**same, "rope": "partial", "shape": _WIDE, "scale": 0.25, "rotary_offset": 5}
         path = f"stored/partial/{layout}/{stored}"
         yield rotation(path, "float16", flags=("PartialWidth", "Amplitude"), **told)
+        told = {**same, "shape": (1, 2, 4), "heads_k": 1, "scale": [_SCALE, 0.011]}
+        path = f"stored/qk-two-scales/{layout}/{stored}"
+        yield rotation(path, "bfloat16", flags=("Amplitude", "Indexing"), **told)
         yield from _limits(layout, stored)
     yield from _others()
 
@@ -69,7 +72,7 @@ def _limits(layout: str, stored: str) -> Iterator[Case]:
     for name, dtype, x, scale in (
         ("ties", "float32", halfway, 1.0),
         ("ties-scaled", "float32", halfway, 2.0**-7),
-        ("beside-ties", "float64", halfway * (1.0 + 2.0**-40), None),
+        ("beside-ties", "float64", halfway * (1.0 + 2.0**-40), 1.0),
     ):
         extra = {"position_ids": np.zeros((1, 1), np.int64), "x": x.astype(dtype)}
         path = f"stored/{name}/{layout}/{stored}"
@@ -90,13 +93,12 @@ def _exactly(case: Case) -> Case:
 
 
 def _others() -> Iterator[Case]:
-    """Yield queries and keys with scales of their own, and given tables."""
+    """Yield queries and keys of one scale, another layout on the way out, and given tables."""
     for stored, layout in (("float8_e4m3fn", "half"), ("float8_e5m2", "interleaved")):
-        for name, scale in (("one", _SCALE), ("two", [_SCALE, 0.011])):
-            told: dict[str, Any] = {"layout": layout, "stored": stored, "scale": scale}
-            path = f"stored/qk-{name}-scale/{layout}/{stored}"
-            told |= {"shape": (1, 2, 4), "heads_k": 1, "rope": "partial", "rotary_offset": 12}
-            yield rotation(path, "bfloat16", flags=("Amplitude", "Indexing"), **told)
+        told: dict[str, Any] = {"layout": layout, "stored": stored, "scale": _SCALE}
+        told |= {"shape": (1, 2, 4), "heads_k": 1, "rope": "partial", "rotary_offset": 12}
+        path = f"stored/qk-one-scale/{layout}/{stored}"
+        yield rotation(path, "bfloat16", flags=("PartialWidth", "Amplitude"), **told)
         other = LAYOUTS[1 - LAYOUTS.index(layout)]
         told = {"layout": layout, "output_layout": other, "stored": stored, "scale": _SCALE}
         told |= {"shape": _WIDE, "rope": "partial", "rotary_offset": 5, "inverse": False}
