@@ -7,30 +7,12 @@ synchronises, and a captured CUDA graph follows the slots that it finds at each 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ropelab import Spectrum
-from ropelab.checks import (
-    ANGLES,
-    check_choice,
-    check_positions,
-    check_rotary_offset,
-    check_same_tokens,
-    check_slots_shape,
-    check_width,
-    token_shape,
-)
 from ropelab.pairs import Placement
-from ropelab.slots import check_caches, check_values
-from ropelab.spectrum import check_spectrum
 
-from .calls import check_same_dtype
-from .exchange import Gate
-from .launch_kv_cache import Cached, plan_rotary_kv_cache
-from .overlaps import check_overlaps
-from .storage import take_scale
-from .views import View
+from .calls_kv_cache import Options, Tensors, rotate_into_caches
 
 __all__ = ["apply_rotary_kv_cache", "apply_rotary_kv_cache_"]
 
@@ -107,13 +89,10 @@ def apply_rotary_kv_cache(
     ImportError
         If CuPy is missing.
     """
-    place = Placement(tensor_format, layout, output_layout, rotary_offset)
-    tensors, caches = {"q": q, "k": k, "v": v}, {"k_cache": k_cache, "v_cache": v_cache}
-    scales = {"k_scale": k_scale, "v_scale": v_scale}
-    outs = None if out is None else ("out", out)
-    return _write(
-        tensors, outs, position_ids, spectrum, caches, slots, angles, place, scales, overrun_flag
-    )
+    tensors = Tensors(q, k, v, position_ids, k_cache, v_cache, slots, overrun_flag)
+    how = (tensor_format, layout, output_layout, rotary_offset)
+    options = Options(spectrum, angles, Placement(*how), k_scale, v_scale)
+    return rotate_into_caches(tensors, options, out)
 
 
 def apply_rotary_kv_cache_(
@@ -180,86 +159,7 @@ def apply_rotary_kv_cache_(
     ImportError
         If CuPy is missing.
     """
-    place = Placement(tensor_format, layout, output_layout, rotary_offset)
-    tensors, caches = {"q": q, "k": k, "v": v}, {"k_cache": k_cache, "v_cache": v_cache}
-    scales = {"k_scale": k_scale, "v_scale": v_scale}
-    return _write(
-        tensors,
-        ("q", q),
-        position_ids,
-        spectrum,
-        caches,
-        slots,
-        angles,
-        place,
-        scales,
-        overrun_flag,
-    )
-
-
-def _write(
-    tensors: Mapping[str, Any],
-    given: tuple[str, Any] | None,
-    position_ids: Any,
-    spectrum: Spectrum,
-    caches: Mapping[str, Any],
-    slots: Any,
-    angles: str,
-    place: Placement,
-    scales: Mapping[str, Any],
-    overrun_flag: Any,
-) -> Any:
-    """Take, check, allocate, plan and launch; q goes to the tensor given, or to a new one."""
-    check_choice(angles, ANGLES, "angles")
-    check_spectrum(spectrum)
-    place.ends()
-    gate = Gate(tensors["q"], "q")
-    views = {name: gate.floats(tensor, name) for name, tensor in tensors.items()}
-    q, k, v = views.values()
-    tokens = token_shape(q.shape, place.tensor_format, "q")
-    check_same_tokens(q.shape, k.shape, place.tensor_format)
-    check_values(v.shape, k.shape, place.tensor_format)
-    for name in ("k", "v"):
-        check_same_dtype({"q": q, name: views[name]})
-    check_width(spectrum.rotary_dim, q.shape[-1], "q")
-    check_rotary_offset(place.rotary_offset, spectrum.rotary_dim, q.shape[-1])
-    stores = {name: gate.memory(cache, name) for name, cache in caches.items()}
-    k_store, v_store = stores.values()
-    check_caches(k_store.shape, v_store.shape, k.shape, v.shape, place.tensor_format)
-    inputs = {
-        "position_ids": gate.integers(position_ids, "position_ids"),
-        "slots": gate.integers(slots, "slots"),
-    }
-    ids, places = inputs.values()
-    check_positions(ids.shape, tokens, axes=spectrum.position_axes)
-    check_slots_shape(places.shape, tokens)
-    taken = {name: _scale(gate, scale, name) for name, scale in scales.items()}
-    inputs |= {name: scale for name, scale in taken.items() if isinstance(scale, View)}
-    flags = {} if overrun_flag is None else {"overrun_flag": overrun_flag}
-    flag_views = {name: gate.flag(flag, name) for name, flag in flags.items()}
-    name, result = given or ("out for q", gate.framework.empty_like(tensors["q"], q, q.dtype))
-    target = gate.output(result, name, q.shape, q.dtype)
-    check_overlaps(
-        [(name, target), *stores.items(), *flag_views.items()],
-        [("q", q)],
-        [("k", k), ("v", v), *inputs.items()],
-    )
-    plan = plan_rotary_kv_cache(
-        (q, target),
-        Cached(k, k_store, taken["k_scale"]),
-        Cached(v, v_store, taken["v_scale"]),
-        ids,
-        places,
-        spectrum,
-        place=place,
-        angles=angles,
-        overrun=flag_views.get("overrun_flag"),
-    )
-    gate.launch(plan, [result, *caches.values(), *flags.values()])
-    return result
-
-
-def _scale(gate: Gate, scale: Any, name: str) -> float | View | None:
-    """Take a scale; a number that is one is none."""
-    taken = take_scale(gate, scale, name)
-    return None if taken == 1.0 else taken
+    tensors = Tensors(q, k, v, position_ids, k_cache, v_cache, slots, overrun_flag)
+    how = (tensor_format, layout, output_layout, rotary_offset)
+    options = Options(spectrum, angles, Placement(*how), k_scale, v_scale)
+    return rotate_into_caches(tensors, options, in_place=True)

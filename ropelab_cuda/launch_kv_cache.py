@@ -19,16 +19,6 @@ from .work import Operand, Scale, arrange, scale_fields, token_axes, widest_acce
 
 __all__ = ["Cached", "plan_rotary_kv_cache"]
 
-# C's names of the dtypes of slots.
-_INTEGERS = {
-    "int8": "signed char",
-    "int16": "short",
-    "int32": "int",
-    "int64": "long long",
-    "uint8": "unsigned char",
-    "uint16": "unsigned short",
-    "uint32": "unsigned",
-}
 _MOST_HELD = 2  # vectors of values: more would take registers from threads with reads in flight
 
 
@@ -107,7 +97,8 @@ def plan_rotary_kv_cache(
     Returns
     -------
     Plan
-        What to launch.
+        What to launch. Its "input" is q, its "output" the rotated q; the others are k_cache,
+        v_cache, the flag if any, k, v, the scales that are tensors, position_ids and slots.
     """
     numbers = parameters.Numbers.of(spectrum, angles, queries[0].dtype, keys.cache.dtype)
     tokens = token_axes(queries[0].shape, place.tensor_format)
@@ -139,10 +130,12 @@ def plan_rotary_kv_cache(
         "KEYS_APART": int(keys.cache.dtype != keys.x.dtype or keys.scale is not None),
         "KEY_FORMAT": OUTPUT_FORMATS[keys.cache.dtype],
         "KEY_SCALED": int(keys.scale is not None),
-        "SLOT": _INTEGERS[slots.dtype],
+        "POSITION": parameters.INTEGER_TYPES[position_ids.dtype],
+        "SLOT": parameters.INTEGER_TYPES[slots.dtype],
         **_value_macros(values, v, work.across * chosen.lanes * chosen.head_blocks),
     }
-    return plan_work("rotary_kv_cache", macros, structure, work, chosen)
+    plan = plan_work("rotary_kv_cache", macros, structure, work, (), (), chosen)
+    return replace(plan, pointers=_pointers(structure, keys, values, overrun))
 
 
 def _scale(cached: Cached) -> tuple[float, int]:
@@ -202,3 +195,23 @@ def _fill_slots(
     for name, cached, step in zip(("k_cache", "v_cache"), (keys, values), flat, strict=True):
         steps = (step, 0) if adjoin else cached.steps
         setattr(structure, name, parameters.CacheStrides(*steps))
+
+
+def _pointers(
+    structure: Any, keys: Cached, values: Cached, overrun: View | None
+) -> tuple[tuple[int, str, int], ...]:
+    """Return where the addresses of all tensors are."""
+    fields, one = type(structure), parameters.Operand
+    q, k, v = parameters.Tensors.q.offset, parameters.Tensors.k.offset, fields.v.offset
+    slots = fields.slots.offset
+    scaled = [at for at, of in ((k, keys), (v, values)) if isinstance(of.scale, View)]
+    others = [
+        *(at + one.out.offset for at in (k, v)),
+        *([] if overrun is None else [slots + parameters.Slots.overrun.offset]),
+        *(at + one.x.offset for at in (k, v)),
+        *(at + one.scale.offset for at in scaled),
+        fields.positions.offset + parameters.Positions.data.offset,
+        slots + parameters.Slots.data.offset,
+    ]
+    queries = ((q + one.x.offset, "input", 0), (q + one.out.offset, "output", 0))
+    return (*queries, *((at, "other", i) for i, at in enumerate(others)))

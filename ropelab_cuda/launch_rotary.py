@@ -61,7 +61,9 @@ def plan_rotary(
     structure.tensors = work.tensors
     structure.positions = parameters.positions(position_ids, work.others[0], numbers.axes)
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
-    return plan_work("rotary", numbers.macros, structure, work, tuning)
+    others = [type(structure).positions.offset + parameters.Positions.data.offset]
+    macros = numbers.macros | {"POSITION": parameters.INTEGER_TYPES[position_ids.dtype]}
+    return plan_work("rotary", macros, structure, work, others, scales, tuning)
 
 
 def plan_rotary_cached(
@@ -103,7 +105,8 @@ def plan_rotary_cached(
     ]
     structure = parameters.RotaryCached(work.tensors, *tables, -1.0 if place.inverse else 1.0)
     macros: Macros = {"TABLE_FORMAT": FORMATS[cos.dtype]}
-    return plan_work("rotary_cached", macros, structure, work, tuning)
+    others = [parameters.RotaryCached.cos.offset, parameters.RotaryCached.sin.offset]
+    return plan_work("rotary_cached", macros, structure, work, others, scales, tuning)
 
 
 def _work(
@@ -122,6 +125,8 @@ def plan_work(
     macros: Macros,
     structure: Any,
     work: Work,
+    others: Sequence[int],
+    scales: Sequence[Scale],
     tuning: Tuning | None,
 ) -> Plan:
     """Plan a kernel that rotates.
@@ -136,6 +141,10 @@ def plan_work(
         Its parameters, which hold the work's tensors.
     work : Work
         What it has to do.
+    others : sequence of int
+        Where the structure holds the addresses of positions or tables.
+    scales : sequence of float or View
+        Of each tensor, if any.
     tuning : Tuning, optional
         By default chosen from the work.
 
@@ -149,9 +158,17 @@ def plan_work(
         kernel, {**work.macros, **macros, "ACROSS": work.across, **chosen.macros}, structure
     )
     blocks = grid_of(structure.tensors.grid, chosen.tokens) if any(work.heads) else 0
+    both = (parameters.Tensors.q, parameters.Tensors.k)[: len(work.heads)]
+    scaled = [of.offset for of, scale in zip(both, scales, strict=False) if isinstance(scale, View)]
+    others = [*(at + parameters.Operand.scale.offset for at in scaled), *others]
+    pointers: list[tuple[int, str, int]] = [(at, "other", i) for i, at in enumerate(others)]
+    for i, operand in enumerate(both):
+        pointers.append((operand.offset + parameters.Operand.x.offset, "input", i))
+        pointers.append((operand.offset + parameters.Operand.out.offset, "output", i))
     return Plan(
         specialisation,
         (blocks, chosen.head_blocks, 1),
         (work.across, chosen.lanes, chosen.tokens),
         structure,
+        tuple(pointers),
     )
