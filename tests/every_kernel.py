@@ -110,7 +110,7 @@ def into_caches(shape: tuple[int, int, int, int], dtype: torch.dtype, layout: st
             torch.zeros(blocks, k_heads, size, 72).to(stored).cuda().transpose(1, 2) for _ in "kv"
         ]
         told = {**options, "k_scale": scale, "v_scale": scale}
-        given = (q, k, v, positions, spectrum, *caches, slots)
+        given: Any = (q, k, v, positions, spectrum, *caches, slots)
         results.append(ropelab_cuda.apply_rotary_kv_cache(*given, **told))
         results.append(ropelab_cuda.apply_rotary_kv_cache(*given, output_layout=other, **told))
         ropelab_cuda.apply_rotary_kv_cache_(*given, **told)

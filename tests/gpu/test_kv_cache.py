@@ -80,9 +80,8 @@ def test_a_prefill_writes_every_token_and_no_other_row(
     slots[:, ::7] = -1
     ids = torch.arange(sequence, device="cuda") + 100_000
     before = [bits(torch, view).clone() for view in views]
-    rotated = ropelab_cuda.apply_rotary_kv_cache(
-        q, k, v, ids, LLAMA31.spectrum(), *views, slots, k_scale=0.5, v_scale=0.25
-    )
+    given: Any = (q, k, v, ids, LLAMA31.spectrum(), *views, slots)
+    rotated = ropelab_cuda.apply_rotary_kv_cache(*given, k_scale=0.5, v_scale=0.25)
     plain = ropelab_cuda.apply_rotary_qk(
         q, k, ids, LLAMA31.spectrum(), dtype=stored, scale=(1.0, 0.5)
     )
@@ -104,8 +103,9 @@ def test_a_captured_graph_follows_new_slots_positions_and_tensors(torch: Any) ->
     slots = torch.full((tokens,), -1, device="cuda")
     ids = torch.zeros(tokens, device="cuda", dtype=torch.int64)
     flag = torch.zeros(1, device="cuda", dtype=torch.int32)
-    spectrum, options = LLAMA31.spectrum(), {"tensor_format": "thd", "overrun_flag": flag}
-    given = (q, k, v, ids, spectrum, *caches, slots)
+    spectrum = LLAMA31.spectrum()
+    options: dict[str, Any] = {"tensor_format": "thd", "overrun_flag": flag}
+    given: Any = (q, k, v, ids, spectrum, *caches, slots)
     ropelab_cuda.apply_rotary_kv_cache(*given, **options)  # compile before the capture
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
@@ -139,13 +139,12 @@ def test_slots_are_read_after_the_kernel_before_has_written_them(torch: Any) -> 
     slots, ids = torch.zeros_like(orders[0]), torch.arange(tokens, device="cuda") + 70_000
     torch.cuda.synchronize()
     wrong = torch.zeros((), device="cuda", dtype=torch.int64)
+    given: Any = (q, k, v, ids, LLAMA31.spectrum(), *caches, slots)
     with torch.cuda.stream(side):
         expected = ropelab_cuda.apply_rotary(k, ids, LLAMA31.spectrum(), tensor_format="thd")
         for i in range(400):
             slots.copy_(orders[i % 8])
-            ropelab_cuda.apply_rotary_kv_cache_(
-                q, k, v, ids, LLAMA31.spectrum(), *caches, slots, tensor_format="thd"
-            )
+            ropelab_cuda.apply_rotary_kv_cache_(*given, tensor_format="thd")
             rows = caches[0].view(-1, 2, 128)[orders[i % 8]]
             wrong += (rows != expected).sum()
             caches[0].zero_()
@@ -175,13 +174,13 @@ def test_many_shapes_against_the_specification(
     options: dict[str, Any] = {"layout": layouts[0], "output_layout": layouts[1]}
     options |= {"rotary_offset": first}
     known: list[Array] = [take(cache).copy() for cache in caches]
-    expected = ropelab.apply_rotary_kv_cache(
-        *map(take, (q, k, v, ids)), spectrum, *known, take(slots), **options
-    )
+    on_host: Any = (*map(take, (q, k, v, ids)), spectrum, *known, take(slots))
+    expected = ropelab.apply_rotary_kv_cache(*on_host, **options)
+    given: Any = (q, k, v, ids, spectrum, *caches, slots)
     before = q.clone()
-    rotated = ropelab_cuda.apply_rotary_kv_cache(q, k, v, ids, spectrum, *caches, slots, **options)
+    rotated = ropelab_cuda.apply_rotary_kv_cache(*given, **options)
     assert torch.equal(q, before)
-    ropelab_cuda.apply_rotary_kv_cache_(q, k, v, ids, spectrum, *caches, slots, **options)
+    ropelab_cuda.apply_rotary_kv_cache_(*given, **options)
     assert torch.equal(q, rotated)
     drift = 131_072 * 2 * np.pi * 2.0**-65 * 2.0**52 if dtype == "float64" else 0.0
     for got, want in ((take(rotated), expected), (take(caches[0]), known[0])):

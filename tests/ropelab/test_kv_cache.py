@@ -25,6 +25,11 @@ SPECTRUM = Spectrum([1.0, 0.3, 0.01])  # six of twelve channels
 POISON = 0xC5
 
 
+def write(*given: Any, **options: Any) -> Array:
+    rotated: Array = apply_rotary_kv_cache(*given, **options)
+    return rotated
+
+
 def shaped(heads: int, width: int, tensor_format: str, seed: int) -> Array:
     sizes = {"b": B, "s": S, "t": B * S, "h": heads, "d": width}
     return numbers(*(sizes[axis] for axis in tensor_format), seed=seed)
@@ -75,7 +80,7 @@ def test_each_token_lies_where_its_slot_says_and_nothing_else_has_changed(
     ids, slots = (x if len(tokens) == 2 else x.reshape(-1) for x in (IDS, SLOTS))
     options: dict[str, Any] = {"layout": layout, "output_layout": output_layout}
     options |= {"rotary_offset": first, "tensor_format": tensor_format}
-    rotated = apply_rotary_kv_cache(q, k, v, ids, SPECTRUM, k_cache, v_cache, slots, **options)
+    rotated = write(q, k, v, ids, SPECTRUM, k_cache, v_cache, slots, **options)
 
     ends = (layout, output_layout or layout)
     wanted = turned(by_token(q, tensor_format), *ends, first)
@@ -105,7 +110,7 @@ def test_each_token_lies_where_its_slot_says_and_nothing_else_has_changed(
 def test_queries_and_keys_are_those_of_a_rotation(dtype: str) -> None:
     q, k, v = (narrow(shaped(n, D, "bshd", n), dtype) for n in (H, KV, KV))
     k_cache, v_cache = cache(D, k.dtype), cache(D, k.dtype)
-    rotated = apply_rotary_kv_cache(q, k, v, IDS, SPECTRUM, k_cache, v_cache, SLOTS)
+    rotated = write(q, k, v, IDS, SPECTRUM, k_cache, v_cache, SLOTS)
     expected = ropelab.apply_rotary_qk(q, k, IDS, SPECTRUM)
     assert bits(rotated) == bits(expected[0])
     assert (rotated.dtype, rotated.shape) == (q.dtype, q.shape)
@@ -118,11 +123,11 @@ def test_queries_and_keys_are_those_of_a_rotation(dtype: str) -> None:
 def test_a_cache_of_any_strides() -> None:
     q, k, v = (shaped(n, D, "bshd", n) for n in (H, KV, KV))
     straight = [cache(D), cache(D)]
-    apply_rotary_kv_cache(q, k, v, IDS, SPECTRUM, *straight, SLOTS)
+    write(q, k, v, IDS, SPECTRUM, *straight, SLOTS)
     # FlashInfer keeps both in one tensor, and heads before rows.
     both = np.full((BLOCKS, 2, KV, SIZE, D), cache(1).ravel()[0])
     views = [both[:, i].transpose(0, 2, 1, 3) for i in range(2)]
-    apply_rotary_kv_cache(q, k, v, IDS, SPECTRUM, *views, SLOTS)
+    write(q, k, v, IDS, SPECTRUM, *views, SLOTS)
     for view, array in zip(views, straight, strict=True):
         assert bits(view) == bits(array)
 
@@ -134,7 +139,7 @@ def test_a_cache_of_another_format_holds_quotients(stored: str, k_scale: float) 
     target = narrow(np.zeros(1), stored).dtype
     k_cache, v_cache = cache(D, target), cache(D, target)
     scales = {"k_scale": k_scale, "v_scale": 2.5}
-    apply_rotary_kv_cache(q, k, v, IDS, SPECTRUM, k_cache, v_cache, SLOTS, **scales)
+    write(q, k, v, IDS, SPECTRUM, k_cache, v_cache, SLOTS, **scales)
     keys = turned(by_token(widen(k), "bshd"), "half", "half", 0) / k_scale
     values = by_token(widen(v), "bshd") / 2.5
     for token, slot in enumerate(SLOTS.reshape(-1)):
@@ -151,8 +156,8 @@ def test_a_cache_of_another_format_holds_quotients(stored: str, k_scale: float) 
 def test_values_too_large_for_eight_bits_saturate() -> None:
     x = np.full((1, 1, D), 1e4)
     caches = [cache(D, ropelab.float8_e4m3fn)[:, :, :1] for _ in range(2)]
-    options = {"tensor_format": "thd", "v_scale": 2.0}
-    apply_rotary_kv_cache(x, x, x, 0, SPECTRUM, *caches, 3, **options)
+    options: dict[str, Any] = {"tensor_format": "thd", "v_scale": 2.0}
+    write(x, x, x, 0, SPECTRUM, *caches, 3, **options)
     assert (widen(caches[1][0, 3]) == 448.0).all()
 
 
@@ -162,15 +167,15 @@ def test_both_spellings_of_bfloat16_are_taken() -> None:
         [cache(D, bfloat16) for _ in range(2)],
         [cache(D, ml_dtypes.bfloat16) for _ in "kv"],
     )
-    apply_rotary_kv_cache(*raw, IDS, SPECTRUM, *ours, SLOTS)
-    apply_rotary_kv_cache(*raw, IDS, SPECTRUM, *theirs, SLOTS)
+    write(*raw, IDS, SPECTRUM, *ours, SLOTS)
+    write(*raw, IDS, SPECTRUM, *theirs, SLOTS)
     assert [bits(x) for x in ours] == [bits(x) for x in theirs]
 
 
 def test_the_signalling_nan_of_a_value_keeps_its_bits() -> None:
     x = np.full((1, KV, D), 0x7F801234, np.uint32).view(np.float32)
     caches = [cache(D, np.float32) for _ in range(2)]
-    apply_rotary_kv_cache(x, x, x, 5, SPECTRUM, *caches, 7, tensor_format="thd")
+    write(x, x, x, 5, SPECTRUM, *caches, 7, tensor_format="thd")
     assert (caches[1][1, 2].view(np.uint32) == 0x7F801234).all()
     assert (caches[0][1, 2, :, 6:].view(np.uint32) == 0x7F801234).all()
 
@@ -240,7 +245,7 @@ def test_bad_input_is_refused_before_anything_is_written(reason: str) -> None:
     error, name, came, change = REFUSED[reason]
     given = good() | change
     with refuses(error, name, came):
-        apply_rotary_kv_cache(**given)
+        write(**given)
     for untouched in (given["k_cache"], given["v_cache"]):
         assert set(bits(np.asarray(untouched))) == {POISON}
 
@@ -248,20 +253,18 @@ def test_bad_input_is_refused_before_anything_is_written(reason: str) -> None:
 def test_memory_that_is_read_or_written_twice_is_refused() -> None:
     given, both = good(), cache(D)
     with refuses(ValueError, "v_cache", "k_cache"):
-        apply_rotary_kv_cache(**given | {"k_cache": both, "v_cache": both})
+        write(**given | {"k_cache": both, "v_cache": both})
     keys = both.reshape(-1)[: B * S * KV * D].reshape(B, S, KV, D)
     with refuses(ValueError, "k_cache", "k does"):
-        apply_rotary_kv_cache(**given | {"k": keys, "k_cache": both})
+        write(**given | {"k": keys, "k_cache": both})
     with refuses(ValueError, "v_cache", "k does"):
-        apply_rotary_kv_cache(**given | {"k": keys, "v_cache": both})
+        write(**given | {"k": keys, "v_cache": both})
     assert set(bits(both)) == {POISON}
 
 
 def test_no_tokens_are_no_mistake() -> None:
     q, k = np.ones((0, H, D)), np.ones((0, KV, D))
     caches, nothing = (cache(D), cache(D)), np.zeros(0, int)
-    rotated = apply_rotary_kv_cache(
-        q, k, k, nothing, SPECTRUM, *caches, nothing, tensor_format="thd"
-    )
+    rotated = write(q, k, k, nothing, SPECTRUM, *caches, nothing, tensor_format="thd")
     assert rotated.shape == q.shape
     assert all(set(bits(x)) == {POISON} for x in caches)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +19,7 @@ from ropelab_cuda.tuning import Tuning
 from ropelab_cuda.views import View
 from tests.shim.builder import run
 
+ROOT = Path(__file__).parents[2]
 HEADS, KV, D = 8, 2, 64
 SPECTRUM = ropelab.Spectrum(1.0 / np.arange(1.0, 17.0))  # 32 of 64 channels
 
@@ -165,3 +170,45 @@ def test_every_tuning_gives_the_same_bits(heads_first: bool) -> None:
         expected = expected or bits
         assert bits == expected, tuning
         assert all(np.abs(array).max() > 1.0 for array in (out, *caches))
+
+
+SANITIZED = """
+import numpy as np
+import ropelab, ropelab_cuda
+from tests.shim.on_cpu import on_cpu
+
+numbers = ropelab.Spectrum([1.0, 0.5, 0.25, 0.125])
+ids = np.array([[-3, 2**31 - 1, 7]])
+slots = np.array([[2**63 - 1, -2**63, 24], [23, 0, -1]])
+with on_cpu(sanitize=True):
+    for dtype in (np.float16, np.float64):
+        for width, layout in ((11, "half"), (8, "interleaved")):
+            q, k, v = (np.ones((2, 3, h, width), dtype) for h in (5, 2, 2))
+            flag = np.zeros(1, np.int32)
+            for axes in ((4, 6, 2, width), (4, 2, 6, width)):
+                caches = [np.ones(axes, dtype) for _ in "kv"]
+                if axes[1] == 2:
+                    caches = [cache.swapaxes(1, 2) for cache in caches]
+                for out in ("half", "interleaved"):
+                    ropelab_cuda.apply_rotary_kv_cache_(
+                        q, k, v, ids, numbers, *caches, slots,
+                        layout=layout, output_layout=out, overrun_flag=flag)
+print("clean", flag)
+"""
+
+
+@pytest.mark.shim
+def test_no_access_out_of_bounds_whatever_the_slots_are() -> None:
+    asan = subprocess.run(
+        ["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
+    )
+    outcome = subprocess.run(
+        [sys.executable, "-c", SANITIZED],
+        cwd=ROOT,
+        env={**os.environ, "LD_PRELOAD": asan.stdout.strip(), "ASAN_OPTIONS": "detect_leaks=0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    assert "clean [1]" in outcome.stdout

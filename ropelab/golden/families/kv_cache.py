@@ -72,7 +72,7 @@ def _places(dtype: str) -> Iterator[Case]:
     for layout in LAYOUTS:
         told: dict[str, Any] = {"layout": layout, "rope": "partial", "value_dim": 10}
         yield _case(f"kv/trailing/{layout}", dtype, rotary_offset=12, **told)
-    crossed = {"layout": "interleaved", "output_layout": "half"}
+    crossed: dict[str, Any] = {"layout": "interleaved", "output_layout": "half"}
     yield _case("kv/interleaved-to-half", dtype, **crossed)
     yield _case("kv/float32-angles", dtype, angles="float32", factor=1.25)
     yield _case("kv/rows-of-one", dtype, blocks=15, size=1)
