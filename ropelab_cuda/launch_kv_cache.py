@@ -123,8 +123,7 @@ def plan_rotary_kv_cache(
     _fill_slots(structure, slots, walked_slots, keys, values, overrun)
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=False)
     v = structure.v = _values(values, walked_values, place.tensor_format)
-    work = replace(work, heads=[*work.heads, v.heads])
-    chosen = tuning or choose_tuning(work)
+    chosen = tuning or choose_tuning(work, guesses=numbers.axes == 1)
     macros: Macros = {
         **numbers.macros,
         "KEYS_APART": int(keys.cache.dtype != keys.x.dtype or keys.scale is not None),

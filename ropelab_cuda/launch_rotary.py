@@ -63,7 +63,8 @@ def plan_rotary(
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
     others = [type(structure).positions.offset + parameters.Positions.data.offset]
     macros = numbers.macros | {"POSITION": parameters.INTEGER_TYPES[position_ids.dtype]}
-    return plan_work("rotary", macros, structure, work, others, scales, tuning)
+    chosen = tuning or choose_tuning(work, guesses=numbers.axes == 1)
+    return plan_work("rotary", macros, structure, work, others, scales, chosen)
 
 
 def plan_rotary_cached(
@@ -106,7 +107,8 @@ def plan_rotary_cached(
     structure = parameters.RotaryCached(work.tensors, *tables, -1.0 if place.inverse else 1.0)
     macros: Macros = {"TABLE_FORMAT": FORMATS[cos.dtype]}
     others = [parameters.RotaryCached.cos.offset, parameters.RotaryCached.sin.offset]
-    return plan_work("rotary_cached", macros, structure, work, others, scales, tuning)
+    chosen = tuning or choose_tuning(work, guesses=False)
+    return plan_work("rotary_cached", macros, structure, work, others, scales, chosen)
 
 
 def _work(
@@ -127,7 +129,7 @@ def plan_work(
     work: Work,
     others: Sequence[int],
     scales: Sequence[Scale],
-    tuning: Tuning | None,
+    chosen: Tuning,
 ) -> Plan:
     """Plan a kernel that rotates.
 
@@ -145,15 +147,14 @@ def plan_work(
         Where the structure holds the addresses of positions or tables.
     scales : sequence of float or View
         Of each tensor, if any.
-    tuning : Tuning, optional
-        By default chosen from the work.
+    chosen : Tuning
+        How threads share it.
 
     Returns
     -------
     Plan
         What to launch.
     """
-    chosen = tuning or choose_tuning(work)
     specialisation = specialise(
         kernel, {**work.macros, **macros, "ACROSS": work.across, **chosen.macros}, structure
     )

@@ -40,10 +40,9 @@ using ValueOutput = VALUE_FORMAT;
 // The slot of one token, and its values: the first of each thread are loaded with its heads.
 struct CacheWriter {
   const RotaryKvCache& p;
-  bool present = false, written = false;
+  bool present = false;
   SLOT slot = 0;
   const Bits* values = nullptr;
-  ValueOutput::Bits* values_out = nullptr;
   Vector<Format, VALUE_VECTOR> held[VALUES_HELD];
 
   __device__ explicit CacheWriter(const RotaryKvCache& parameters) : p(parameters) {}
@@ -59,6 +58,20 @@ struct CacheWriter {
     }
   }
 
+  __device__ const SLOT* slot_of(Token token) const {
+    const Slots& s = p.slots;
+    return static_cast<const SLOT*>(s.data) + token.outer * s.outer_stride +
+           token.inner * s.inner_stride;
+  }
+
+  __device__ void prefetch(Token token) {
+    values = token_in(p.v, token);
+    each(first_vector(), [&](int, int head, int channel) {
+      prefetch_to_l2(values + head * p.v.x_head + channel);
+    });
+    prefetch_to_l2(slot_of(token));
+  }
+
   __device__ void load_values(int start) {
     each(start, [&](int j, int head, int channel) {
       held[j].load(values + head * p.v.x_head + channel);
@@ -67,21 +80,19 @@ struct CacheWriter {
 
   __device__ void load(Token token) {
     present = true;
-    values = token_in(p.v, token);
     load_values(first_vector());
-    const Slots& s = p.slots;
-    slot = static_cast<const SLOT*>(
-        s.data)[token.outer * s.outer_stride + token.inner * s.inner_stride];
+    slot = *slot_of(token);
   }
 
-  __device__ void place(Rows& rows) {
+  __device__ void store(Rows& rows) {
     const Slots& s = p.slots;
     const long long number = slot;
-    written = present && number >= 0 && number < s.count;
-    rows.stored = written ? rows.heads : rows.q_heads;
     if (p.tensors.q.x == p.tensors.q.out) rows.first_tail = rows.q_heads;
     if (present && number >= s.count && s.overrun && first_vector() == 0) *s.overrun = 1;
-    if (!written) return;
+    if (!present || number < 0 || number >= s.count) {
+      rows.stored = rows.q_heads;
+      return;
+    }
     long long block = number, row = 0;
     if (s.block_size > 1) {
       const bool is_short = s.count >> 32 == 0;  // which divides in fewer instructions
@@ -89,16 +100,15 @@ struct CacheWriter {
       row = number - block * s.block_size;
     }
     rows.k_out += block * p.k_cache.block + row * p.k_cache.row;
-    values_out = static_cast<ValueOutput::Bits*>(p.v.out) + block * p.v_cache.block +
-                 row * p.v_cache.row;
+    store_values(static_cast<ValueOutput::Bits*>(p.v.out) + block * p.v_cache.block +
+                 row * p.v_cache.row);
   }
 
-  __device__ void store() {
-    if (!written) return;
+  __device__ void store_values(ValueOutput::Bits* out) {
     const Outlet<ValueOutput, VALUES_SCALED> outlet(p.v);
     for (int start = first_vector();;) {
       each(start, [&](int j, int head, int channel) {
-        outlet.passed_on(held[j]).store(values_out + head * p.v.out_head + channel);
+        outlet.passed_on(held[j]).store(out + head * p.v.out_head + channel);
       });
       start += VALUES_HELD * VALUE_STEP;
       if (start >= p.v.heads * VECTORS) break;
@@ -108,7 +118,7 @@ struct CacheWriter {
 };
 
 // As for rotary.cu: the assembler may choose, but where it would spill.
-#if TAIL_VECTOR > 0 || POSITION_AXES > 1
+#if TAIL_VECTOR > 0 || KEYS_APART
 #define BOUNDS ACROSS * LANES * TOKENS, 1
 #else
 #define BOUNDS ACROSS * LANES * TOKENS
