@@ -7,6 +7,7 @@ from .inplace import apply_rotary_, apply_rotary_cached_, apply_rotary_qk_, rota
 from .kv_cache import apply_rotary_kv_cache, apply_rotary_kv_cache_
 from .phases import cos_sin, exact_phases
 from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
+from .warmup import save_cubins, warmup
 
 __all__ = [
     "apply_rotary",
@@ -21,4 +22,6 @@ __all__ = [
     "exact_phases",
     "rotate",
     "rotate_",
+    "save_cubins",
+    "warmup",
 ]

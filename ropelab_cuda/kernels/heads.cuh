@@ -209,10 +209,10 @@ __device__ void rotate_tokens(const Tensors& t, const AnglesOf& angles_of, Also 
   Rows rows = rows_of(t, token);
   const int head = first_head(), unit = threadIdx.x;
   Flight flight;
-  if (rotates) flight.prefetch(t, rows, head, unit);
-  if (present) also.prefetch(token);
 #if ANGLES_FIRST
   auto angle = angles_of(present ? token : Token{0, 0});
+  if (rotates) flight.prefetch(t, rows, head, unit);
+  if (present) also.prefetch(token);
   mine.compute(angle);
   __syncthreads();
   wait_for_predecessors();
@@ -221,6 +221,8 @@ __device__ void rotate_tokens(const Tensors& t, const AnglesOf& angles_of, Also 
   if (present) also.load(token);
   const bool outdated = angle.was_outdated();
 #else
+  if (rotates) flight.prefetch(t, rows, head, unit);
+  if (present) also.prefetch(token);
   wait_for_predecessors();
   let_successors_start();
   if (rotates) flight.load(t, rows, head, unit);
