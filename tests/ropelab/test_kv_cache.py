@@ -38,7 +38,8 @@ def shaped(heads: int, width: int, tensor_format: str, seed: int) -> Array:
 def cache(width: int, dtype: Any = np.float64) -> Array:
     size = BLOCKS * SIZE * KV * width * np.dtype(dtype).itemsize
     memory = np.full(size, POISON, np.uint8)
-    return memory.view(dtype).reshape(BLOCKS, SIZE, KV, width)
+    array: Array = memory.view(dtype).reshape(BLOCKS, SIZE, KV, width)
+    return array
 
 
 def by_token(x: Array, tensor_format: str) -> Array:
