@@ -29,6 +29,7 @@ __all__ = [
     "check_rotary_offset",
     "check_same_tokens",
     "check_scale",
+    "check_slots_shape",
     "check_table",
     "check_width",
     "finite_real",
@@ -188,6 +189,17 @@ def check_positions(
         msg = (
             f"{name}: expected a shape that broadcasts to {words} = {tokens}; got {tuple(given)}; "
             f"pass one position a token"
+        )
+        raise ValueError(msg)
+
+
+def check_slots_shape(shape: tuple[int, ...], tokens: tuple[int, ...]) -> None:
+    """Raise ValueError unless slots of that shape broadcast to the tokens."""
+    if not _broadcasts(shape, tokens):
+        words = "(batch, sequence)" if len(tokens) == 2 else "(tokens,)"
+        msg = (
+            f"slots: expected a shape that broadcasts to {words} = {tokens}; got {tuple(shape)}; "
+            f"pass one slot a token, -1 where nothing is to be written"
         )
         raise ValueError(msg)
 

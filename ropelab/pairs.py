@@ -26,7 +26,7 @@ from .phases import cos_sin_values
 from .precision import format_name, narrow, stored_dtype, widen
 from .spectrum import Spectrum, check_spectrum
 
-__all__ = ["Placement", "Storage", "cos_sin_by_token", "turned"]
+__all__ = ["Placement", "Storage", "cos_sin_by_token", "stored", "turned"]
 
 
 class Placement(NamedTuple):
@@ -165,14 +165,47 @@ def turned(
     order = (*np.argsort(axes.token_axes).tolist(), len(axes.token_axes))
     c = np.expand_dims(cos.transpose(order), axes.head_axis)
     s = np.expand_dims(sin.transpose(order), axes.head_axis)
-    kept = format_name(dtype) == format_name(array.dtype) and scale is None
-    result = array.copy().view(dtype) if kept else _stored(widen(array), dtype, scale)
+    result = stored(array, storage)
     old, new = (side[..., offset : offset + d] for side in (array, result))
     x, y = widen(old[..., source[0]]), widen(old[..., source[1]])
     with np.errstate(over="ignore", invalid="ignore"):
         new[..., target[0]] = _stored(x * c - y * s, dtype, scale)
         new[..., target[1]] = _stored(y * c + x * s, dtype, scale)
     return result
+
+
+def stored(array: NDArray[Any], storage: Storage) -> NDArray[Any]:
+    """Return a copy of a tensor as it is to be stored.
+
+    Parameters
+    ----------
+    array : ndarray of float
+        Any tensor.
+    storage : Storage
+        In which format, and over which scale.
+
+    Returns
+    -------
+    ndarray, shape of `array`
+        The same bits if the format is that of `array` and no scale is given; else each number is
+        rounded once.
+
+    Raises
+    ------
+    TypeError
+        If the dtype or the scale is none.
+    ValueError
+        If the scale is not positive.
+
+    Examples
+    --------
+    >>> stored(np.array([3.0]), Storage("float32", 2.0)).tolist()
+    [1.5]
+    """
+    dtype, scale = storage.of(array)
+    if scale is None and format_name(dtype) == format_name(array.dtype):
+        return array.copy().view(dtype)
+    return _stored(widen(array), dtype, scale)
 
 
 def _stored(values: NDArray[np.float64], dtype: np.dtype[Any], scale: float | None) -> NDArray[Any]:

@@ -4,6 +4,7 @@ Importing it needs neither CuPy nor a GPU; the first use says what is missing.
 """
 
 from .inplace import apply_rotary_, apply_rotary_cached_, apply_rotary_qk_, rotate_
+from .kv_cache import apply_rotary_kv_cache, apply_rotary_kv_cache_
 from .phases import cos_sin, exact_phases
 from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
 from .warmup import save_cubins, warmup
@@ -13,6 +14,8 @@ __all__ = [
     "apply_rotary_",
     "apply_rotary_cached",
     "apply_rotary_cached_",
+    "apply_rotary_kv_cache",
+    "apply_rotary_kv_cache_",
     "apply_rotary_qk",
     "apply_rotary_qk_",
     "cos_sin",

@@ -30,6 +30,7 @@ from .views import View
 from .work import Scale
 
 __all__ = [
+    "check_same_dtype",
     "named_pair",
     "rotate_by_positions",
     "rotate_by_tables",
@@ -152,7 +153,7 @@ def rotate_by_tables(
         msg = f"sin: expected the width of cos, {widths[0]}; got {widths[1]}"
         raise ValueError(msg)
     check_rotary_offset(place.rotary_offset, 2 * tables["cos"].shape[-1], first.shape[-1])
-    _check_same_dtype(tables)
+    check_same_dtype(tables)
     results, operands = _outputs(gate, tensors, views, outs, [*tables.items(), *scales], storage)
     plan = plan_rotary_cached(
         operands,
@@ -180,11 +181,12 @@ def _take(
     if len(views) > 1:
         q, k = views.values()
         check_same_tokens(q.shape, k.shape, place.tensor_format)
-        _check_same_dtype(views)
+        check_same_dtype(views)
     return gate, views, take_scales(gate, storage.scale, len(views))
 
 
-def _check_same_dtype(views: Mapping[str, View]) -> None:
+def check_same_dtype(views: Mapping[str, View]) -> None:
+    """Raise TypeError unless both of two tensors are of one dtype."""
     (first_name, first), (name, second) = views.items()
     if second.dtype != first.dtype:
         msg = (

@@ -13,6 +13,7 @@ from ropelab.pairs import Placement
 
 from .compile import Specialisation
 from .launch import FORMATS, plan_cos_sin, plan_phases
+from .launch_kv_cache import Cached, plan_rotary_kv_cache
 from .launch_rotary import plan_rotary, plan_rotary_cached
 from .parameters import INTEGER_TYPES
 from .views import View
@@ -29,7 +30,10 @@ def specialisations() -> list[Specialisation]:
     list of Specialisation
         Without repetition, always in the same order.
     """
-    families = (_rotary(), _rotary_rare(), _rotary_stored(), _rotary_cached(), _tables())
+    families = (
+        *(_rotary(), _rotary_rare(), _rotary_stored(), _rotary_cached()),
+        *(_kv_cache(), _tables()),
+    )
     return list(dict.fromkeys(one for family in families for one in family))
 
 
@@ -129,6 +133,49 @@ def _rotary_cached() -> Iterator[Specialisation]:
                         table,
                         place=Placement("bshd", layout),
                     ).specialisation
+
+
+# dtype, dtype of both caches, scale, (heads, head_dim, rotary_dim, position axes, elements past)
+_CACHES = (
+    *((dtype, dtype, None, _KINDS[0]) for dtype in FORMATS),
+    *(("bfloat16", "bfloat16", None, kind) for kind in _KINDS[1:]),
+    ("bfloat16", "float8_e4m3fn", 0.5, _KINDS[0]),
+    ("float16", "float8_e5m2", None, _KINDS[2]),
+    ("float32", "bfloat16", 2.0, _KINDS[0]),
+)
+
+
+def _kv_cache() -> Iterator[Specialisation]:
+    for layout, (dtype, stored, scale, kind) in product(LAYOUTS, _CACHES):
+        yield _into_cache(dtype, stored, scale, kind, Placement("bshd", layout))
+    for layout in LAYOUTS:  # another one on the way out, and only some channels
+        place = Placement("bshd", layout, next(name for name in LAYOUTS if name != layout), 64)
+        yield _into_cache("bfloat16", "bfloat16", None, (16, 192, 64, 1, 0), place)
+
+
+def _into_cache(
+    dtype: str,
+    stored: str,
+    scale: float | None,
+    kind: tuple[int, int, int, int, int],
+    place: Placement,
+) -> Specialisation:
+    heads, head_dim, rotary_dim, axes, past = kind
+    q, k, v = (
+        _compact((1, TOKENS, n, head_dim), dtype, (1 << 20) + past * 8)
+        for n in (heads, -(-heads // 4), -(-heads // 4))
+    )
+    cache = _compact((8, 16, k.shape[2], head_dim), stored, 1 << 30)
+    return plan_rotary_kv_cache(
+        (q, q),
+        Cached(k, cache, scale),
+        Cached(v, cache, scale),
+        _compact((axes, 1, TOKENS)[axes == 1 :], "int64"),
+        _compact((1, TOKENS), "int64"),
+        _spectrum(rotary_dim, axes),
+        place=place,
+        angles="exact",
+    ).specialisation
 
 
 def _tables() -> Iterator[Specialisation]:

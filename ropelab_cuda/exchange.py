@@ -16,7 +16,7 @@ from ropelab.dlpack import CUDA_DEVICES, Exported
 from ._cupy import require_cupy
 from .compile import function
 from .frameworks import Framework, framework_of
-from .launch import FORMATS, Plan
+from .launch import FORMATS, OUTPUT_FORMATS, Plan
 from .launcher import Launch, prepare_launch
 from .overlaps import overlaps_itself
 from .parameters import INTEGER_TYPES
@@ -178,12 +178,67 @@ class Gate:
         if view.shape != shape:
             msg = f"{name}: expected shape {shape}; got {view.shape}; omit it to have one allocated"
             raise ValueError(msg)
-        _check_last_stride(view, name)
-        if overlaps_itself(view):
-            msg = (
-                f"{name}: expected memory of its own for every element; got shape {shape} with "
-                f"strides {view.strides}, where elements share memory; clone it"
-            )
+        _check_written(view, name)
+        return view
+
+    def memory(self, x: Any, name: str) -> View:
+        """Take a tensor of which a kernel will write some elements, of any format of results.
+
+        Parameters
+        ----------
+        x : tensor
+            The tensor.
+        name : str
+            The argument's name.
+
+        Returns
+        -------
+        View
+            Its memory.
+
+        Raises
+        ------
+        TypeError
+            If it is no tensor, or of another framework or dtype.
+        ValueError
+            If it lies elsewhere, may not be written, or overlaps itself.
+        """
+        view = self._take(x, name, writes=True)
+        if view.dtype not in OUTPUT_FORMATS:
+            known = [*OUTPUT_FORMATS]
+            msg = f"{name}: expected {', '.join(known[:-1])} or {known[-1]}; got {view.dtype}"
+            raise TypeError(msg)
+        _check_written(view, name)
+        return view
+
+    def flag(self, x: Any, name: str) -> View:
+        """Take a flag that a kernel may set.
+
+        Parameters
+        ----------
+        x : tensor
+            An int32 of one element.
+        name : str
+            The argument's name.
+
+        Returns
+        -------
+        View
+            Its memory.
+
+        Raises
+        ------
+        TypeError
+            If it is no tensor, or of another framework or dtype.
+        ValueError
+            If it lies elsewhere, may not be written, or has several elements.
+        """
+        view = self._take(x, name, writes=True)
+        if view.dtype != "int32":
+            msg = f"{name}: expected an int32; got {view.dtype}; a kernel sets it to 1"
+            raise TypeError(msg)
+        if view.size != 1:
+            msg = f"{name}: expected one element; got shape {view.shape}; pass one"
             raise ValueError(msg)
         return view
 
@@ -285,5 +340,15 @@ def _check_last_stride(view: View, name: str) -> None:
         msg = (
             f"{name}: expected channels that adjoin in memory (last stride 1); got shape "
             f"{view.shape} with strides {view.strides}; make it contiguous"
+        )
+        raise ValueError(msg)
+
+
+def _check_written(view: View, name: str) -> None:
+    _check_last_stride(view, name)
+    if overlaps_itself(view):
+        msg = (
+            f"{name}: expected memory of its own for every element; got shape {view.shape} with "
+            f"strides {view.strides}, where elements share memory; clone it"
         )
         raise ValueError(msg)

@@ -15,7 +15,7 @@ from .tuning import Tuning, choose_tuning
 from .views import View
 from .work import Operand, Scale, Work, arrange, token_axes
 
-__all__ = ["plan_rotary", "plan_rotary_cached"]
+__all__ = ["plan_rotary", "plan_rotary_cached", "plan_work"]
 
 
 def plan_rotary(
@@ -64,7 +64,7 @@ def plan_rotary(
     others = [type(structure).positions.offset + parameters.Positions.data.offset]
     macros = numbers.macros | {"POSITION": parameters.INTEGER_TYPES[position_ids.dtype]}
     chosen = tuning or choose_tuning(work, guesses=numbers.axes == 1)
-    return _plan("rotary", macros, structure, work, others, scales, chosen)
+    return plan_work("rotary", macros, structure, work, others, scales, chosen)
 
 
 def plan_rotary_cached(
@@ -108,7 +108,7 @@ def plan_rotary_cached(
     macros: Macros = {"TABLE_FORMAT": FORMATS[cos.dtype]}
     others = [parameters.RotaryCached.cos.offset, parameters.RotaryCached.sin.offset]
     chosen = tuning or choose_tuning(work, guesses=False)
-    return _plan("rotary_cached", macros, structure, work, others, scales, chosen)
+    return plan_work("rotary_cached", macros, structure, work, others, scales, chosen)
 
 
 def _work(
@@ -122,7 +122,7 @@ def _work(
     return arrange(operands, pairs, ends, place.tensor_format, rows, first, scales)
 
 
-def _plan(
+def plan_work(
     kernel: str,
     macros: Macros,
     structure: Any,
@@ -131,7 +131,30 @@ def _plan(
     scales: Sequence[Scale],
     chosen: Tuning,
 ) -> Plan:
-    """Put a plan together; `others` says where the addresses of positions or tables are."""
+    """Plan a kernel that rotates.
+
+    Parameters
+    ----------
+    kernel : str
+        Its name.
+    macros : dict
+        What it needs beside those of the work, or instead of them.
+    structure : ctypes.Structure
+        Its parameters, which hold the work's tensors.
+    work : Work
+        What it has to do.
+    others : sequence of int
+        Where the structure holds the addresses of positions or tables.
+    scales : sequence of float or View
+        Of each tensor, if any.
+    chosen : Tuning
+        How threads share it.
+
+    Returns
+    -------
+    Plan
+        What to launch.
+    """
     specialisation = specialise(
         kernel, {**work.macros, **macros, "ACROSS": work.across, **chosen.macros}, structure
     )

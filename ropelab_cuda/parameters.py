@@ -20,10 +20,12 @@ from .views import View
 __all__ = [
     "INTEGER_TYPES",
     "MAX_BYTES",
+    "CacheStrides",
     "Numbers",
     "Operand",
     "Positions",
     "RotaryCached",
+    "Slots",
     "Table",
     "Tensors",
     "TokenGrid",
@@ -32,6 +34,7 @@ __all__ = [
     "phases",
     "positions",
     "rotary",
+    "rotary_kv_cache",
 ]
 
 # The kernels' names of the integer dtypes.
@@ -93,6 +96,25 @@ class Positions(ctypes.Structure):
     )
 
 
+class Slots(ctypes.Structure):
+    """Slots over the same tokens; `overrun` is the address of an int32, or 0."""
+
+    _fields_ = (
+        ("data", c_uint64),
+        ("outer_stride", c_int64),
+        ("inner_stride", c_int64),
+        ("count", c_int64),
+        ("block_size", c_int64),
+        ("overrun", c_uint64),
+    )
+
+
+class CacheStrides(ctypes.Structure):
+    """Steps from block to block of a cache, and from row to row, in elements."""
+
+    _fields_ = (("block", c_int64), ("row", c_int64))
+
+
 class Table(ctypes.Structure):
     """Given cosines or sines over the same tokens."""
 
@@ -152,6 +174,20 @@ def rotary(numbers: Numbers) -> type[Any]:
     """Return the parameters of rotary.cu with such a spectrum."""
     head = (("tensors", Tensors), ("positions", Positions))
     return _ending_in_spectrum("Rotary", head, numbers)
+
+
+@cache
+def rotary_kv_cache(numbers: Numbers) -> type[Any]:
+    """Return the parameters of rotary_kv_cache.cu with such a spectrum."""
+    head = (
+        ("tensors", Tensors),
+        ("v", Operand),
+        ("k_cache", CacheStrides),
+        ("v_cache", CacheStrides),
+        ("slots", Slots),
+        ("positions", Positions),
+    )
+    return _ending_in_spectrum("RotaryKvCache", head, numbers)
 
 
 @cache

@@ -29,7 +29,7 @@ from .views import View
 __all__ = ["Key", "Recording", "remember", "replay"]
 
 MOST_PLANS = 4096  # of a thread; a few kilobytes each
-MOST_TENSORS = 8  # of a call
+MOST_TENSORS = 12  # of a call
 
 # A DLTensor: address, device, rank and dtype, address of the shape, of the strides, byte offset.
 _DLTENSOR = "QqqQQQ"
@@ -62,7 +62,7 @@ class Recording:
     made : tuple of (shape, strides, dtype)
         Outputs to allocate.
     floats : int
-        How many of the caller's tensors, the first ones, hold floating-point numbers.
+        How many of the caller's tensors reach to the last one of floating-point numbers.
     written : slice or None
         Tensors of the caller that are written.
     device : int
@@ -264,7 +264,7 @@ def remember(
             tuple((at, i, words[at] - views[i].pointer) for at, i in places),
             meetings,
             tuple((tuple(x.shape), tuple(x.stride()), x.dtype) for x, _ in made),
-            sum(view.dtype in OUTPUT_FORMATS for _, view in passed),
+            max(i + 1 for i, (_, x) in enumerate(passed) if x.dtype in OUTPUT_FORMATS),
             written if tensors[written] else None,
             views[0].device,
             (plan.parameters, owner),

@@ -89,6 +89,35 @@ def rearranged(dtype: torch.dtype, layout: str) -> list[Any]:
     return [*rotated, q, k, cached, ropelab_cuda.exact_phases(positions, spectrum)]
 
 
+def into_caches(shape: tuple[int, int, int, int], dtype: torch.dtype, layout: str) -> list[Any]:
+    """Write keys and values into caches of either order, some of eight bits; few slots are good."""
+    batch, sequence, q_heads, k_heads = shape
+    q, k, v = (
+        tensor(batch, sequence, heads, 72, dtype=dtype) for heads in (q_heads, k_heads, k_heads)
+    )
+    blocks, size = 11, 16
+    slots = torch.randperm(4 * batch * sequence)[: batch * sequence].reshape(batch, sequence)
+    slots[0, ::5] = 2**62
+    slots = (slots - blocks * size).cuda()
+    positions = torch.randint(2**31 - 1, (batch, sequence), dtype=torch.int32).cuda()
+    spectrum = ropelab.Spectrum(np.logspace(0, -3, 12))
+    flag = torch.zeros(1, dtype=torch.int32).cuda()
+    results: list[Any] = [flag]
+    options: dict[str, Any] = {"layout": layout, "rotary_offset": 8, "overrun_flag": flag}
+    other = LAYOUTS[1 - LAYOUTS.index(layout)]
+    for stored, scale in ((dtype, 1.0), (torch.float8_e4m3fn, 0.5)):
+        caches = [
+            torch.zeros(blocks, k_heads, size, 72).to(stored).cuda().transpose(1, 2) for _ in "kv"
+        ]
+        told = {**options, "k_scale": scale, "v_scale": scale}
+        given: Any = (q, k, v, positions, spectrum, *caches, slots)
+        results.append(ropelab_cuda.apply_rotary_kv_cache(*given, **told))
+        results.append(ropelab_cuda.apply_rotary_kv_cache(*given, output_layout=other, **told))
+        ropelab_cuda.apply_rotary_kv_cache_(*given, **told)
+        results += [q, *caches]
+    return results
+
+
 def stored(dtype: torch.dtype, layout: str) -> list[Any]:
     """Rotate into every other format, over scales that are numbers or lie on the device."""
     spectrum, positions = ropelab.Rope(24, base=1e3).spectrum(), torch.arange(SEQUENCE).cuda()
@@ -118,8 +147,10 @@ def main() -> None:
         results += several_axes(dtype, layout)
         results += rearranged(dtype, layout)
         results += stored(dtype, layout)
+        results += into_caches(SMALL, dtype, layout)
     for layout in LAYOUTS:
         results += rotations(LARGE, 128, 128, torch.bfloat16, layout)
+        results += into_caches(LARGE, torch.bfloat16, layout)
     for result in results:
         result.cpu()
     print(f"{len(results)} results read")

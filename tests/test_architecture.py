@@ -29,6 +29,8 @@ ARROWS: dict[str, set[str]] = {
     "phases": {"spectrum"},
     "pairs": {"phases", "layouts"},
     "rotary": {"pairs"},
+    "slots": set(),
+    "kv_cache": {"pairs", "slots"},
     "xpos": {"pairs"},
     "query_scale": set(),
     "weights": {"layouts"},
@@ -37,7 +39,7 @@ ARROWS: dict[str, set[str]] = {
     "bands": {"rope"},
     "plots": {"bands"},
     "": {
-        *("rotary", "xpos", "query_scale", "weights"),
+        *("rotary", "kv_cache", "xpos", "query_scale", "weights"),
         *("positions", "formats", "models"),
     },  # the package's door
     "golden": {"", "bands", "plots"},

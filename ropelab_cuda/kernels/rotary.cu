@@ -23,15 +23,6 @@ static_assert(sizeof(Rotary) == PARAMETER_BYTES, "parameters.py packs another st
 #define BOUNDS ACROSS * LANES * TOKENS
 #endif
 
-// The angles of one token, from its position.
-struct Angle {
-  TokenPosition position;
-  __device__ bool was_outdated() { return position.was_outdated(); }
-  __device__ CosSin<TRIG> of_pair(int pair) const {
-    return cos_sin(position.spectrum, position.of_pair(pair), pair);
-  }
-};
-
 extern "C" __global__ void __launch_bounds__(BOUNDS)
 rotary(const __grid_constant__ Rotary p) {
   rotate_tokens(p.tensors, [&](Token token) {

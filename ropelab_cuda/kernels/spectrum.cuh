@@ -66,3 +66,12 @@ struct TokenPosition {
   __device__ long long of_pair(int pair) const { return within_period(spectrum, position, pair); }
 #endif
 };
+
+// The angles of one token, from its position.
+struct Angle {
+  TokenPosition position;
+  __device__ bool was_outdated() { return position.was_outdated(); }
+  __device__ CosSin<TRIG> of_pair(int pair) const {
+    return cos_sin(position.spectrum, position.of_pair(pair), pair);
+  }
+};

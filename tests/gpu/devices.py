@@ -88,11 +88,15 @@ class CuPy:
 
 
 class _Guarded:
-    """A poisoned output between two guards."""
+    """A poisoned output, or memory with something in it, between two guards."""
 
-    def __init__(self, framework: Framework, like: Array, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, framework: Framework, like: Array, dtype: np.dtype[Any], *, filled: bool = False
+    ) -> None:
         count = like.size + 2 * GUARD
         poison = np.full(count * dtype.itemsize, POISON, np.uint8).view(dtype)
+        if filled:
+            poison[GUARD : GUARD + like.size] = like.reshape(-1)
         self.framework, self.size = framework, like.size
         self.whole = framework.put(poison)
         self.tensor = self.whole[GUARD : GUARD + like.size].reshape(like.shape)
@@ -103,6 +107,11 @@ class _Guarded:
         assert (raw[:GUARD] == POISON).all(), "written before the output"
         assert (raw[GUARD + self.size :] == POISON).all(), "written past the output"
         return self.framework.take(self.tensor)
+
+
+def _in_order(array: Array) -> Array:
+    """Return a cache with its axes in the order of memory."""
+    return array.swapaxes(1, 2) if array.strides[2] > array.strides[1] else array
 
 
 def _strided(framework: Framework, array: Array) -> Any:
@@ -166,6 +175,39 @@ def implementation(framework: Framework, way: str) -> Implementation:
     def apply_rotary_cached(x: Array, *given: Any, **options: Any) -> Array:
         return rotated("apply_rotary_cached", (x,), given, **options)[0]  # type: ignore[no-any-return]
 
+    def apply_rotary_kv_cache(
+        q: Array,
+        k: Array,
+        v: Array,
+        ids: Array,
+        spectrum: Any,
+        k_cache: Array,
+        v_cache: Array,
+        slots: Array,
+        **options: Any,
+    ) -> Array:
+        memories = [_in_order(cache) for cache in (k_cache, v_cache)]
+        stores = [_Guarded(framework, memory, memory.dtype, filled=True) for memory in memories]
+        views = [
+            store.tensor if memory is cache else store.tensor.swapaxes(1, 2)
+            for store, memory, cache in zip(stores, memories, (k_cache, v_cache), strict=True)
+        ]
+        given = (lay(k), lay(v), put(ids), spectrum, *views, put(slots))
+        queries = lay(q)
+        if way == "in place":
+            answer = ropelab_cuda.apply_rotary_kv_cache_(queries, *given, **options)
+            assert answer is queries
+            rotated = framework.take(queries)
+        elif way == "out":
+            out = _Guarded(framework, q, q.dtype)
+            ropelab_cuda.apply_rotary_kv_cache(queries, *given, **options, out=out.tensor)
+            rotated = out.take()
+        else:
+            rotated = framework.take(ropelab_cuda.apply_rotary_kv_cache(queries, *given, **options))
+        for store, memory in zip(stores, memories, strict=True):
+            memory[...] = store.take()
+        return rotated
+
     def exact_phases(ids: Array, spectrum: Any) -> Array:
         return framework.take(ropelab_cuda.exact_phases(put(ids), spectrum))
 
@@ -181,4 +223,5 @@ def implementation(framework: Framework, way: str) -> Implementation:
         apply_rotary=apply_rotary,
         apply_rotary_qk=apply_rotary_qk,
         apply_rotary_cached=apply_rotary_cached,
+        apply_rotary_kv_cache=apply_rotary_kv_cache,
     )
