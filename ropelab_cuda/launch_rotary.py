@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ropelab import Spectrum
 from ropelab.pairs import Placement
 
 from . import parameters
 from .launch import FORMATS, Macros, Plan, grid_of, specialise
+from .positions import PositionSource, source_of
 from .tokens import Axes, broadcast_strides
 from .tuning import Tuning, choose_tuning
 from .views import View
 from .work import Operand, Work, arrange, token_axes
 
-__all__ = ["plan_rotary", "plan_rotary_cached"]
+__all__ = ["Lookup", "plan_rotary", "plan_rotary_cached"]
 
 
 def plan_rotary(
     operands: Sequence[Operand],
-    position_ids: View,
+    position_ids: View | PositionSource,
     spectrum: Spectrum,
     *,
     place: Placement,
@@ -33,8 +34,9 @@ def plan_rotary(
     ----------
     operands : sequence of (View, View)
         Each tensor and where its rotation goes: itself, or a tensor of the same shape.
-    position_ids : View
-        Integers, broadcastable to the tokens; a leading axis if the spectrum names several.
+    position_ids : View or PositionSource
+        A view is of integers that broadcast to the tokens, by a leading axis if the spectrum names
+        several.
     spectrum : Spectrum
         The frequencies.
     place : Placement
@@ -50,14 +52,31 @@ def plan_rotary(
         What to launch.
     """
     numbers = parameters.Numbers.of(spectrum, angles, operands[0][0].dtype)
+    source = source_of(position_ids)
+    numbers = numbers._replace(axes=source.axes(numbers.axes))
     tokens = token_axes(operands[0][0].shape, place.tensor_format)
-    strides = broadcast_strides(position_ids, tokens, skip=int(numbers.axes > 1))
-    work = _work(operands, numbers.pairs, place, [strides])
-    structure = parameters.rotary(numbers)()
-    structure.tensors = work.tensors
-    structure.positions = parameters.positions(position_ids, work.others[0], numbers.axes)
+    work = _work(operands, numbers.pairs, place, source.rows(tokens, numbers.axes))
+    positions = source.structure(work.others, numbers.axes)
+    structure = parameters.rotary(numbers, type(positions))()
+    structure.tensors, structure.positions = work.tensors, positions
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
-    return _plan("rotary", numbers.macros, structure, work, tuning)
+    macros = numbers.macros | source.macros
+    return _plan("rotary", macros, structure, work, source_places(structure, source), tuning)
+
+
+class Lookup(NamedTuple):
+    """Which row of a table serves which token.
+
+    Parameters
+    ----------
+    positions : PositionSource
+        The number of the row.
+    overrun_flag : View, optional
+        An int32, to be set where a position has no row.
+    """
+
+    positions: PositionSource
+    overrun_flag: View | None = None
 
 
 def plan_rotary_cached(
@@ -66,6 +85,7 @@ def plan_rotary_cached(
     sin: View,
     *,
     place: Placement,
+    lookup: Lookup | None = None,
     tuning: Tuning | None = None,
 ) -> Plan:
     """Plan the rotation of one or two tensors by given cosines and sines, in one launch.
@@ -75,9 +95,12 @@ def plan_rotary_cached(
     operands : sequence of (View, View)
         As in `plan_rotary`.
     cos, sin : View
-        Of one dtype, shape (..., d/2), broadcastable to the tokens; last stride 1.
+        Of one dtype and one last stride, shape (..., d/2), broadcastable to the tokens; with
+        `lookup` (rows, d/2).
     place : Placement
         Where the pairs lie, and which way they turn.
+    lookup : Lookup, optional
+        Which row serves which token; by default there is one a token.
     tuning : Tuning, optional
         By default chosen from the shapes.
 
@@ -88,15 +111,52 @@ def plan_rotary_cached(
     """
     pairs = cos.shape[-1]
     tokens = token_axes(operands[0][0].shape, place.tensor_format)
-    rows = [broadcast_strides(table, (*tokens, pairs))[:-1] for table in (cos, sin)]
-    work = _work(operands, pairs, place, rows)
-    tables = [
-        parameters.Table(table.pointer, *row)
-        for table, row in zip((cos, sin), work.others, strict=True)
-    ]
-    structure = parameters.RotaryCached(work.tensors, *tables, -1.0 if place.inverse else 1.0)
-    macros: Macros = {"TABLE_FORMAT": FORMATS[cos.dtype]}
-    return _plan("rotary_cached", macros, structure, work, tuning)
+    macros: Macros = {
+        "TABLE_FORMAT": FORMATS[cos.dtype],
+        "TABLE_STEP": cos.strides[-1] if pairs > 1 else 1,
+        "INDEXED": int(lookup is not None),
+    }
+    direction = -1.0 if place.inverse else 1.0
+    at = parameters.RotaryCached
+    places = Places((at.cos.offset, at.sin.offset))
+    if lookup is None:
+        rows = [broadcast_strides(table, (*tokens, pairs))[:-1] for table in (cos, sin)]
+        work = _work(operands, pairs, place, rows)
+        tables = [
+            parameters.Table(table.pointer, *row)
+            for table, row in zip((cos, sin), work.others, strict=True)
+        ]
+        structure = at(work.tensors, *tables, direction)
+        return _plan("rotary_cached", macros, structure, work, places, tuning)
+    source, flag = lookup
+    work = _work(operands, pairs, place, source.rows(tokens, 1))
+    tables = [parameters.Table(table.pointer, 0, table.strides[0]) for table in (cos, sin)]
+    positions = source.structure(work.others, 1)
+    structure = parameters.rotary_indexed(type(positions))(
+        work.tensors,
+        *tables,
+        direction,
+        positions,
+        cos.shape[0],
+        0 if flag is None else flag.pointer,
+    )
+    further = source_places(structure, source)
+    places = Places((*places.others, *further.others), further.numbers)
+    return _plan("rotary_cached", macros | source.macros, structure, work, places, tuning)
+
+
+class Places(NamedTuple):
+    """Where a structure holds the addresses of further inputs, and numbers that may change."""
+
+    others: tuple[int, ...]
+    numbers: tuple[int, ...] = ()
+
+
+def source_places(structure: Any, source: PositionSource) -> Places:
+    """Return where a structure holds what its field `positions` does."""
+    start = type(structure).positions.offset
+    pointers, numbers = source.pointers, source.numbers
+    return Places(tuple(start + at for at in pointers), tuple(start + at for at in numbers))
 
 
 def _work(operands: Sequence[Operand], pairs: int, place: Placement, rows: Sequence[Axes]) -> Work:
@@ -108,16 +168,24 @@ def _plan(
     macros: Macros,
     structure: Any,
     work: Work,
+    places: Places,
     tuning: Tuning | None,
 ) -> Plan:
+    """Choose a block shape."""
     chosen = tuning or choose_tuning(work)
     specialisation = specialise(
         kernel, {**work.macros, **macros, "ACROSS": work.across, **chosen.macros}, structure
     )
     blocks = grid_of(structure.tensors.grid, chosen.tokens) if any(work.heads) else 0
+    pointers: list[tuple[int, str, int]] = [(at, "other", i) for i, at in enumerate(places.others)]
+    for i, operand in enumerate((parameters.Tensors.q, parameters.Tensors.k)[: len(work.heads)]):
+        pointers.append((operand.offset + parameters.Operand.x.offset, "input", i))
+        pointers.append((operand.offset + parameters.Operand.out.offset, "output", i))
     return Plan(
         specialisation,
         (blocks, chosen.head_blocks, 1),
         (work.across, chosen.lanes, chosen.tokens),
         structure,
+        tuple(pointers),
+        places.numbers,
     )

@@ -15,6 +15,8 @@ from ropelab.positions.common import check_offset_shape, check_packed_tokens, ch
 
 from . import parameters
 from .exchange import Gate
+from .launch import Macros
+from .parameters import INTEGER_TYPES
 from .tokens import Axes, broadcast_strides
 from .views import View
 
@@ -25,12 +27,20 @@ class PositionSource(Protocol):
     """What plans need to know of positions."""
 
     @property
-    def kind(self) -> str:
-        """The kernels' name of the source."""
+    def macros(self) -> Macros:
+        """The source, and the types of what it reads."""
 
     @property
     def views(self) -> Mapping[str, View]:
         """The memory that is read, by the names of arguments."""
+
+    @property
+    def pointers(self) -> tuple[int, ...]:
+        """Offsets in the structure of the addresses of these views."""
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Offsets in it of the numbers that `replay` may change."""
 
     def axes(self, named: int) -> int:
         """Return how many axes of positions there are, where the spectrum names so many."""
@@ -48,7 +58,20 @@ class Ids:
 
     view: View
 
-    kind = "Ids"
+    @property
+    def pointers(self) -> tuple[int, ...]:
+        """The address of the ids."""
+        return (parameters.Positions.data.offset,)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """None."""
+        return ()
+
+    @property
+    def macros(self) -> Macros:
+        """The type of an id."""
+        return {"POSITION": INTEGER_TYPES[self.view.dtype]}
 
     @property
     def views(self) -> Mapping[str, View]:
@@ -84,6 +107,11 @@ class _Offset:
         return cls(0, view)
 
     @property
+    def type(self) -> str:
+        """The kernels' name of the integers in memory; of any, where there are none."""
+        return INTEGER_TYPES["int64" if self.view is None else self.view.dtype]
+
+    @property
     def views(self) -> Mapping[str, View]:
         return {} if self.view is None else {"offset": self.view}
 
@@ -94,10 +122,7 @@ class _Offset:
         return self.view.strides[0] if self.view is not None and several else 0
 
     def structure(self) -> parameters.Offset:
-        if self.view is None:
-            return parameters.Offset(0, 0, self.number)
-        kind = parameters.INTEGER_TYPES.index(self.view.dtype)
-        return parameters.Offset(self.view.pointer, kind, self.number)
+        return parameters.Offset(0 if self.view is None else self.view.pointer, self.number)
 
 
 class _Counted:
@@ -115,11 +140,22 @@ class _Consecutive(_Counted):
 
     offset: _Offset
 
-    kind = "Consecutive"
+    @property
+    def macros(self) -> Macros:
+        return {"POSITION_SOURCE": "Consecutive", "POSITION": self.offset.type}
 
     @property
     def views(self) -> Mapping[str, View]:
         return self.offset.views
+
+    @property
+    def pointers(self) -> tuple[int, ...]:
+        at = parameters.Consecutive.offset.offset + parameters.Offset.data.offset
+        return (at,) if self.offset.views else ()
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return (parameters.Consecutive.offset.offset + parameters.Offset.number.offset,)
 
     def rows(self, tokens: Axes, axes: int) -> list[Axes]:
         """Return the strides of offsets and of places, as of tensors that lie in no memory."""
@@ -141,11 +177,23 @@ class _Packed(_Counted):
     cp_size: int
     cp_rank: int
 
-    kind = "Packed"
+    @property
+    def macros(self) -> Macros:
+        types = f"{INTEGER_TYPES[self.cu_seqlens.dtype]}, {self.offset.type}"
+        return {"POSITION_SOURCE": "Packed", "POSITION": types}
 
     @property
     def views(self) -> Mapping[str, View]:
         return {"cu_seqlens": self.cu_seqlens, **self.offset.views}
+
+    @property
+    def pointers(self) -> tuple[int, ...]:
+        at = parameters.Packed.offset.offset + parameters.Offset.data.offset
+        return (parameters.Packed.cu_seqlens.offset, *((at,) if self.offset.views else ()))
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return (parameters.Packed.offset.offset + parameters.Offset.number.offset,)
 
     def rows(self, tokens: Axes, axes: int) -> list[Axes]:
         """Return none: packed tokens have one axis, along which the kernel counts."""
@@ -157,7 +205,6 @@ class _Packed(_Counted):
         return parameters.Packed(
             self.cu_seqlens.pointer,
             self.cu_seqlens.strides[0],
-            parameters.INTEGER_TYPES.index(self.cu_seqlens.dtype),
             self.cu_seqlens.size - 1,
             self.offset.structure(),
             self.offset.stride,

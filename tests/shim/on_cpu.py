@@ -22,6 +22,8 @@ from ropelab_cuda import frameworks
 from ropelab_cuda.exchange import Gate
 from ropelab_cuda.frameworks import Framework
 from ropelab_cuda.launch import Plan
+from ropelab_cuda.launcher import Launch
+from ropelab_cuda.torch_tensors import QuickTorch
 from ropelab_cuda.views import View
 
 from .builder import run
@@ -87,15 +89,26 @@ def on_cpu(*, sanitize: bool = False) -> Iterator[None]:
     def framework_or_host(x: Any) -> Framework | None:
         return host if isinstance(x, np.ndarray) else framework_of(x)
 
-    def launch(gate: Gate, plan: Plan, outputs: Sequence[Any]) -> None:
-        run(plan, sanitize=sanitize)
+    def launch(gate: Gate, plan: Plan, outputs: Sequence[Any]) -> Launch:
+        def again(stream: int) -> None:
+            assert stream == 0
+            run(plan, sanitize=sanitize)
+
+        again(0)
         for output in outputs:
             gate.framework.written(output)
+        return again
+
+    def allocate(torch: QuickTorch, shape: Any, strides: Any, dtype: Any, device: int) -> Any:
+        assert device == 0
+        return torch.torch.empty_strided(shape, strides, dtype=dtype).fill_(float("nan"))
 
     with (
         mock.patch("ropelab_cuda.exchange.CUDA_DEVICES", CPU_DEVICES | CUDA_DEVICES),
         mock.patch("ropelab_cuda.exchange.framework_of", framework_or_host),
         mock.patch.object(Gate, "launch", launch),
+        mock.patch.object(QuickTorch, "stream", return_value=0),
+        mock.patch.object(QuickTorch, "allocate", allocate),
     ):
         yield
 
