@@ -10,10 +10,8 @@ from ropelab.checks import (
     ANGLES,
     check_choice,
     check_flag,
-    check_positions,
     check_rotary_offset,
     check_same_tokens,
-    check_table,
     check_width,
     token_shape,
 )
@@ -21,10 +19,12 @@ from ropelab.pairs import Placement
 from ropelab.spectrum import check_spectrum
 
 from .exchange import Gate
+from .given_positions import Parts, parts_of, take_positions
 from .launch import Plan
 from .launch_rotary import plan_rotary, plan_rotary_cached
 from .overlaps import check_overlaps
-from .replay import Key, remember
+from .replay import Key, remember, replay
+from .tables import ROW_A_TOKEN, Reading, take_lookup, take_tables
 from .views import View
 
 __all__ = [
@@ -59,7 +59,7 @@ def rotate_by_positions(
         What to rotate, by the names of the arguments.
     outs : mapping of str to tensor, optional
         Where the rotations go, likewise; by default they are allocated.
-    position_ids : tensor
+    position_ids : tensor, Consecutive or Packed
         As in `ropelab.apply_rotary`.
     spectrum : Spectrum
         As in `ropelab.apply_rotary`.
@@ -75,16 +75,21 @@ def rotate_by_positions(
     tuple of tensors
         The rotated tensors.
     """
+    parts = parts_of(position_ids)
+    call = (*call, *parts.key)
+    if parts.key:  # ids have been tried
+        made = _replay(tensors, outs, parts, call)
+        if made is not None:
+            return made
     check_choice(angles, ANGLES, "angles")
     check_spectrum(spectrum)
     gate, views = _take(tensors, place)
     name, first = next(iter(views.items()))
     check_width(spectrum.rotary_dim, first.shape[-1], name)
     check_rotary_offset(place.rotary_offset, spectrum.rotary_dim, first.shape[-1])
-    positions = gate.integers(position_ids, "position_ids")
     tokens = token_shape(first.shape, place.tensor_format, name)
-    check_positions(positions.shape, tokens, axes=spectrum.position_axes)
-    results, operands = _outputs(gate, tensors, views, outs, {"position_ids": positions})
+    positions = take_positions(gate, position_ids, tokens, spectrum.position_axes)
+    results, operands = _outputs(gate, tensors, views, outs, positions.views)
     plan = plan_rotary(
         operands,
         positions,
@@ -92,7 +97,7 @@ def rotate_by_positions(
         place=place,
         angles=angles,
     )
-    others = [(position_ids, positions)]
+    others = [*zip(parts.tensors, positions.views.values(), strict=True)]
     _launch(gate, plan, call, tensors, outs, results, operands, others, spectrum)
     return results
 
@@ -104,6 +109,7 @@ def rotate_by_tables(
     sin: Any,
     place: Placement,
     call: Key,
+    reading: Reading = ROW_A_TOKEN,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by given cosines and sines, in one launch.
 
@@ -119,37 +125,58 @@ def rotate_by_tables(
         The other options.
     call : tuple
         As in `rotate_by_positions`.
+    reading : Reading
+        How the tables are read.
 
     Returns
     -------
     tuple of tensors
         The rotated tensors.
     """
+    parts, given = Parts(()), {"cos": cos, "sin": sin}
+    if reading.is_indexed:
+        parts = parts_of(reading.position_ids)
+        call = (*call, "indexed", *parts.key)
+        parts = parts._replace(tensors=(*given.values(), *parts.tensors))
+        made = None if reading.looks else _replay(tensors, outs, parts, call)
+        if made is not None:
+            return made
     gate, views = _take(tensors, place)
     name, first = next(iter(views.items()))
+    head_dim = first.shape[-1]
     tokens = token_shape(first.shape, place.tensor_format, name)
-    tables = {
-        table_name: gate.floats(table, table_name, foreign=True)
-        for table_name, table in (("cos", cos), ("sin", sin))
-    }
-    for table_name, table in tables.items():
-        check_table(table.shape, tokens, first.shape[-1], table_name)
-    if tables["cos"].shape[-1] != tables["sin"].shape[-1]:
-        widths = tables["cos"].shape[-1], tables["sin"].shape[-1]
-        msg = f"sin: expected the width of cos, {widths[0]}; got {widths[1]}"
-        raise ValueError(msg)
-    check_rotary_offset(place.rotary_offset, 2 * tables["cos"].shape[-1], first.shape[-1])
+    tables = take_tables(gate, given, tokens, head_dim, reading, place.rotated_layout())
+    check_rotary_offset(place.rotary_offset, 2 * tables["cos"].shape[-1], head_dim)
     _check_same_dtype(tables)
-    results, operands = _outputs(gate, tensors, views, outs, tables)
+    lookup = take_lookup(gate, reading, tokens, tables["cos"].shape[0])
+    others = tables | dict(lookup.positions.views if lookup else {})
+    flags = {"overrun_flag": lookup.overrun_flag} if lookup and lookup.overrun_flag else {}
+    check_overlaps([*flags.items()], [*views.items()], [*others.items()])
+    results, operands = _outputs(gate, tensors, views, outs, others | flags)
     plan = plan_rotary_cached(
         operands,
         tables["cos"],
         tables["sin"],
         place=place,
+        lookup=lookup,
     )
-    others = [(cos, tables["cos"]), (sin, tables["sin"])]
-    _launch(gate, plan, call, tensors, outs, results, operands, others)
+    if reading.looks:
+        gate.launch(plan, [*results, *([reading.overrun_flag] if flags else [])])
+        return results
+    passed = [*zip(parts.tensors or given.values(), others.values(), strict=True)]
+    _launch(gate, plan, call, tensors, outs, results, operands, passed)
     return results
+
+
+def _replay(
+    tensors: Mapping[str, Any], outs: Mapping[str, Any] | None, parts: Parts, call: Key
+) -> tuple[Any, ...] | None:
+    """Launch a plan that is known, of inputs that only now are in parts; or return None."""
+    if not parts.are_near:
+        return None
+    given = () if outs is None or outs is tensors else tuple(outs.values())
+    made = replay((*tensors.values(), *given, *parts.tensors), call, parts.numbers)
+    return made if made is None or outs is None else tuple(outs.values())
 
 
 def _take(tensors: Mapping[str, Any], place: Placement) -> tuple[Gate, dict[str, View]]:

@@ -156,6 +156,37 @@ class Gate:
             raise ValueError(msg)
         return view
 
+    def flag(self, x: Any, name: str) -> View:
+        """Take one int32 that a kernel may set.
+
+        Parameters
+        ----------
+        x : tensor
+            The tensor, of one element.
+        name : str
+            The argument's name.
+
+        Returns
+        -------
+        View
+            Its memory.
+
+        Raises
+        ------
+        TypeError
+            If it is no tensor, or of another framework or dtype.
+        ValueError
+            If it lies elsewhere, has another size, or may not be written.
+        """
+        view = self._take(x, name, writes=True)
+        if view.dtype != "int32":
+            msg = f"{name}: expected dtype int32; got {view.dtype}; make it of int32 zeros"
+            raise TypeError(msg)
+        if view.size != 1:
+            msg = f"{name}: expected one element; got shape {view.shape}; pass one of them"
+            raise ValueError(msg)
+        return view
+
     def launch(self, plan: Plan, outputs: Sequence[Any]) -> Launch | None:
         """Launch a plan on the framework's current stream, asked for at this moment.
 

@@ -10,7 +10,7 @@ from ropelab.pairs import Placement
 
 from . import parameters
 from .launch import FORMATS, Macros, Plan, grid_of, specialise
-from .positions import PositionSource, source_of
+from .position_sources import Ids, PositionSource
 from .tokens import Axes, broadcast_strides
 from .tuning import Tuning, choose_tuning
 from .views import View
@@ -52,7 +52,7 @@ def plan_rotary(
         What to launch.
     """
     numbers = parameters.Numbers.of(spectrum, angles, operands[0][0].dtype)
-    source = source_of(position_ids)
+    source = Ids(position_ids) if isinstance(position_ids, View) else position_ids
     numbers = numbers._replace(axes=source.axes(numbers.axes))
     tokens = token_axes(operands[0][0].shape, place.tensor_format)
     work = _work(operands, numbers.pairs, place, source.rows(tokens, numbers.axes))
@@ -61,7 +61,7 @@ def plan_rotary(
     structure.tensors, structure.positions = work.tensors, positions
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
     macros = numbers.macros | source.macros
-    return _plan("rotary", macros, structure, work, source_places(structure, source), tuning)
+    return _plan("rotary", macros, structure, work, _places_of(structure, source), tuning)
 
 
 class Lookup(NamedTuple):
@@ -118,7 +118,7 @@ def plan_rotary_cached(
     }
     direction = -1.0 if place.inverse else 1.0
     at = parameters.RotaryCached
-    places = Places((at.cos.offset, at.sin.offset))
+    places = _Places((at.cos.offset, at.sin.offset))
     if lookup is None:
         rows = [broadcast_strides(table, (*tokens, pairs))[:-1] for table in (cos, sin)]
         work = _work(operands, pairs, place, rows)
@@ -140,23 +140,23 @@ def plan_rotary_cached(
         cos.shape[0],
         0 if flag is None else flag.pointer,
     )
-    further = source_places(structure, source)
-    places = Places((*places.others, *further.others), further.numbers)
+    further = _places_of(structure, source)
+    places = _Places((*places.others, *further.others), further.numbers)
     return _plan("rotary_cached", macros | source.macros, structure, work, places, tuning)
 
 
-class Places(NamedTuple):
+class _Places(NamedTuple):
     """Where a structure holds the addresses of further inputs, and numbers that may change."""
 
     others: tuple[int, ...]
     numbers: tuple[int, ...] = ()
 
 
-def source_places(structure: Any, source: PositionSource) -> Places:
+def _places_of(structure: Any, source: PositionSource) -> _Places:
     """Return where a structure holds what its field `positions` does."""
     start = type(structure).positions.offset
     pointers, numbers = source.pointers, source.numbers
-    return Places(tuple(start + at for at in pointers), tuple(start + at for at in numbers))
+    return _Places(tuple(start + at for at in pointers), tuple(start + at for at in numbers))
 
 
 def _work(operands: Sequence[Operand], pairs: int, place: Placement, rows: Sequence[Axes]) -> Work:
@@ -168,7 +168,7 @@ def _plan(
     macros: Macros,
     structure: Any,
     work: Work,
-    places: Places,
+    places: _Places,
     tuning: Tuning | None,
 ) -> Plan:
     """Choose a block shape."""

@@ -30,6 +30,7 @@ __all__ = ["Key", "Recording", "remember", "replay"]
 
 MOST_PLANS = 4096  # of a thread; a few kilobytes each
 MOST_TENSORS = 8  # of a call
+_WORD = 2**64 - 1
 
 # A DLTensor: address, device, rank and dtype, address of the shape, of the strides, byte offset.
 _DLTENSOR = "QqqQQQ"
@@ -56,6 +57,8 @@ class Recording(NamedTuple):
         The plan's parameters, as 64-bit words.
     addresses : tuple of (int, int, int)
         A word, the tensor whose address it holds, and what is added to that.
+    numbers : tuple of int
+        The words that hold numbers of the call.
     meetings : tuple of (int, int, int, int, set of int)
         Two tensors, of which one is written; the differences of their addresses between which
         their ranges meet; and those differences at which they share no element all the same.
@@ -74,6 +77,7 @@ class Recording(NamedTuple):
     launch: Launch | None
     words: Any
     addresses: tuple[tuple[int, int, int], ...]
+    numbers: tuple[int, ...]
     meetings: tuple[tuple[int, int, int, int, set[int]], ...]
     made: tuple[tuple[Any, Any, Any], ...]
     floats: int
@@ -95,7 +99,9 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 
-def replay(tensors: tuple[Any, ...], call: Key) -> tuple[Any, ...] | None:
+def replay(
+    tensors: tuple[Any, ...], call: Key, numbers: tuple[int, ...] = ()
+) -> tuple[Any, ...] | None:
     """Launch a plan that is known.
 
     Parameters
@@ -105,6 +111,8 @@ def replay(tensors: tuple[Any, ...], call: Key) -> tuple[Any, ...] | None:
     call : tuple
         Which function, and all options that a plan depends on. An object is there as its id; the
         recording keeps it alive. Beside numbers and flags stand their types, for ``1 == True``.
+    numbers : tuple of int, default ()
+        Integers of 64 bits that the plan does not depend on.
 
     Returns
     -------
@@ -138,6 +146,9 @@ def replay(tensors: tuple[Any, ...], call: Key) -> tuple[Any, ...] | None:
     words = recording.words
     for word, i, delta in recording.addresses:
         words[word] = pointers[i] + delta
+    if numbers:
+        for word, number in zip(recording.numbers, numbers, strict=True):
+            words[word] = number & _WORD
     if recording.launch is not None:
         recording.launch(torch.stream(device))
     torch.written_all(tensors[recording.written])
@@ -193,6 +204,7 @@ def remember(
             launch,
             words,
             tuple((at, i, words[at] - views[i].pointer) for at, i in places),
+            tuple(at // 8 for at in plan.numbers),
             meetings,
             tuple((tuple(x.shape), tuple(x.stride()), x.dtype) for x, _ in made),
             sum(view.dtype in FORMATS for _, view in passed),

@@ -1,6 +1,6 @@
 """Where a kernel finds the positions of its tokens: ids, or numbers to count from.
 
-One class a source, all with the same methods. What lies in device memory is never read here.
+One class a source, all with the same methods; pure arithmetic, as plans are.
 """
 
 from __future__ import annotations
@@ -9,18 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ropelab.checks import check_positions
-from ropelab.positions import Consecutive, Packed
-from ropelab.positions.common import check_offset_shape, check_packed_tokens, check_reach
-
 from . import parameters
-from .exchange import Gate
-from .launch import Macros
 from .parameters import INTEGER_TYPES
 from .tokens import Axes, broadcast_strides
 from .views import View
 
-__all__ = ["Ids", "PositionSource", "source_of", "take_positions"]
+__all__ = ["ConsecutiveSource", "Ids", "OffsetSource", "PackedSource", "PositionSource"]
+
+Macros = dict[str, str | int]
 
 
 class PositionSource(Protocol):
@@ -28,7 +24,7 @@ class PositionSource(Protocol):
 
     @property
     def macros(self) -> Macros:
-        """The source, and the types of what it reads."""
+        """The source as tokens.cuh names it, and the types of what it reads."""
 
     @property
     def views(self) -> Mapping[str, View]:
@@ -40,10 +36,10 @@ class PositionSource(Protocol):
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """Offsets in it of the numbers that `replay` may change."""
+        """Offsets in it of the host's numbers, which a replay may change."""
 
     def axes(self, named: int) -> int:
-        """Return how many axes of positions there are, where the spectrum names so many."""
+        """Return how many axes positions have, where the spectrum names so many."""
 
     def rows(self, tokens: Axes, axes: int) -> list[Axes]:
         """Return strides along the token axes, to be walked with those of the tensors."""
@@ -59,16 +55,6 @@ class Ids:
     view: View
 
     @property
-    def pointers(self) -> tuple[int, ...]:
-        """The address of the ids."""
-        return (parameters.Positions.data.offset,)
-
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """None."""
-        return ()
-
-    @property
     def macros(self) -> Macros:
         """The type of an id."""
         return {"POSITION": INTEGER_TYPES[self.view.dtype]}
@@ -77,6 +63,16 @@ class Ids:
     def views(self) -> Mapping[str, View]:
         """The ids."""
         return {"position_ids": self.view}
+
+    @property
+    def pointers(self) -> tuple[int, ...]:
+        """Where the ids are."""
+        return (parameters.Positions.data.offset,)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """None."""
+        return ()
 
     def axes(self, named: int) -> int:
         """Return the axes that the spectrum names."""
@@ -92,69 +88,72 @@ class Ids:
 
 
 @dataclass(frozen=True)
-class _Offset:
-    """A number that the host knows, and a view of those that it does not."""
+class OffsetSource:
+    """Where sequences start: a number that the host knows, or integers that it does not."""
 
     number: int
     view: View | None = None
 
-    @classmethod
-    def take(cls, gate: Gate, offset: Any, sequences: int) -> _Offset:
-        if isinstance(offset, int):
-            return cls(offset)
-        view = gate.integers(offset, "offset")
-        check_offset_shape(view.shape, sequences)
-        return cls(0, view)
-
     @property
     def type(self) -> str:
-        """The kernels' name of the integers in memory; of any, where there are none."""
+        """The kernels' name of the integers in memory; any, where there are none."""
         return INTEGER_TYPES["int64" if self.view is None else self.view.dtype]
 
     @property
     def views(self) -> Mapping[str, View]:
+        """The integers."""
         return {} if self.view is None else {"offset": self.view}
 
     @property
-    def stride(self) -> int:
-        """Step from one sequence's offset to the next one's; 0 for one that all share."""
-        several = self.view is not None and self.view.size > 1
-        return self.view.strides[0] if self.view is not None and several else 0
+    def pointers(self) -> tuple[int, ...]:
+        """Where the integers are."""
+        return () if self.view is None else (parameters.Offset.data.offset,)
 
+    @property
+    def stride(self) -> int:
+        """The step from one sequence's offset to the next one's; 0 for one that all share."""
+        return 0 if self.view is None or self.view.size <= 1 else self.view.strides[0]
+
+    @property
     def structure(self) -> parameters.Offset:
+        """The kernel's parameters."""
         return parameters.Offset(0 if self.view is None else self.view.pointer, self.number)
 
 
+@dataclass(frozen=True)
 class _Counted:
-    """Positions that a kernel counts; on every axis the same, so that it knows one alone."""
+    """What kernels count from, whichever way."""
+
+    offset: OffsetSource
 
     def axes(self, named: int) -> int:
-        """Return one."""
+        """Return one: text has the same position on every axis, so the kernel needs to know one."""
         del named
         return 1
 
 
 @dataclass(frozen=True)
-class _Consecutive(_Counted):
-    """Of `ropelab.positions.Consecutive`."""
-
-    offset: _Offset
+class ConsecutiveSource(_Counted):
+    """Positions that follow one another along the sequence."""
 
     @property
     def macros(self) -> Macros:
+        """The source, and the type of an offset."""
         return {"POSITION_SOURCE": "Consecutive", "POSITION": self.offset.type}
 
     @property
     def views(self) -> Mapping[str, View]:
+        """The offsets, if they lie in memory."""
         return self.offset.views
 
     @property
     def pointers(self) -> tuple[int, ...]:
-        at = parameters.Consecutive.offset.offset + parameters.Offset.data.offset
-        return (at,) if self.offset.views else ()
+        """Where the offsets are."""
+        return tuple(parameters.Consecutive.offset.offset + at for at in self.offset.pointers)
 
     @property
     def numbers(self) -> tuple[int, ...]:
+        """The offset that the host knows."""
         return (parameters.Consecutive.offset.offset + parameters.Offset.number.offset,)
 
     def rows(self, tokens: Axes, axes: int) -> list[Axes]:
@@ -164,35 +163,39 @@ class _Consecutive(_Counted):
         return [(*batch, 0), (*(0 for _ in batch), 1)]
 
     def structure(self, rows: list[Axes], axes: int) -> parameters.Consecutive:
+        """Describe the offsets, and how the places are counted."""
         del axes
-        return parameters.Consecutive(self.offset.structure(), *rows[0], *rows[1])
+        return parameters.Consecutive(self.offset.structure, *rows[0], *rows[1])
 
 
 @dataclass(frozen=True)
-class _Packed(_Counted):
-    """Of `ropelab.positions.Packed`."""
+class PackedSource(_Counted):
+    """Positions that start again at each sequence of a pack, or of one rank's part of it."""
 
     cu_seqlens: View
-    offset: _Offset
     cp_size: int
     cp_rank: int
 
     @property
     def macros(self) -> Macros:
+        """The source, and the types of a cumulative length and of an offset."""
         types = f"{INTEGER_TYPES[self.cu_seqlens.dtype]}, {self.offset.type}"
         return {"POSITION_SOURCE": "Packed", "POSITION": types}
 
     @property
     def views(self) -> Mapping[str, View]:
+        """The cumulative lengths, and the offsets if they lie in memory."""
         return {"cu_seqlens": self.cu_seqlens, **self.offset.views}
 
     @property
     def pointers(self) -> tuple[int, ...]:
-        at = parameters.Packed.offset.offset + parameters.Offset.data.offset
-        return (parameters.Packed.cu_seqlens.offset, *((at,) if self.offset.views else ()))
+        """Where the cumulative lengths and the offsets are."""
+        offsets = (parameters.Packed.offset.offset + at for at in self.offset.pointers)
+        return (parameters.Packed.cu_seqlens.offset, *offsets)
 
     @property
     def numbers(self) -> tuple[int, ...]:
+        """The offset that the host knows."""
         return (parameters.Packed.offset.offset + parameters.Offset.number.offset,)
 
     def rows(self, tokens: Axes, axes: int) -> list[Axes]:
@@ -201,73 +204,14 @@ class _Packed(_Counted):
         return []
 
     def structure(self, rows: list[Axes], axes: int) -> parameters.Packed:
+        """Describe the pack."""
         del rows, axes
         return parameters.Packed(
             self.cu_seqlens.pointer,
             self.cu_seqlens.strides[0],
             self.cu_seqlens.size - 1,
-            self.offset.structure(),
+            self.offset.structure,
             self.offset.stride,
             self.cp_size,
             self.cp_rank,
         )
-
-
-def source_of(positions: View | PositionSource) -> PositionSource:
-    """Return a source, which position ids are by themselves."""
-    return Ids(positions) if isinstance(positions, View) else positions
-
-
-def take_positions(gate: Gate, position_ids: Any, tokens: Axes, axes: int = 1) -> PositionSource:
-    """Take the positions of some tokens, whichever way they are said.
-
-    Parameters
-    ----------
-    gate : Gate
-        Of the call.
-    position_ids : tensor of int, Consecutive or Packed
-        As in `ropelab.apply_rotary`.
-    tokens : tuple of int
-        (batch, sequence) or (tokens,).
-    axes : int, default 1
-        Number of position axes that the spectrum names.
-
-    Returns
-    -------
-    PositionSource
-        What plans take.
-
-    Raises
-    ------
-    TypeError
-        If something is no tensor of integers.
-    ValueError
-        If a tensor lies elsewhere, or a shape does not fit.
-    """
-    if isinstance(position_ids, Consecutive):
-        return _take_consecutive(gate, position_ids, tokens)
-    if isinstance(position_ids, Packed):
-        return _take_packed(gate, position_ids, tokens)
-    view = gate.integers(position_ids, "position_ids")
-    check_positions(view.shape, tokens, axes=axes)
-    return Ids(view)
-
-
-def _take_consecutive(gate: Gate, given: Consecutive, tokens: Axes) -> _Consecutive:
-    offset = _Offset.take(gate, given.offset, tokens[0] if len(tokens) > 1 else 1)
-    check_reach(offset.number, tokens[-1], "offset")
-    return _Consecutive(offset)
-
-
-def _take_packed(gate: Gate, given: Packed, tokens: Axes) -> _Packed:
-    check_packed_tokens(tokens)
-    bounds = gate.integers(given.cu_seqlens, "cu_seqlens")
-    if len(bounds.shape) != 1 or bounds.size == 0:
-        msg = f"cu_seqlens: expected shape (sequences + 1,); got shape {bounds.shape}"
-        raise ValueError(msg)
-    offset = _Offset.take(gate, given.offset, bounds.size - 1)
-    check_reach(offset.number, tokens[0] * given.cp_size, "offset")
-    if 2 * given.cp_size**2 * tokens[0] >= 2**63:  # what the kernel's arithmetic reaches
-        msg = f"cp_size: expected fewer ranks of {tokens[0]} tokens each; got {given.cp_size}"
-        raise ValueError(msg)
-    return _Packed(bounds, offset, given.cp_size, given.cp_rank)
