@@ -107,7 +107,8 @@ def _rows(positions: NDArray[Any], length: int, overrun: str) -> NDArray[np.int6
     """Return the row of each position."""
     if overrun == "raise" and positions.size:
         check_row_range(int(positions.min()), int(positions.max()), length)
-    return np.clip(positions, 0, length - 1).astype(np.int64)
+    rows: NDArray[np.int64] = np.clip(positions, 0, length - 1).astype(np.int64)
+    return rows
 
 
 def check_overrun(value: object, *, is_indexed: bool) -> None:

@@ -21,7 +21,7 @@ from ropelab.spectrum import check_spectrum
 from .exchange import Gate
 from .given_positions import Parts, parts_of, take_positions
 from .launch import Plan
-from .launch_rotary import plan_rotary, plan_rotary_cached
+from .launch_rotary import plan_rotary, plan_rotary_cached, plan_rotary_indexed
 from .overlaps import check_overlaps
 from .replay import Key, remember, replay
 from .tables import ROW_A_TOKEN, Reading, take_lookup, take_tables
@@ -153,13 +153,10 @@ def rotate_by_tables(
     flags = {"overrun_flag": lookup.overrun_flag} if lookup and lookup.overrun_flag else {}
     check_overlaps([*flags.items()], [*views.items()], [*others.items()])
     results, operands = _outputs(gate, tensors, views, outs, others | flags)
-    plan = plan_rotary_cached(
-        operands,
-        tables["cos"],
-        tables["sin"],
-        place=place,
-        lookup=lookup,
-    )
+    if lookup is None:
+        plan = plan_rotary_cached(operands, tables["cos"], tables["sin"], place=place)
+    else:
+        plan = plan_rotary_indexed(operands, tables["cos"], tables["sin"], lookup, place=place)
     if reading.looks:
         gate.launch(plan, [*results, *([reading.overrun_flag] if flags else [])])
         return results

@@ -13,8 +13,9 @@ from ropelab.pairs import Placement
 
 from .compile import Specialisation
 from .launch import FORMATS, plan_cos_sin, plan_phases
-from .launch_rotary import plan_rotary, plan_rotary_cached
+from .launch_rotary import Lookup, plan_rotary, plan_rotary_cached, plan_rotary_indexed
 from .parameters import INTEGER_TYPES
+from .position_sources import ConsecutiveSource, Ids, OffsetSource, PackedSource, PositionSource
 from .views import View
 from .work import LAYOUTS
 
@@ -29,7 +30,8 @@ def specialisations() -> list[Specialisation]:
     list of Specialisation
         Without repetition, always in the same order.
     """
-    return list(dict.fromkeys((*_rotary(), *_rotary_rare(), *_rotary_cached(), *_tables())))
+    kinds = (_rotary(), _rotary_rare(), _counted(), _rotary_cached(), _indexed(), _tables())
+    return list(dict.fromkeys(case for kind in kinds for case in kind))
 
 
 def _compact(shape: tuple[int, ...], dtype: str, pointer: int = 1 << 20) -> View:
@@ -85,6 +87,39 @@ def _rotary_rare() -> Iterator[Specialisation]:
         yield plan_rotary(
             [(x, out)], positions, numbers, place=place, angles="exact"
         ).specialisation
+
+
+def _sources() -> Iterator[PositionSource]:
+    """Yield what counts positions, of some types in memory."""
+    for dtype in (None, "int32", "int64"):
+        view = None if dtype is None else _compact((3,), dtype)
+        offset = OffsetSource(7, view)
+        yield ConsecutiveSource(offset)
+        yield PackedSource(offset, _compact((4,), "int32"), 2, 1)
+
+
+def _counted() -> Iterator[Specialisation]:
+    """Yield rotations by positions that the kernel counts."""
+    for source, dtype, (heads, head_dim, rotary_dim) in product(
+        _sources(), ("bfloat16", "float32"), ((32, 128, 128), (32, 96, 24))
+    ):
+        x = _compact((TOKENS, heads, head_dim), dtype)
+        out = _compact(x.shape, dtype, 1 << 40)
+        place, numbers = Placement("thd", "half"), _spectrum(rotary_dim)
+        yield plan_rotary([(x, out)], source, numbers, place=place, angles="exact").specialisation
+
+
+def _indexed() -> Iterator[Specialisation]:
+    """Yield rotations by tables of which positions name the rows, of one value a pair or two."""
+    ids = Ids(_compact((TOKENS,), "int64"))
+    for dtype, (layout, step), source in product(
+        ("bfloat16", "float64"), (("half", 1), ("interleaved", 2)), (ids, *_sources())
+    ):
+        x = _compact((TOKENS, 32, 128), dtype)
+        out = _compact(x.shape, dtype, 1 << 40)
+        table = View(1 << 30, (99, 64), (128, step), dtype)
+        place, lookup = Placement("thd", layout), Lookup(source, View(1 << 31, (), (), "int32"))
+        yield plan_rotary_indexed([(x, out)], table, table, lookup, place=place).specialisation
 
 
 def _rotary_cached() -> Iterator[Specialisation]:

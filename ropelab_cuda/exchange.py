@@ -22,7 +22,7 @@ from .overlaps import overlaps_itself
 from .parameters import INTEGER_TYPES
 from .views import ITEM_BYTES, View
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "find_framework"]
 
 
 class Gate:
@@ -246,8 +246,13 @@ class Gate:
         return View(*exported[:4], exported.device_id, owner)
 
 
+def find_framework(x: Any) -> Framework | None:
+    """Return the framework of a tensor, as every gate finds it, or None if it is none."""
+    return framework_of(x)
+
+
 def _framework(x: Any, name: str) -> Framework:
-    framework = framework_of(x)
+    framework = find_framework(x)
     if framework is None:
         msg = (
             f"{name}: expected a CUDA tensor: a torch.Tensor, a cupy.ndarray or anything with "

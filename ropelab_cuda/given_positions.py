@@ -9,8 +9,7 @@ from ropelab.checks import check_positions
 from ropelab.positions import Consecutive, Packed
 from ropelab.positions.common import check_offset_shape, check_packed_tokens, check_reach
 
-from . import exchange
-from .exchange import Gate
+from .exchange import Gate, find_framework
 from .position_sources import ConsecutiveSource, Ids, OffsetSource, PackedSource, PositionSource
 from .tokens import Axes
 from .views import View
@@ -137,5 +136,5 @@ def on_host(position_ids: Any) -> Any:
 
 
 def _read(x: Any) -> Any:
-    framework = exchange.framework_of(x)
+    framework = find_framework(x)
     return x if framework is None else framework.read(x)

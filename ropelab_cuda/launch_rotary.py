@@ -16,7 +16,7 @@ from .tuning import Tuning, choose_tuning
 from .views import View
 from .work import Operand, Work, arrange, token_axes
 
-__all__ = ["Lookup", "plan_rotary", "plan_rotary_cached"]
+__all__ = ["Lookup", "plan_rotary", "plan_rotary_cached", "plan_rotary_indexed"]
 
 
 def plan_rotary(
@@ -57,11 +57,51 @@ def plan_rotary(
     tokens = token_axes(operands[0][0].shape, place.tensor_format)
     work = _work(operands, numbers.pairs, place, source.rows(tokens, numbers.axes))
     positions = source.structure(work.others, numbers.axes)
-    structure = parameters.rotary(numbers, type(positions))()
+    kind: Any = type(positions)
+    structure = parameters.rotary(numbers, kind)()
     structure.tensors, structure.positions = work.tensors, positions
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
     macros = numbers.macros | source.macros
     return _plan("rotary", macros, structure, work, _places_of(structure, source), tuning)
+
+
+def plan_rotary_cached(
+    operands: Sequence[Operand],
+    cos: View,
+    sin: View,
+    *,
+    place: Placement,
+    tuning: Tuning | None = None,
+) -> Plan:
+    """Plan the rotation of one or two tensors by given cosines and sines, in one launch.
+
+    Parameters
+    ----------
+    operands : sequence of (View, View)
+        As in `plan_rotary`.
+    cos, sin : View
+        Of one dtype and one last stride, shape (..., d/2), broadcastable to the tokens.
+    place : Placement
+        Where the pairs lie, and which way they turn.
+    tuning : Tuning, optional
+        By default chosen from the shapes.
+
+    Returns
+    -------
+    Plan
+        What to launch.
+    """
+    pairs = cos.shape[-1]
+    tokens = token_axes(operands[0][0].shape, place.tensor_format)
+    rows = [broadcast_strides(table, (*tokens, pairs))[:-1] for table in (cos, sin)]
+    work = _work(operands, pairs, place, rows)
+    tables = [
+        parameters.Table(table.pointer, *row)
+        for table, row in zip((cos, sin), work.others, strict=True)
+    ]
+    structure = parameters.RotaryCached(work.tensors, *tables, _direction(place))
+    macros = _table_macros(cos) | {"INDEXED": 0}
+    return _plan("rotary_cached", macros, structure, work, _Places(_TABLES), tuning)
 
 
 class Lookup(NamedTuple):
@@ -79,28 +119,27 @@ class Lookup(NamedTuple):
     overrun_flag: View | None = None
 
 
-def plan_rotary_cached(
+def plan_rotary_indexed(
     operands: Sequence[Operand],
     cos: View,
     sin: View,
+    lookup: Lookup,
     *,
     place: Placement,
-    lookup: Lookup | None = None,
     tuning: Tuning | None = None,
 ) -> Plan:
-    """Plan the rotation of one or two tensors by given cosines and sines, in one launch.
+    """Plan the rotation of one or two tensors by rows of tables, in one launch.
 
     Parameters
     ----------
     operands : sequence of (View, View)
         As in `plan_rotary`.
     cos, sin : View
-        Of one dtype and one last stride, shape (..., d/2), broadcastable to the tokens; with
-        `lookup` (rows, d/2).
+        Of one dtype, shape and last stride: (rows, d/2), with at least one row.
+    lookup : Lookup
+        Which row serves which token.
     place : Placement
         Where the pairs lie, and which way they turn.
-    lookup : Lookup, optional
-        Which row serves which token; by default there is one a token.
     tuning : Tuning, optional
         By default chosen from the shapes.
 
@@ -109,40 +148,33 @@ def plan_rotary_cached(
     Plan
         What to launch.
     """
-    pairs = cos.shape[-1]
-    tokens = token_axes(operands[0][0].shape, place.tensor_format)
-    macros: Macros = {
-        "TABLE_FORMAT": FORMATS[cos.dtype],
-        "TABLE_STEP": cos.strides[-1] if pairs > 1 else 1,
-        "INDEXED": int(lookup is not None),
-    }
-    direction = -1.0 if place.inverse else 1.0
-    at = parameters.RotaryCached
-    places = _Places((at.cos.offset, at.sin.offset))
-    if lookup is None:
-        rows = [broadcast_strides(table, (*tokens, pairs))[:-1] for table in (cos, sin)]
-        work = _work(operands, pairs, place, rows)
-        tables = [
-            parameters.Table(table.pointer, *row)
-            for table, row in zip((cos, sin), work.others, strict=True)
-        ]
-        structure = at(work.tensors, *tables, direction)
-        return _plan("rotary_cached", macros, structure, work, places, tuning)
+    rows, pairs = cos.shape
     source, flag = lookup
+    tokens = token_axes(operands[0][0].shape, place.tensor_format)
     work = _work(operands, pairs, place, source.rows(tokens, 1))
     tables = [parameters.Table(table.pointer, 0, table.strides[0]) for table in (cos, sin)]
     positions = source.structure(work.others, 1)
-    structure = parameters.rotary_indexed(type(positions))(
-        work.tensors,
-        *tables,
-        direction,
-        positions,
-        cos.shape[0],
-        0 if flag is None else flag.pointer,
+    kind: Any = type(positions)
+    pointer = 0 if flag is None else flag.pointer
+    structure = parameters.rotary_indexed(kind)(
+        work.tensors, *tables, _direction(place), positions, rows, pointer
     )
-    further = _places_of(structure, source)
-    places = _Places((*places.others, *further.others), further.numbers)
-    return _plan("rotary_cached", macros | source.macros, structure, work, places, tuning)
+    macros = _table_macros(cos) | source.macros | {"INDEXED": 1}
+    found = _places_of(structure, source)
+    places = found._replace(others=(*_TABLES, *found.others))
+    return _plan("rotary_cached", macros, structure, work, places, tuning)
+
+
+_TABLES = (parameters.RotaryCached.cos.offset, parameters.RotaryCached.sin.offset)
+
+
+def _table_macros(table: View) -> Macros:
+    step = table.strides[-1] if table.shape[-1] > 1 else 1
+    return {"TABLE_FORMAT": FORMATS[table.dtype], "TABLE_STEP": step}
+
+
+def _direction(place: Placement) -> float:
+    return -1.0 if place.inverse else 1.0
 
 
 class _Places(NamedTuple):

@@ -37,7 +37,9 @@ def cases() -> Iterator[Case]:
         yield from _packed(dtype)
 
 
-def said(case: Case, kind: str, held: Mapping[str, Array], **numbers: int) -> Case:
+def said(
+    case: Case, kind: str, held: Mapping[str, Array], numbers: Mapping[str, int] | None = None
+) -> Case:
     """Return a case whose positions an object says, in place of position ids.
 
     Parameters
@@ -48,7 +50,7 @@ def said(case: Case, kind: str, held: Mapping[str, Array], **numbers: int) -> Ca
         The object's class.
     held : mapping of str to ndarray
         Its arrays.
-    **numbers : int
+    numbers : mapping of str to int, optional
         What else it is told.
 
     Returns
@@ -57,7 +59,7 @@ def said(case: Case, kind: str, held: Mapping[str, Array], **numbers: int) -> Ca
         The same question, of another way to say the positions.
     """
     arrays = {name: array for name, array in case.arguments.items() if name != "position_ids"}
-    options = {**case.options, "positions": {"kind": kind, **numbers}}
+    options = {**case.options, "positions": {"kind": kind, **(numbers or {})}}
     return replace(case, arguments={**arrays, **held}, options=options)
 
 
@@ -73,11 +75,11 @@ def _rotation(
 ) -> Case:
     """Return a rotation by an object, whose tolerance knows how far its positions reach."""
     extra = {} if axes is None else {"axes": axes}
-    told = (kind, held or {})
+    told = (kind, held or {}, numbers)
     plain = rotation(path, dtype, flags=_FLAGS, arrays=extra, **options)
-    ids = listed_positions(said(plain, *told, **(numbers or {})))
+    ids = listed_positions(said(plain, *told))
     known = rotation(path, dtype, flags=_FLAGS, arrays={**extra, "position_ids": ids}, **options)
-    return said(known, *told, **(numbers or {}))
+    return said(known, *told)
 
 
 def _consecutive(dtype: str) -> Iterator[Case]:
@@ -118,9 +120,10 @@ def _consecutive(dtype: str) -> Iterator[Case]:
 def _packed(dtype: str) -> Iterator[Case]:
     bounds, wide = np.array(_PACK, np.int32), np.array(_PACK, np.int64)
     offsets = np.array(_FAR, np.int64)
+    held: dict[str, Array] = {"cu_seqlens": bounds}
+    numbers: dict[str, int]
     thd: dict[str, Any] = {"tensor_format": "thd", "shape": _TOKENS}
     for layout in LAYOUTS:
-        held = {"cu_seqlens": bounds}
         yield _rotation(
             f"rotary/packed/from-0/{layout}", dtype, "Packed", held, layout=layout, **thd
         )

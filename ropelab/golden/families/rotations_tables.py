@@ -75,29 +75,33 @@ def cases() -> Iterator[Case]:
             plain, twice = table_of("float32"), table_of("float32", layout)
             own = table_of(dtype, layout)
             yield _case(f"indexed/{layout}", dtype, plain, ids, layout=layout)
-            path, options = f"repeated/{layout}", {"layout": layout, "repeated": True}
+            path = f"repeated/{layout}"
+            options: dict[str, Any] = {"layout": layout, "repeated": True}
             yield _case(f"{path}/indexed", dtype, own, ids.astype(np.int32), **options)
             rows = {name: table[:6].reshape(2, 3, -1) for name, table in twice.items()}
             yield _case(f"{path}/by-token", dtype, rows, None, inverse=True, **options)
-            clamp = {**options, "overrun": "clamp"}
-            yield _case(f"{path}/clamped", dtype, twice, _PAST, **clamp)
-        clamp = {"overrun": "clamp", "rotary_offset": 5}
+            yield _case(f"{path}/clamped", dtype, twice, _PAST, overrun="clamp", **options)
+        clamp: dict[str, Any] = {"overrun": "clamp", "rotary_offset": 5}
         yield _case("indexed/clamped", dtype, table_of(dtype), _PAST, **clamp)
         column = np.array([[4], [6]], np.uint8)
         yield _case("indexed/column", dtype, plain, column, (3, 2, 1, 24), "sbhd")
         for inverse in (False, True):
-            crossed = {"output_layout": "half", "repeated": True, "inverse": inverse}
+            crossed: dict[str, Any] = {
+                "output_layout": "half",
+                "repeated": True,
+                "inverse": inverse,
+            }
             path = f"repeated/interleaved-to-half/{'inverse' if inverse else 'forward'}"
             tables = table_of("float32", "half")
-            yield _case(path, dtype, tables, ids, layout="interleaved", **crossed)
+            yield _case(path, dtype, tables, ids, **crossed)
         yield from _said(dtype, plain)
 
 
 def _said(dtype: str, tables: Mapping[str, Array]) -> Iterator[Case]:
     """Yield cases whose positions an object says."""
     held = {"offset": np.array([2, -1], np.int64)}
-    options = {"overrun": "clamp", "positions": {"kind": "Consecutive"}}
+    options: dict[str, Any] = {"overrun": "clamp", "positions": {"kind": "Consecutive"}}
     yield _case("indexed/consecutive", dtype, tables, None, held=held, **options)
     bounds = {"cu_seqlens": np.array([0, 4, 4, 6], np.int32)}
-    packed = {"positions": {"kind": "Packed", "offset": 3}}
+    packed: dict[str, Any] = {"positions": {"kind": "Packed", "offset": 3}}
     yield _case("indexed/packed", dtype, tables, None, (6, 1, 24), "thd", bounds, **packed)
