@@ -69,10 +69,13 @@ def test_long_packs_and_all_ranks(torch: Any, cp_size: int) -> None:
     bounds = np.cumsum([0, *lengths])
     offset = np.random.default_rng(1).integers(-(2**31), 2**31, 700)
     x = randn(torch, int(bounds[-1]) // cp_size, 2, 32, dtype="float32")
-    spectrum, options = ropelab.Rope(32).spectrum(), {"tensor_format": "thd"}
+    spectrum = ropelab.Rope(32).spectrum()
+    options: dict[str, Any] = {"tensor_format": "thd"}
     device = [torch.from_numpy(numbers).cuda() for numbers in (bounds, offset)]
     for rank in range(cp_size):
-        out = ropelab_cuda.apply_rotary(x, Packed(*device, cp_size, rank), spectrum, **options)
+        out = ropelab_cuda.apply_rotary(
+            x, Packed(device[0], device[1], cp_size, rank), spectrum, **options
+        )
         place = Packed(bounds, offset, cp_size, rank)
         expected = ropelab.apply_rotary(take(x), place, spectrum, **options)
         assert pair_error(take(out), expected, "half", 32) <= 3.0
