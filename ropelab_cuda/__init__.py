@@ -6,6 +6,7 @@ Importing it needs neither CuPy nor a GPU; the first use says what is missing.
 from .inplace import apply_rotary_, apply_rotary_cached_, apply_rotary_qk_, rotate_
 from .phases import cos_sin, exact_phases
 from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
+from .warmup import save_cubins, warmup
 
 __all__ = [
     "apply_rotary",
@@ -18,4 +19,6 @@ __all__ = [
     "exact_phases",
     "rotate",
     "rotate_",
+    "save_cubins",
+    "warmup",
 ]

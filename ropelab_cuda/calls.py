@@ -15,7 +15,7 @@ from ropelab.checks import (
     check_width,
     token_shape,
 )
-from ropelab.pairs import Placement
+from ropelab.pairs import Placement, Storage
 from ropelab.spectrum import check_spectrum
 
 from .exchange import Gate
@@ -24,14 +24,19 @@ from .launch import Plan
 from .launch_rotary import plan_rotary, plan_rotary_cached, plan_rotary_indexed
 from .overlaps import check_overlaps
 from .replay import Key, remember, replay
+from .storage import dtype_name, split_scale, take_scales
 from .tables import ROW_A_TOKEN, Reading, take_lookup, take_tables
 from .views import View
+from .work import Scale
 
 __all__ = [
     "named_pair",
     "rotate_by_positions",
     "rotate_by_tables",
 ]
+
+
+_AS_IT_CAME = Storage()
 
 
 def named_pair(out: object) -> dict[str, Any]:
@@ -50,6 +55,7 @@ def rotate_by_positions(
     angles: str,
     place: Placement,
     call: Key,
+    storage: Storage = _AS_IT_CAME,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by their positions, in one launch.
 
@@ -66,9 +72,11 @@ def rotate_by_positions(
     angles : str
         As in `ropelab.apply_rotary`.
     place : Placement
-        The other options.
+        Where the pairs lie, and which way they turn.
     call : tuple
         Under which `replay` may look for the plan.
+    storage : Storage
+        In which format, and over which scales, the results are stored.
 
     Returns
     -------
@@ -78,26 +86,31 @@ def rotate_by_positions(
     parts = parts_of(position_ids)
     call = (*call, *parts.key)
     if parts.key:  # ids have been tried
-        made = _replay(tensors, outs, parts, call)
+        made = _replay(tensors, outs, parts, call, storage)
         if made is not None:
             return made
     check_choice(angles, ANGLES, "angles")
     check_spectrum(spectrum)
-    gate, views = _take(tensors, place)
+    gate, views, scales = _take(tensors, place, storage)
     name, first = next(iter(views.items()))
     check_width(spectrum.rotary_dim, first.shape[-1], name)
     check_rotary_offset(place.rotary_offset, spectrum.rotary_dim, first.shape[-1])
     tokens = token_shape(first.shape, place.tensor_format, name)
     positions = take_positions(gate, position_ids, tokens, spectrum.position_axes)
-    results, operands = _outputs(gate, tensors, views, outs, positions.views)
+    read = [*positions.views.items(), *scales]
+    results, operands = _outputs(gate, tensors, views, outs, read, storage)
     plan = plan_rotary(
         operands,
         positions,
         spectrum,
         place=place,
         angles=angles,
+        scales=[scale for _, scale in scales],
     )
-    others = [*zip(parts.tensors, positions.views.values(), strict=True)]
+    others = [
+        *_passed(storage, scales),
+        *zip(parts.tensors, positions.views.values(), strict=True),
+    ]
     _launch(gate, plan, call, tensors, outs, results, operands, others, spectrum)
     return results
 
@@ -109,6 +122,7 @@ def rotate_by_tables(
     sin: Any,
     place: Placement,
     call: Key,
+    storage: Storage = _AS_IT_CAME,
     reading: Reading = ROW_A_TOKEN,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by given cosines and sines, in one launch.
@@ -122,9 +136,11 @@ def rotate_by_tables(
     cos, sin : tensor
         As in `ropelab.apply_rotary_cached`.
     place : Placement
-        The other options.
+        Where the pairs lie, and which way they turn.
     call : tuple
         As in `rotate_by_positions`.
+    storage : Storage
+        In which format, and over which scales, the results are stored.
     reading : Reading
         How the tables are read.
 
@@ -138,10 +154,10 @@ def rotate_by_tables(
         parts = parts_of(reading.position_ids)
         call = (*call, "indexed", *parts.key)
         parts = parts._replace(tensors=(*given.values(), *parts.tensors))
-        made = None if reading.looks else _replay(tensors, outs, parts, call)
+        made = None if reading.looks else _replay(tensors, outs, parts, call, storage)
         if made is not None:
             return made
-    gate, views = _take(tensors, place)
+    gate, views, scales = _take(tensors, place, storage)
     name, first = next(iter(views.items()))
     head_dim = first.shape[-1]
     tokens = token_shape(first.shape, place.tensor_format, name)
@@ -151,33 +167,46 @@ def rotate_by_tables(
     lookup = take_lookup(gate, reading, tokens, tables["cos"].shape[0])
     others = tables | dict(lookup.positions.views if lookup else {})
     flags = {"overrun_flag": lookup.overrun_flag} if lookup and lookup.overrun_flag else {}
-    check_overlaps([*flags.items()], [*views.items()], [*others.items()])
-    results, operands = _outputs(gate, tensors, views, outs, others | flags)
+    check_overlaps([*flags.items()], [*views.items()], [*others.items(), *_views(scales)])
+    read = [*others.items(), *flags.items(), *scales]
+    results, operands = _outputs(gate, tensors, views, outs, read, storage)
+    cos_view, sin_view = tables.values()
+    options: dict[str, Any] = {"place": place, "scales": [scale for _, scale in scales]}
     if lookup is None:
-        plan = plan_rotary_cached(operands, tables["cos"], tables["sin"], place=place)
+        plan = plan_rotary_cached(operands, cos_view, sin_view, **options)
     else:
-        plan = plan_rotary_indexed(operands, tables["cos"], tables["sin"], lookup, place=place)
+        plan = plan_rotary_indexed(operands, cos_view, sin_view, lookup, **options)
     if reading.looks:
         gate.launch(plan, [*results, *([reading.overrun_flag] if flags else [])])
         return results
-    passed = [*zip(parts.tensors or given.values(), others.values(), strict=True)]
+    passed = [
+        *_passed(storage, scales),
+        *zip(parts.tensors or given.values(), others.values(), strict=True),
+    ]
     _launch(gate, plan, call, tensors, outs, results, operands, passed)
     return results
 
 
 def _replay(
-    tensors: Mapping[str, Any], outs: Mapping[str, Any] | None, parts: Parts, call: Key
+    tensors: Mapping[str, Any],
+    outs: Mapping[str, Any] | None,
+    parts: Parts,
+    call: Key,
+    storage: Storage,
 ) -> tuple[Any, ...] | None:
     """Launch a plan that is known, of inputs that only now are in parts; or return None."""
     if not parts.are_near:
         return None
     given = () if outs is None or outs is tensors else tuple(outs.values())
-    made = replay((*tensors.values(), *given, *parts.tensors), call, parts.numbers)
+    scales = () if storage.scale is None else split_scale(storage.scale, len(tensors))[1]
+    made = replay((*tensors.values(), *given, *scales, *parts.tensors), call, parts.numbers)
     return made if made is None or outs is None else tuple(outs.values())
 
 
-def _take(tensors: Mapping[str, Any], place: Placement) -> tuple[Gate, dict[str, View]]:
-    """Check how the tensors are to be rotated, open the gate, and take them."""
+def _take(
+    tensors: Mapping[str, Any], place: Placement, storage: Storage
+) -> tuple[Gate, dict[str, View], list[tuple[str, Scale]]]:
+    """Check how the tensors are to be rotated, open the gate, and take them and their scales."""
     place.ends()
     check_flag(place.inverse, "inverse")
     name, first = next(iter(tensors.items()))
@@ -189,7 +218,7 @@ def _take(tensors: Mapping[str, Any], place: Placement) -> tuple[Gate, dict[str,
         q, k = views.values()
         check_same_tokens(q.shape, k.shape, place.tensor_format)
         _check_same_dtype(views)
-    return gate, views
+    return gate, views, take_scales(gate, storage.scale, len(views))
 
 
 def _check_same_dtype(views: Mapping[str, View]) -> None:
@@ -207,24 +236,37 @@ def _outputs(
     tensors: Mapping[str, Any],
     views: Mapping[str, View],
     outs: Mapping[str, Any] | None,
-    others: Mapping[str, View],
+    read: Sequence[tuple[str, View | float]],
+    storage: Storage,
 ) -> tuple[tuple[Any, ...], Sequence[tuple[View, View]]]:
     """Return the output tensors, and each input's view beside its output's."""
+    asked = None if storage.dtype is None else dtype_name(storage.dtype)
+    dtypes = [asked or view.dtype for view in views.values()]
     if outs is None:
         results = tuple(
-            gate.framework.empty_like(tensor, view)
-            for tensor, view in zip(tensors.values(), views.values(), strict=True)
+            gate.framework.empty_like(tensor, view, dtype)
+            for tensor, view, dtype in zip(tensors.values(), views.values(), dtypes, strict=True)
         )
         names = tuple(f"out for {name}" for name in tensors)
     else:
         results, names = tuple(outs.values()), tuple(outs)
     targets = [
-        gate.output(result, name, view.shape, view.dtype)
-        for result, name, view in zip(results, names, views.values(), strict=True)
+        gate.output(result, name, view.shape, dtype)
+        for result, name, view, dtype in zip(results, names, views.values(), dtypes, strict=True)
     ]
     if outs is not None:
-        check_overlaps(list(zip(names, targets, strict=True)), [*views.items()], [*others.items()])
+        check_overlaps(list(zip(names, targets, strict=True)), [*views.items()], _views(read))
     return results, list(zip(views.values(), targets, strict=True))
+
+
+def _views(read: Sequence[tuple[str, View | float]]) -> list[tuple[str, View]]:
+    return [(name, view) for name, view in read if isinstance(view, View)]
+
+
+def _passed(storage: Storage, scales: Sequence[tuple[str, Scale]]) -> list[tuple[Any, View]]:
+    """Return the scales that are tensors, each with its view."""
+    views = [scale for _, scale in scales if isinstance(scale, View)]
+    return [*zip(split_scale(storage.scale, len(scales))[1], views, strict=True)]
 
 
 def _launch(

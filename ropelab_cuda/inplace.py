@@ -195,7 +195,7 @@ def apply_rotary_cached_(
     reading = Reading(position_ids, repeated, overrun, overrun_flag)
     if not reading.is_plain or replay((x, cos, sin), call) is None:
         one = {"x": x}
-        rotate_by_tables(one, one, cos, sin, Placement(*how), call, reading)
+        rotate_by_tables(one, one, cos, sin, Placement(*how), call, reading=reading)
     return x
 
 

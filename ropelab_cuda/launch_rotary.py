@@ -14,7 +14,7 @@ from .position_sources import Ids, PositionSource
 from .tokens import Axes, broadcast_strides
 from .tuning import Tuning, choose_tuning
 from .views import View
-from .work import Operand, Work, arrange, token_axes
+from .work import Operand, Scale, Work, arrange, token_axes
 
 __all__ = ["Lookup", "plan_rotary", "plan_rotary_cached", "plan_rotary_indexed"]
 
@@ -26,6 +26,7 @@ def plan_rotary(
     *,
     place: Placement,
     angles: str,
+    scales: Sequence[Scale] = (),
     tuning: Tuning | None = None,
 ) -> Plan:
     """Plan the rotation of one or two tensors by their positions, in one launch.
@@ -33,7 +34,8 @@ def plan_rotary(
     Parameters
     ----------
     operands : sequence of (View, View)
-        Each tensor and where its rotation goes: itself, or a tensor of the same shape.
+        Each tensor and where its rotation goes: itself, or a tensor of the same shape, of any
+        format.
     position_ids : View or PositionSource
         A view is of integers that broadcast to the tokens, by a leading axis if the spectrum names
         several.
@@ -43,6 +45,8 @@ def plan_rotary(
         Where the pairs lie, and which way they turn.
     angles : str
         As in `ropelab.apply_rotary`.
+    scales : sequence of float or View
+        What is stored is divided by, for each tensor; by default it is not.
     tuning : Tuning, optional
         By default chosen from the shapes.
 
@@ -51,18 +55,19 @@ def plan_rotary(
     Plan
         What to launch.
     """
-    numbers = parameters.Numbers.of(spectrum, angles, operands[0][0].dtype)
+    numbers = parameters.Numbers.of(spectrum, angles, *(view.dtype for view in operands[0]))
     source = Ids(position_ids) if isinstance(position_ids, View) else position_ids
     numbers = numbers._replace(axes=source.axes(numbers.axes))
     tokens = token_axes(operands[0][0].shape, place.tensor_format)
-    work = _work(operands, numbers.pairs, place, source.rows(tokens, numbers.axes))
+    work = _work(operands, numbers.pairs, place, source.rows(tokens, numbers.axes), scales)
     positions = source.structure(work.others, numbers.axes)
     kind: Any = type(positions)
     structure = parameters.rotary(numbers, kind)()
     structure.tensors, structure.positions = work.tensors, positions
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
-    macros = numbers.macros | source.macros
-    return _plan("rotary", macros, structure, work, _places_of(structure, source), tuning)
+    places, macros = _places_of(structure, source), numbers.macros | source.macros
+    chosen = tuning or choose_tuning(work, guesses=numbers.axes == 1)
+    return _plan("rotary", macros, structure, work, places, scales, chosen)
 
 
 def plan_rotary_cached(
@@ -71,6 +76,7 @@ def plan_rotary_cached(
     sin: View,
     *,
     place: Placement,
+    scales: Sequence[Scale] = (),
     tuning: Tuning | None = None,
 ) -> Plan:
     """Plan the rotation of one or two tensors by given cosines and sines, in one launch.
@@ -83,6 +89,8 @@ def plan_rotary_cached(
         Of one dtype and one last stride, shape (..., d/2), broadcastable to the tokens.
     place : Placement
         Where the pairs lie, and which way they turn.
+    scales : sequence of float or View
+        As in `plan_rotary`.
     tuning : Tuning, optional
         By default chosen from the shapes.
 
@@ -94,14 +102,15 @@ def plan_rotary_cached(
     pairs = cos.shape[-1]
     tokens = token_axes(operands[0][0].shape, place.tensor_format)
     rows = [broadcast_strides(table, (*tokens, pairs))[:-1] for table in (cos, sin)]
-    work = _work(operands, pairs, place, rows)
+    work = _work(operands, pairs, place, rows, scales)
     tables = [
         parameters.Table(table.pointer, *row)
         for table, row in zip((cos, sin), work.others, strict=True)
     ]
     structure = parameters.RotaryCached(work.tensors, *tables, _direction(place))
     macros = _table_macros(cos) | {"INDEXED": 0}
-    return _plan("rotary_cached", macros, structure, work, _Places(_TABLES), tuning)
+    chosen = tuning or choose_tuning(work, guesses=False)
+    return _plan("rotary_cached", macros, structure, work, _Places(_TABLES), scales, chosen)
 
 
 class Lookup(NamedTuple):
@@ -126,6 +135,7 @@ def plan_rotary_indexed(
     lookup: Lookup,
     *,
     place: Placement,
+    scales: Sequence[Scale] = (),
     tuning: Tuning | None = None,
 ) -> Plan:
     """Plan the rotation of one or two tensors by rows of tables, in one launch.
@@ -140,6 +150,8 @@ def plan_rotary_indexed(
         Which row serves which token.
     place : Placement
         Where the pairs lie, and which way they turn.
+    scales : sequence of float or View
+        As in `plan_rotary`.
     tuning : Tuning, optional
         By default chosen from the shapes.
 
@@ -151,7 +163,7 @@ def plan_rotary_indexed(
     rows, pairs = cos.shape
     source, flag = lookup
     tokens = token_axes(operands[0][0].shape, place.tensor_format)
-    work = _work(operands, pairs, place, source.rows(tokens, 1))
+    work = _work(operands, pairs, place, source.rows(tokens, 1), scales)
     tables = [parameters.Table(table.pointer, 0, table.strides[0]) for table in (cos, sin)]
     positions = source.structure(work.others, 1)
     kind: Any = type(positions)
@@ -162,7 +174,8 @@ def plan_rotary_indexed(
     macros = _table_macros(cos) | source.macros | {"INDEXED": 1}
     found = _places_of(structure, source)
     places = found._replace(others=(*_TABLES, *found.others))
-    return _plan("rotary_cached", macros, structure, work, places, tuning)
+    chosen = tuning or choose_tuning(work, guesses=False)
+    return _plan("rotary_cached", macros, structure, work, places, scales, chosen)
 
 
 _TABLES = (parameters.RotaryCached.cos.offset, parameters.RotaryCached.sin.offset)
@@ -191,8 +204,15 @@ def _places_of(structure: Any, source: PositionSource) -> _Places:
     return _Places(tuple(start + at for at in pointers), tuple(start + at for at in numbers))
 
 
-def _work(operands: Sequence[Operand], pairs: int, place: Placement, rows: Sequence[Axes]) -> Work:
-    return arrange(operands, pairs, place.ends(), place.tensor_format, rows, place.rotary_offset)
+def _work(
+    operands: Sequence[Operand],
+    pairs: int,
+    place: Placement,
+    rows: Sequence[Axes],
+    scales: Sequence[Scale],
+) -> Work:
+    ends, first = place.ends(), place.rotary_offset
+    return arrange(operands, pairs, ends, place.tensor_format, rows, first, scales)
 
 
 def _plan(
@@ -201,16 +221,19 @@ def _plan(
     structure: Any,
     work: Work,
     places: _Places,
-    tuning: Tuning | None,
+    scales: Sequence[Scale],
+    chosen: Tuning,
 ) -> Plan:
-    """Choose a block shape."""
-    chosen = tuning or choose_tuning(work)
+    """Put a plan together."""
     specialisation = specialise(
         kernel, {**work.macros, **macros, "ACROSS": work.across, **chosen.macros}, structure
     )
     blocks = grid_of(structure.tensors.grid, chosen.tokens) if any(work.heads) else 0
-    pointers: list[tuple[int, str, int]] = [(at, "other", i) for i, at in enumerate(places.others)]
-    for i, operand in enumerate((parameters.Tensors.q, parameters.Tensors.k)[: len(work.heads)]):
+    both = (parameters.Tensors.q, parameters.Tensors.k)[: len(work.heads)]
+    scaled = [of.offset for of, scale in zip(both, scales, strict=False) if isinstance(scale, View)]
+    others = [*(at + parameters.Operand.scale.offset for at in scaled), *places.others]
+    pointers: list[tuple[int, str, int]] = [(at, "other", i) for i, at in enumerate(others)]
+    for i, operand in enumerate(both):
         pointers.append((operand.offset + parameters.Operand.x.offset, "input", i))
         pointers.append((operand.offset + parameters.Operand.out.offset, "output", i))
     return Plan(

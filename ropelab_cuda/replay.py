@@ -16,11 +16,11 @@ import struct
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ropelab.dlpack import DLTensor
 
-from .launch import FORMATS, Plan
+from .launch import OUTPUT_FORMATS, Plan
 from .launcher import Launch
 from .overlaps import reach
 from .torch_tensors import QuickTorch, torch_framework
@@ -46,13 +46,13 @@ _memory = (ctypes.c_char * (1 << 47)).from_address(0)
 Key = tuple[Any, ...]
 
 
-class Recording(NamedTuple):
+class Recording:
     """One plan with its kernel loaded.
 
     Parameters
     ----------
-    launch : callable or None
-        Launches it on a stream; None if there is nothing to do.
+    launch : callable
+        Launches it on a stream.
     words : memoryview
         The plan's parameters, as 64-bit words.
     addresses : tuple of (int, int, int)
@@ -66,7 +66,7 @@ class Recording(NamedTuple):
         Outputs to allocate.
     floats : int
         How many of the caller's tensors, the first ones, hold floating-point numbers.
-    written : slice
+    written : slice or None
         Tensors of the caller that are written.
     device : int
         Where it was loaded.
@@ -74,26 +74,64 @@ class Recording(NamedTuple):
         Whatever must stay alive: the structure, the spectrum.
     """
 
-    launch: Launch | None
-    words: Any
-    addresses: tuple[tuple[int, int, int], ...]
-    numbers: tuple[int, ...]
-    meetings: tuple[tuple[int, int, int, int, set[int]], ...]
-    made: tuple[tuple[Any, Any, Any], ...]
-    floats: int
-    written: slice
-    device: int
-    owners: tuple[object, ...]
+    __slots__ = (
+        *("launch", "words", "addresses", "numbers", "meetings", "made", "floats", "written"),
+        *("device", "owners", "held"),
+    )
+
+    def __init__(
+        self,
+        launch: Launch,
+        words: Any,
+        addresses: tuple[tuple[int, int, int], ...],
+        numbers: tuple[int, ...],
+        meetings: tuple[tuple[int, int, int, int, set[int]], ...],
+        made: tuple[tuple[Any, ...], ...],
+        floats: int,
+        written: slice | None,
+        device: int,
+        owners: tuple[object, ...],
+    ) -> None:
+        self.launch, self.words, self.addresses, self.meetings = launch, words, addresses, meetings
+        self.made, self.floats, self.written, self.device = made, floats, written, device
+        self.numbers, self.owners = numbers, owners
+        self.held: tuple[int, ...] = ()  # the addresses that the parameters hold now
+
+    def move(self, pointers: tuple[int, ...]) -> bool:
+        """Write addresses into the parameters, unless a tensor would overwrite another."""
+        for i, j, low, high, apart in self.meetings:
+            difference = pointers[j] - pointers[i]
+            if low < difference < high and difference not in apart:
+                return False
+        words = self.words
+        for word, i, delta in self.addresses:
+            words[word] = pointers[i] + delta
+        self.held = pointers
+        return True
+
+    def tell(self, numbers: tuple[int, ...]) -> None:
+        """Write numbers into the parameters."""
+        for word, number in zip(self.numbers, numbers, strict=True):
+            self.words[word] = number & _WORD
 
 
-class _Thread(threading.local):
-    """A thread's plans; their parameters are rewritten, so no other thread may use them."""
+class _Plans:
+    """A thread's plans, and room for what DLPack says of the tensors of one call."""
 
-    def __init__(self) -> None:
+    __slots__ = ("fill", "places", "plain", "plans", "room", "torch")
+
+    def __init__(self, torch: QuickTorch) -> None:
+        self.torch, self.fill, self.plain = torch, torch.fill, torch.plain_types
         self.plans: dict[Key, Recording] = {}
         self.room = (ctypes.c_uint8 * (MOST_TENSORS * _BYTES))()
         start = ctypes.addressof(self.room)
         self.places = tuple(start + i * _BYTES for i in range(MOST_TENSORS))
+
+
+class _Thread(threading.local):
+    """Parameters are rewritten, so no other thread may use them."""
+
+    mine: _Plans | None = None
 
 
 _thread = _Thread()
@@ -119,40 +157,68 @@ def replay(
     tuple of torch.Tensor or None
         New outputs, if the call makes any; None if it has to go the whole way.
     """
-    here = _thread
-    if not here.plans:
-        return None
-    torch = torch_framework()
-    if torch.in_transform():  # of torch.func, some of whose tensors crash when they are exported
+    mine = _thread.mine
+    # Some tensors of a transform of torch.func crash when they are exported.
+    if mine is None or mine.torch.in_transform():
         return None
     try:
-        found = _signature(here, torch, tensors)
-        recording = found and here.plans.get((found[0], call))
+        key, pointers = _signature(mine, tensors, call)
+        recording = mine.plans.get(key)
     except (RuntimeError, TypeError):  # not exported, or not hashable: for the gate to say
         return None
-    if not found or not recording or torch.hides_values(tensors[: recording.floats]):
+    if recording is None:
         return None
-    pointers = found[1]
-    for i, j, low, high, apart in recording.meetings:
-        difference = pointers[j] - pointers[i]
-        if low < difference < high and difference not in apart:
+    torch = mine.torch
+    grad = torch.grad_enabled()
+    for x in tensors[: recording.floats]:
+        if x.is_neg() or (grad and x.requires_grad):
             return None
-    device = recording.device
-    if torch.has_several_devices and torch.current_device() != device:
+    if torch.has_several_devices and torch.current_device() != recording.device:
         return None
-    made = tuple([torch.allocate(*one, device) for one in recording.made])
-    if made:
+    made: tuple[Any, ...] = ()
+    if recording.made:
+        made = tuple([torch.allocate(*one) for one in recording.made])
         pointers = (*pointers, *[one.data_ptr() for one in made])
-    words = recording.words
-    for word, i, delta in recording.addresses:
-        words[word] = pointers[i] + delta
+    if pointers != recording.held and not recording.move(pointers):
+        return None
     if numbers:
-        for word, number in zip(recording.numbers, numbers, strict=True):
-            words[word] = number & _WORD
-    if recording.launch is not None:
-        recording.launch(torch.stream(device))
-    torch.written_all(tensors[recording.written])
+        recording.tell(numbers)
+    recording.launch(torch.raw_stream(recording.device))
+    if recording.written:
+        torch.bump(tensors[recording.written])
     return made
+
+
+def _signature(mine: _Plans, tensors: tuple[Any, ...], call: Key) -> tuple[Key, tuple[int, ...]]:
+    """Return what a plan depends on, and the addresses; raise TypeError for what is not plain."""
+    plain, fill, places = mine.plain, mine.fill, mine.places
+    if len(tensors) == 3:  # the usual call, unrolled: it costs a third less
+        x, y, z = tensors
+        if type(x) in plain and type(y) in plain and type(z) in plain:
+            fill(x, places[0])
+            fill(y, places[1])
+            fill(z, places[2])
+            a, a1, a2, a3, a4, _, b, b1, b2, b3, b4, _, c, c1, c2, c3, c4, _ = _three(mine.room)
+            if a and b and c and a4 - a3 == b4 - b3 == c4 - c3 == _APART:
+                return (
+                    *(call, (a | b | c) & 15, a1, a2, _memory[a3 : a3 + _BOTH]),
+                    *(b1, b2, _memory[b3 : b3 + _BOTH], c1, c2, _memory[c3 : c3 + _BOTH]),
+                ), (a, b, c)
+        raise TypeError
+    parts: list[Any] = []
+    pointers: list[int] = []
+    low = 0
+    for i, x in enumerate(tensors):
+        if type(x) not in plain:
+            raise TypeError
+        fill(x, places[i])
+        a, a1, a2, a3, a4, _ = _one(mine.room, i * _BYTES)
+        if not a or a4 - a3 != _APART:
+            raise TypeError
+        parts += (a1, a2, _memory[a3 : a3 + _BOTH])
+        pointers.append(a)
+        low |= a
+    return (call, low & 15, *parts), tuple(pointers)
 
 
 def remember(
@@ -184,19 +250,23 @@ def remember(
     owner : object
         What `call` names by its id.
     """
-    here, tensors = _thread, tuple(x for x, _ in passed)
-    views = [view for _, view in (*passed, *made)]
     if launch is None or not plan.pointers or "torch" not in sys.modules:
         return
-    found = _signature(here, torch_framework(), tensors)
-    if found is None or found[1] != tuple(view.pointer for view in views[: len(passed)]):
+    if _thread.mine is None:
+        _thread.mine = _Plans(torch_framework())
+    mine, tensors = _thread.mine, tuple(x for x, _ in passed)
+    views = [view for _, view in (*passed, *made)]
+    try:
+        key, pointers = _signature(mine, tensors, call)
+    except TypeError:
         return
-    kinds, pointers = found
+    if pointers != tuple(view.pointer for view in views[: len(passed)]):
+        return
     meetings = tuple(_meetings(views[: len(passed)], written))
     differences = [pointers[j] - pointers[i] for i, j, *_ in meetings]
     if 0 in differences:  # an output that is an input by another name has a plan of its own
         return
-    known = here.plans.get((kinds, call))
+    known = mine.plans.get(key)
     if known is None:
         words = memoryview(plan.parameters).cast("B").cast("Q")
         places = [(at // 8, starts[kind] + i) for at, kind, i in plan.pointers]
@@ -207,14 +277,14 @@ def remember(
             tuple(at // 8 for at in plan.numbers),
             meetings,
             tuple((tuple(x.shape), tuple(x.stride()), x.dtype) for x, _ in made),
-            sum(view.dtype in FORMATS for _, view in passed),
-            written,
+            sum(view.dtype in OUTPUT_FORMATS for _, view in passed),
+            written if tensors[written] else None,
             views[0].device,
             (plan.parameters, owner),
         )
-        if len(here.plans) >= MOST_PLANS:
-            here.plans.clear()
-        here.plans[kinds, call] = known
+        if len(mine.plans) >= MOST_PLANS:
+            mine.plans.clear()
+        mine.plans[key] = known
     for (*_, apart), difference in zip(known.meetings, differences, strict=True):
         apart.add(difference)
 
@@ -229,39 +299,3 @@ def _meetings(
             if j != i and (j not in targets or j > i):
                 (first, end), (other_first, other_end) = reach(views[i]), reach(views[j])
                 yield i, j, first - other_end, end - other_first, set()
-
-
-def _signature(
-    here: _Thread, torch: QuickTorch, tensors: tuple[Any, ...]
-) -> tuple[Key, tuple[int, ...]] | None:
-    """Return what a plan depends on, and the addresses; None if a tensor is not plain."""
-    fill, plain, places = torch.fill, torch.plain_types, here.places
-    if len(tensors) == 3:  # the usual call, unrolled: it costs a third less
-        x, y, z = tensors
-        if not (type(x) in plain and type(y) in plain and type(z) in plain):
-            return None
-        fill(x, places[0])
-        fill(y, places[1])
-        fill(z, places[2])
-        a, a1, a2, a3, a4, _, b, b1, b2, b3, b4, _, c, c1, c2, c3, c4, _ = _three(here.room)
-        if not (a4 - a3 == b4 - b3 == c4 - c3 == _APART and a and b and c):
-            return None
-        both = _BOTH
-        return (
-            *(a1, a2, _memory[a3 : a3 + both], b1, b2, _memory[b3 : b3 + both]),
-            *(c1, c2, _memory[c3 : c3 + both], (a | b | c) & 15),
-        ), (a, b, c)
-    parts: list[Any] = []
-    pointers: list[int] = []
-    low = 0
-    for i, x in enumerate(tensors):
-        if type(x) not in plain:
-            return None
-        fill(x, places[i])
-        a, a1, a2, a3, a4, _ = _one(here.room, i * _BYTES)
-        if a4 - a3 != _APART or not a:
-            return None
-        parts += (a1, a2, _memory[a3 : a3 + _BOTH])
-        pointers.append(a)
-        low |= a
-    return (*parts, low & 15), tuple(pointers)

@@ -9,9 +9,18 @@ from typing import Any
 import numpy as np
 
 from .. import oracle
-from ..case import DTYPES, Array, Case, dtype_name
+from ..case import STORED_DTYPES, Array, Case, dtype_name
 from ..implementation import Implementation
-from .base import Answers, Index, Operation, given_spectrum, indices, numbers_of, position_at
+from .base import (
+    Answers,
+    Index,
+    Operation,
+    given_spectrum,
+    indices,
+    numbers_of,
+    position_at,
+    rounded_to,
+)
 from .given_positions import given_positions, is_positioned, listed_positions, token_shape
 from .spectra import attested_spectrum
 
@@ -19,6 +28,7 @@ __all__ = ["OPERATIONS"]
 
 _WORDS = ("layout", "tensor_format", "inverse")
 _OPTIONAL = ("output_layout", "rotary_offset")
+_STORAGE = ("dtype", "scale")
 _XPOS = ("scale_base", "centre")
 _TABLES = ("repeated", "overrun")
 
@@ -28,15 +38,19 @@ def _options(case: Case, *names: str) -> dict[str, Any]:
     return {name: case.options[name] for name in (*_WORDS, *names, *extra)}
 
 
+def _storage(case: Case) -> dict[str, Any]:
+    return {name: case.options[name] for name in _STORAGE if name in case.options}
+
+
 def _ask_rotary(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
     given = (arrays["x"], given_positions(case, arrays, asked), given_spectrum(case, arrays))
-    return {"x": asked.apply_rotary(*given, **_options(case, "angles"))}
+    return {"x": asked.apply_rotary(*given, **_options(case, "angles"), **_storage(case))}
 
 
 def _ask_qk(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
     ids = given_positions(case, arrays, asked)
     given = (arrays["q"], arrays["k"], ids, given_spectrum(case, arrays))
-    q, k = asked.apply_rotary_qk(*given, **_options(case, "angles"))
+    q, k = asked.apply_rotary_qk(*given, **_options(case, "angles"), **_storage(case))
     return {"q": q, "k": k}
 
 
@@ -53,7 +67,7 @@ def _ask_cached(case: Case, arrays: Mapping[str, Array], asked: Implementation) 
     told = _options(case, *(name for name in _TABLES if name in case.options))
     if is_positioned(case):
         told["position_ids"] = given_positions(case, arrays, asked)
-    return {"x": asked.apply_rotary_cached(*given, **told)}
+    return {"x": asked.apply_rotary_cached(*given, **told, **_storage(case))}
 
 
 def _ask_model(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
@@ -151,12 +165,17 @@ def _turns(case: Case, name: str, spectrum: Mapping[str, Array]) -> dict[Index, 
 def _rotated(case: Case, name: str, turn: dict[Index, list[Any]]) -> Array:
     array = case.arguments[name]
     moved = oracle.rotated(numbers_of(array), array.shape, turn, **_options(case))
-    dtype = dtype_name(array.dtype)
-    result = array.copy()
-    bits = oracle.rounded(list(moved.values()), dtype).view(DTYPES[dtype])
-    for index, value in zip(moved, bits, strict=True):
-        result[index] = value
-    return result
+    dtype = case.options.get("dtype", dtype_name(array.dtype))
+    if not _storage(case):
+        result = array.copy()
+        bits = oracle.rounded(list(moved.values()), dtype).view(STORED_DTYPES[dtype])
+        for index, value in zip(moved, bits, strict=True):
+            result[index] = value
+        return result
+    scale = case.options.get("scale", 1.0)
+    by = oracle.exactly(scale[name == "k"] if isinstance(scale, (list, tuple)) else scale)
+    every = {**numbers_of(array), **moved}
+    return rounded_to([number / by for number in every.values()], array.shape, dtype)
 
 
 OPERATIONS = {
