@@ -102,6 +102,7 @@ def apply_rotary(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from ropelab import Rope
     >>> x = np.array([[[[1.0, 2.0, 3.0, 4.0]]]])  # one token, one head
     >>> apply_rotary(x, [2**31 - 1], Rope(4).spectrum()).round(6).tolist()
@@ -169,6 +170,7 @@ def apply_rotary_qk(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from ropelab import Rope
     >>> q, k = np.ones((1, 3, 4, 8)), np.ones((1, 3, 2, 8))
     >>> [y.shape for y in apply_rotary_qk(q, k, [5, 6, 7], Rope(8).spectrum())]
@@ -249,6 +251,7 @@ def apply_rotary_cached(
 
     Examples
     --------
+    >>> import numpy as np
     >>> x = np.array([[[1.0, 0.0]]])  # one packed token, one head
     >>> apply_rotary_cached(x, [[0.0]], [[1.0]], tensor_format="thd").tolist()
     [[[0.0, 1.0]]]
@@ -314,6 +317,7 @@ def rotate(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from ropelab import Rope
     >>> rope = Rope(8, layout="interleaved")
     >>> q, k = rotate(rope, np.ones((1, 2, 4, 8)), np.ones((1, 2, 1, 8)), [0, 1])
