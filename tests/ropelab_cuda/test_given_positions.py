@@ -143,6 +143,24 @@ def test_rows_of_tables_are_replayed_where_nobody_looks() -> None:
 
 
 @pytest.mark.shim
+def test_scaled_results_are_replayed_by_offsets_and_scales_of_the_device() -> None:
+    cos, sin = (torch.from_numpy(t) for t in ropelab.cos_sin(np.arange(9), SPECTRUM))
+    for scale, start in ((0.5, 1), (0.25, 5)):
+        place, factor = Consecutive(torch.tensor([start, start + 1])), torch.tensor([scale])
+        options: dict[str, Any] = {"dtype": torch.float64, "scale": factor}
+        wanted = ropelab.apply_rotary(X.double(), place, SPECTRUM) / scale
+        counted = ropelab_cuda.apply_rotary(X, place, SPECTRUM, **options)
+        options |= {"position_ids": place, "overrun": "clamp", "out": torch.zeros_like(counted)}
+        looked_up = ropelab_cuda.apply_rotary_cached(X, cos, sin, **options)
+        for actual in (counted, looked_up):
+            assert actual.dtype == torch.float64
+            assert np.abs(actual.numpy() - wanted).max() <= 1e-5
+        calls = only_replays()
+        calls.start()
+    mock.patch.stopall()
+
+
+@pytest.mark.shim
 def test_tables_are_not_looked_at_when_positions_are_clamped() -> None:
     cos, sin = (torch.from_numpy(t) for t in ropelab.cos_sin(np.arange(9), SPECTRUM))
     flag = torch.zeros(1, dtype=torch.int32)
