@@ -239,8 +239,8 @@ def check_table(shape: tuple[int, ...], tokens: tuple[int, ...], head_dim: int, 
     if 2 * width > head_dim:
         msg = (
             f"{name}: expected at most {head_dim // 2} columns, one a pair of {head_dim} channels; "
-            f"got {width}; tables that repeat them, as Transformers' do, are cut by "
-            f"{name}[..., :{width // 2}]"
+            f"got {width}; tables that repeat them, as Transformers' do, are taken by "
+            f"repeated=True"
         )
         raise ValueError(msg)
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from .arrays import as_integers
 from .checks import (
     TENSOR_FORMATS,
     check_flag,
     check_layout,
-    check_positions,
     check_rotary_offset,
     check_scale,
     check_width,
@@ -23,6 +21,7 @@ from .checks import (
 )
 from .layouts import pair_channels
 from .phases import cos_sin_values
+from .positions.token_positions import PositionIds, token_positions
 from .precision import format_name, narrow, stored_dtype, widen
 from .spectrum import Spectrum, check_spectrum
 
@@ -47,6 +46,11 @@ class Placement(NamedTuple):
         ends = (self.layout, self.output_layout)
         return ends[::-1] if self.inverse else ends
 
+    def rotated_layout(self) -> str:
+        """Return the layout in which rotated pairs lie, and repeated tables with them; checked."""
+        self.ends()
+        return self.layout if self.output_layout is None else self.output_layout
+
 
 class Storage(NamedTuple):
     """How a result is stored, as a caller said; unchecked."""
@@ -67,7 +71,7 @@ _AS_IT_CAME = Storage()
 def cos_sin_by_token(
     shape: tuple[int, ...],
     name: str,
-    position_ids: ArrayLike,
+    position_ids: PositionIds,
     spectrum: Spectrum,
     tensor_format: str,
     angles: str,
@@ -80,7 +84,7 @@ def cos_sin_by_token(
         Of the tensor.
     name : str
         What messages call the tensor.
-    position_ids : array-like of int
+    position_ids : array-like of int, Consecutive or Packed
         Position of each token; see `ropelab.apply_rotary`.
     spectrum : Spectrum
         Frequencies and attention factor.
@@ -110,8 +114,7 @@ def cos_sin_by_token(
     tokens = token_shape(shape, tensor_format, name)
     check_spectrum(spectrum)
     check_width(spectrum.rotary_dim, shape[-1], name)
-    positions = as_integers(position_ids, "position_ids")
-    check_positions(positions.shape, tokens, axes=spectrum.position_axes)
+    positions = token_positions(position_ids, tokens, axes=spectrum.position_axes)
     cos, sin = cos_sin_values(positions, spectrum, angles)
     whole = (*tokens, spectrum.rotary_dim // 2)
     return np.broadcast_to(cos, whole), np.broadcast_to(sin, whole)

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_floats, as_integers
-from .checks import check_same_tokens, finite_real, integer, positive_int
+from .checks import check_same_tokens, finite_real, integer, positive_int, token_shape
 from .pairs import Placement, cos_sin_by_token, turned
+from .positions.token_positions import PositionIds, check_listed, token_positions
 from .spectrum import Spectrum, check_spectrum
 
 __all__ = ["apply_xpos_qk", "xpos_scale"]
@@ -64,6 +65,7 @@ def xpos_scale(
     >>> xpos_scale([0, 512], 4).round(6).tolist()
     [[1.0, 1.0], [0.285714, 0.642857]]
     """
+    check_listed(position_ids)
     positions = as_integers(position_ids, "position_ids")
     d = positive_int(rotary_dim, "rotary_dim", even=True)
     unit = finite_real(scale_base, "scale_base", above=0.0)
@@ -93,7 +95,7 @@ def _distance(positions: NDArray[Any], centre: int) -> NDArray[np.float64]:
 def apply_xpos_qk(
     q: ArrayLike,
     k: ArrayLike,
-    position_ids: ArrayLike,
+    position_ids: PositionIds,
     spectrum: Spectrum,
     *,
     scale_base: float = 512.0,
@@ -109,7 +111,8 @@ def apply_xpos_qk(
     q, k : array-like of float
         As in `ropelab.apply_rotary_qk`.
     position_ids : array-like of int, broadcastable to (batch, sequence) or (tokens,)
-        Position of each token. To rotate keys that come later, pass the same `centre`.
+        Position of each token, or an object, as in `ropelab.apply_rotary`. To rotate keys that
+        come later, pass the same `centre`.
     spectrum : Spectrum
         Frequencies and attention factor, of one position axis.
     scale_base : float, default 512.0
@@ -153,8 +156,9 @@ def apply_xpos_qk(
         )
         raise ValueError(msg)
     shape = queries.shape
-    cos, sin = cos_sin_by_token(shape, "q", position_ids, spectrum, tensor_format, angles)
-    scale = xpos_scale(position_ids, spectrum.rotary_dim, scale_base=scale_base, centre=centre)
+    positions = token_positions(position_ids, token_shape(shape, tensor_format, "q"))
+    cos, sin = cos_sin_by_token(shape, "q", positions, spectrum, tensor_format, angles)
+    scale = xpos_scale(positions, spectrum.rotary_dim, scale_base=scale_base, centre=centre)
     place = Placement(tensor_format, layout)
     return (
         turned(queries, cos * scale, sin * scale, place),

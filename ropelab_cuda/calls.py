@@ -10,10 +10,8 @@ from ropelab.checks import (
     ANGLES,
     check_choice,
     check_flag,
-    check_positions,
     check_rotary_offset,
     check_same_tokens,
-    check_table,
     check_width,
     token_shape,
 )
@@ -21,11 +19,13 @@ from ropelab.pairs import Placement, Storage
 from ropelab.spectrum import check_spectrum
 
 from .exchange import Gate
+from .given_positions import Parts, parts_of, take_positions
 from .launch import Plan
-from .launch_rotary import plan_rotary, plan_rotary_cached
+from .launch_rotary import plan_rotary, plan_rotary_cached, plan_rotary_indexed
 from .overlaps import check_overlaps
-from .replay import Key, remember
+from .replay import Key, remember, replay
 from .storage import dtype_name, split_scale, take_scales
+from .tables import ROW_A_TOKEN, Reading, take_lookup, take_tables
 from .views import View
 from .work import Scale
 
@@ -66,7 +66,7 @@ def rotate_by_positions(
         What to rotate, by the names of the arguments.
     outs : mapping of str to tensor, optional
         Where the rotations go, likewise; by default they are allocated.
-    position_ids : tensor
+    position_ids : tensor, Consecutive or Packed
         As in `ropelab.apply_rotary`.
     spectrum : Spectrum
         As in `ropelab.apply_rotary`.
@@ -84,16 +84,21 @@ def rotate_by_positions(
     tuple of tensors
         The rotated tensors.
     """
+    parts = parts_of(position_ids)
+    call = (*call, *parts.key)
+    if parts.key:  # ids have been tried
+        made = _replay(tensors, outs, parts, call, storage)
+        if made is not None:
+            return made
     check_choice(angles, ANGLES, "angles")
     check_spectrum(spectrum)
     gate, views, scales = _take(tensors, place, storage)
     name, first = next(iter(views.items()))
     check_width(spectrum.rotary_dim, first.shape[-1], name)
     check_rotary_offset(place.rotary_offset, spectrum.rotary_dim, first.shape[-1])
-    positions = gate.integers(position_ids, "position_ids")
     tokens = token_shape(first.shape, place.tensor_format, name)
-    check_positions(positions.shape, tokens, axes=spectrum.position_axes)
-    read = [("position_ids", positions), *scales]
+    positions = take_positions(gate, position_ids, tokens, spectrum.position_axes)
+    read = [*positions.views.items(), *scales]
     results, operands = _outputs(gate, tensors, views, outs, read, storage)
     plan = plan_rotary(
         operands,
@@ -103,7 +108,10 @@ def rotate_by_positions(
         angles=angles,
         scales=[scale for _, scale in scales],
     )
-    others = [*_passed(storage, scales), (position_ids, positions)]
+    others = [
+        *_passed(storage, scales),
+        *zip(parts.tensors, positions.views.values(), strict=True),
+    ]
     _launch(gate, plan, call, tensors, outs, results, operands, others, spectrum)
     return results
 
@@ -116,6 +124,7 @@ def rotate_by_tables(
     place: Placement,
     call: Key,
     storage: Storage = _AS_IT_CAME,
+    reading: Reading = ROW_A_TOKEN,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by given cosines and sines, in one launch.
 
@@ -133,38 +142,66 @@ def rotate_by_tables(
         As in `rotate_by_positions`.
     storage : Storage
         In which format, and over which scales, the results are stored.
+    reading : Reading
+        How the tables are read.
 
     Returns
     -------
     tuple of tensors
         The rotated tensors.
     """
+    parts, given = Parts(()), {"cos": cos, "sin": sin}
+    if reading.is_indexed:
+        parts = parts_of(reading.position_ids)
+        call = (*call, "indexed", *parts.key)
+        parts = parts._replace(tensors=(*given.values(), *parts.tensors))
+        made = None if reading.looks else _replay(tensors, outs, parts, call, storage)
+        if made is not None:
+            return made
     gate, views, scales = _take(tensors, place, storage)
     name, first = next(iter(views.items()))
+    head_dim = first.shape[-1]
     tokens = token_shape(first.shape, place.tensor_format, name)
-    tables = {
-        table_name: gate.floats(table, table_name, foreign=True)
-        for table_name, table in (("cos", cos), ("sin", sin))
-    }
-    for table_name, table in tables.items():
-        check_table(table.shape, tokens, first.shape[-1], table_name)
-    if tables["cos"].shape[-1] != tables["sin"].shape[-1]:
-        widths = tables["cos"].shape[-1], tables["sin"].shape[-1]
-        msg = f"sin: expected the width of cos, {widths[0]}; got {widths[1]}"
-        raise ValueError(msg)
-    check_rotary_offset(place.rotary_offset, 2 * tables["cos"].shape[-1], first.shape[-1])
+    tables = take_tables(gate, given, tokens, head_dim, reading, place.rotated_layout())
+    check_rotary_offset(place.rotary_offset, 2 * tables["cos"].shape[-1], head_dim)
     check_same_dtype(tables)
-    results, operands = _outputs(gate, tensors, views, outs, [*tables.items(), *scales], storage)
-    plan = plan_rotary_cached(
-        operands,
-        tables["cos"],
-        tables["sin"],
-        place=place,
-        scales=[scale for _, scale in scales],
-    )
-    others = [*_passed(storage, scales), (cos, tables["cos"]), (sin, tables["sin"])]
-    _launch(gate, plan, call, tensors, outs, results, operands, others)
+    lookup = take_lookup(gate, reading, tokens, tables["cos"].shape[0])
+    others = tables | dict(lookup.positions.views if lookup else {})
+    flags = {"overrun_flag": lookup.overrun_flag} if lookup and lookup.overrun_flag else {}
+    check_overlaps([*flags.items()], [*views.items()], [*others.items(), *_views(scales)])
+    read = [*others.items(), *flags.items(), *scales]
+    results, operands = _outputs(gate, tensors, views, outs, read, storage)
+    cos_view, sin_view = tables.values()
+    options: dict[str, Any] = {"place": place, "scales": [scale for _, scale in scales]}
+    if lookup is None:
+        plan = plan_rotary_cached(operands, cos_view, sin_view, **options)
+    else:
+        plan = plan_rotary_indexed(operands, cos_view, sin_view, lookup, **options)
+    if reading.looks:
+        gate.launch(plan, [*results, *([reading.overrun_flag] if flags else [])])
+        return results
+    passed = [
+        *_passed(storage, scales),
+        *zip(parts.tensors or given.values(), others.values(), strict=True),
+    ]
+    _launch(gate, plan, call, tensors, outs, results, operands, passed)
     return results
+
+
+def _replay(
+    tensors: Mapping[str, Any],
+    outs: Mapping[str, Any] | None,
+    parts: Parts,
+    call: Key,
+    storage: Storage,
+) -> tuple[Any, ...] | None:
+    """Launch a plan that is known, of inputs that only now are in parts; or return None."""
+    if not parts.are_near:
+        return None
+    given = () if outs is None or outs is tensors else tuple(outs.values())
+    scales = () if storage.scale is None else split_scale(storage.scale, len(tensors))[1]
+    made = replay((*tensors.values(), *given, *scales, *parts.tensors), call, parts.numbers)
+    return made if made is None or outs is None else tuple(outs.values())
 
 
 def _take(
@@ -220,9 +257,12 @@ def _outputs(
         for result, name, view, dtype in zip(results, names, views.values(), dtypes, strict=True)
     ]
     if outs is not None:
-        others = [(name, view) for name, view in read if isinstance(view, View)]
-        check_overlaps(list(zip(names, targets, strict=True)), [*views.items()], others)
+        check_overlaps(list(zip(names, targets, strict=True)), [*views.items()], _views(read))
     return results, list(zip(views.values(), targets, strict=True))
+
+
+def _views(read: Sequence[tuple[str, View | float]]) -> list[tuple[str, View]]:
+    return [(name, view) for name, view in read if isinstance(view, View)]
 
 
 def _passed(storage: Storage, scales: Sequence[tuple[str, Scale]]) -> list[tuple[Any, View]]:

@@ -14,8 +14,9 @@ from ropelab.pairs import Placement
 from .compile import Specialisation
 from .launch import FORMATS, plan_cos_sin, plan_phases
 from .launch_kv_cache import Cached, plan_rotary_kv_cache
-from .launch_rotary import plan_rotary, plan_rotary_cached
+from .launch_rotary import Lookup, plan_rotary, plan_rotary_cached, plan_rotary_indexed
 from .parameters import INTEGER_TYPES
+from .position_sources import ConsecutiveSource, Ids, OffsetSource, PackedSource, PositionSource
 from .views import View
 from .work import LAYOUTS
 
@@ -31,8 +32,8 @@ def specialisations() -> list[Specialisation]:
         Without repetition, always in the same order.
     """
     families = (
-        *(_rotary(), _rotary_rare(), _rotary_stored(), _rotary_cached()),
-        *(_kv_cache(), _tables()),
+        *(_rotary(), _rotary_rare(), _rotary_stored(), _counted()),
+        *(_rotary_cached(), _indexed(), _kv_cache(), _tables()),
     )
     return list(dict.fromkeys(one for family in families for one in family))
 
@@ -90,6 +91,39 @@ def _rotary_rare() -> Iterator[Specialisation]:
         yield plan_rotary(
             [(x, out)], positions, numbers, place=place, angles="exact"
         ).specialisation
+
+
+def _sources() -> Iterator[PositionSource]:
+    """Yield what counts positions, of some types in memory."""
+    for dtype in (None, "int32", "int64"):
+        view = None if dtype is None else _compact((3,), dtype)
+        offset = OffsetSource(7, view)
+        yield ConsecutiveSource(offset)
+        yield PackedSource(offset, _compact((4,), "int32"), 2, 1)
+
+
+def _counted() -> Iterator[Specialisation]:
+    """Yield rotations by positions that the kernel counts."""
+    for source, dtype, (heads, head_dim, rotary_dim) in product(
+        _sources(), ("bfloat16", "float32"), ((32, 128, 128), (32, 96, 24))
+    ):
+        x = _compact((TOKENS, heads, head_dim), dtype)
+        out = _compact(x.shape, dtype, 1 << 40)
+        place, numbers = Placement("thd", "half"), _spectrum(rotary_dim)
+        yield plan_rotary([(x, out)], source, numbers, place=place, angles="exact").specialisation
+
+
+def _indexed() -> Iterator[Specialisation]:
+    """Yield rotations by tables of which positions name the rows, of one value a pair or two."""
+    ids = Ids(_compact((TOKENS,), "int64"))
+    for dtype, (layout, step), source in product(
+        ("bfloat16", "float64"), (("half", 1), ("interleaved", 2)), (ids, *_sources())
+    ):
+        x = _compact((TOKENS, 32, 128), dtype)
+        out = _compact(x.shape, dtype, 1 << 40)
+        table = View(1 << 30, (99, 64), (128, step), dtype)
+        place, lookup = Placement("thd", layout), Lookup(source, View(1 << 31, (), (), "int32"))
+        yield plan_rotary_indexed([(x, out)], table, table, lookup, place=place).specialisation
 
 
 def _rotary_stored() -> Iterator[Specialisation]:

@@ -22,7 +22,7 @@ from .overlaps import overlaps_itself
 from .parameters import INTEGER_TYPES
 from .views import ITEM_BYTES, View
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "find_framework"]
 
 
 class Gate:
@@ -242,6 +242,37 @@ class Gate:
             raise ValueError(msg)
         return view
 
+    def flag(self, x: Any, name: str) -> View:
+        """Take one int32 that a kernel may set.
+
+        Parameters
+        ----------
+        x : tensor
+            The tensor, of one element.
+        name : str
+            The argument's name.
+
+        Returns
+        -------
+        View
+            Its memory.
+
+        Raises
+        ------
+        TypeError
+            If it is no tensor, or of another framework or dtype.
+        ValueError
+            If it lies elsewhere, has another size, or may not be written.
+        """
+        view = self._take(x, name, writes=True)
+        if view.dtype != "int32":
+            msg = f"{name}: expected dtype int32; got {view.dtype}; make it of int32 zeros"
+            raise TypeError(msg)
+        if view.size != 1:
+            msg = f"{name}: expected one element; got shape {view.shape}; pass one of them"
+            raise ValueError(msg)
+        return view
+
     def launch(self, plan: Plan, outputs: Sequence[Any]) -> Launch | None:
         """Launch a plan on the framework's current stream, asked for at this moment.
 
@@ -301,8 +332,13 @@ class Gate:
         return View(*exported[:4], exported.device_id, owner)
 
 
+def find_framework(x: Any) -> Framework | None:
+    """Return the framework of a tensor, as every gate finds it, or None if it is none."""
+    return framework_of(x)
+
+
 def _framework(x: Any, name: str) -> Framework:
-    framework = framework_of(x)
+    framework = find_framework(x)
     if framework is None:
         msg = (
             f"{name}: expected a CUDA tensor: a torch.Tensor, a cupy.ndarray or anything with "

@@ -59,6 +59,8 @@ class Plan:
     pointers : tuple of (int, str, int), default ()
         Where the parameters hold the address of which tensor: an offset in bytes, and which
         "input" (to be rotated), "other" input or "output". A plan without them is not replayed.
+    numbers : tuple of int, default ()
+        Where they hold 64-bit integers that a replay may change: offsets in bytes.
     """
 
     specialisation: Specialisation
@@ -66,6 +68,7 @@ class Plan:
     block: tuple[int, int, int]
     parameters: ctypes.Structure
     pointers: tuple[tuple[int, str, int], ...] = ()
+    numbers: tuple[int, ...] = ()
 
     @property
     def is_empty(self) -> bool:

@@ -11,7 +11,7 @@ from ropelab.pairs import Placement
 
 from . import parameters
 from .launch import OUTPUT_FORMATS, Macros, Plan
-from .launch_rotary import plan_work
+from .launch_rotary import Places, plan_work
 from .tokens import Axes, broadcast_strides, merge_axes
 from .tuning import Tuning, choose_tuning
 from .views import View
@@ -133,7 +133,7 @@ def plan_rotary_kv_cache(
         "SLOT": parameters.INTEGER_TYPES[slots.dtype],
         **_value_macros(values, v, work.across * chosen.lanes * chosen.head_blocks),
     }
-    plan = plan_work("rotary_kv_cache", macros, structure, work, (), (), chosen)
+    plan = plan_work("rotary_kv_cache", macros, structure, work, Places(()), (), chosen)
     return replace(plan, pointers=_pointers(structure, keys, values, overrun))
 
 

@@ -21,8 +21,11 @@ __all__ = [
     "INTEGER_TYPES",
     "MAX_BYTES",
     "CacheStrides",
+    "Consecutive",
     "Numbers",
+    "Offset",
     "Operand",
+    "Packed",
     "Positions",
     "RotaryCached",
     "Slots",
@@ -35,6 +38,7 @@ __all__ = [
     "positions",
     "rotary",
     "rotary_kv_cache",
+    "rotary_indexed",
 ]
 
 # The kernels' names of the integer dtypes.
@@ -115,6 +119,38 @@ class CacheStrides(ctypes.Structure):
     _fields_ = (("block", c_int64), ("row", c_int64))
 
 
+class Offset(ctypes.Structure):
+    """Where sequences start: a number, plus those in device memory unless `data` is 0."""
+
+    _fields_ = (("data", c_uint64), ("number", c_int64))
+
+
+class Consecutive(ctypes.Structure):
+    """Positions that follow one another; strides count offsets and places in a sequence."""
+
+    _fields_ = (
+        ("offset", Offset),
+        ("offset_outer", c_int64),
+        ("offset_inner", c_int64),
+        ("place_outer", c_int64),
+        ("place_inner", c_int64),
+    )
+
+
+class Packed(ctypes.Structure):
+    """Positions that start again at each sequence of a pack."""
+
+    _fields_ = (
+        ("cu_seqlens", c_uint64),
+        ("stride", c_int64),
+        ("sequences", c_int64),
+        ("offset", Offset),
+        ("offset_stride", c_int64),
+        ("cp_size", c_int64),
+        ("cp_rank", c_int64),
+    )
+
+
 class Table(ctypes.Structure):
     """Given cosines or sines over the same tokens."""
 
@@ -122,9 +158,16 @@ class Table(ctypes.Structure):
 
 
 class RotaryCached(ctypes.Structure):
-    """Parameters of rotary_cached.cu."""
+    """Parameters of rotary_cached.cu, for a row a token."""
 
     _fields_ = (("tensors", Tensors), ("cos", Table), ("sin", Table), ("direction", c_double))
+
+
+@cache
+def rotary_indexed(positions: type[Any]) -> type[Any]:
+    """Return the parameters of rotary_cached.cu for a row a position, of such a source."""
+    fields = (("positions", positions), ("rows", c_int64), ("overrun_flag", c_uint64))
+    return type("RotaryIndexed", (RotaryCached,), {"_fields_": fields})
 
 
 class Numbers(NamedTuple):
@@ -170,9 +213,9 @@ class Numbers(NamedTuple):
 
 
 @cache
-def rotary(numbers: Numbers) -> type[Any]:
-    """Return the parameters of rotary.cu with such a spectrum."""
-    head = (("tensors", Tensors), ("positions", Positions))
+def rotary(numbers: Numbers, positions: type[Any] = Positions) -> type[Any]:
+    """Return the parameters of rotary.cu with such a spectrum and source of positions."""
+    head = (("tensors", Tensors), ("positions", positions))
     return _ending_in_spectrum("Rotary", head, numbers)
 
 

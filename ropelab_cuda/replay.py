@@ -30,6 +30,7 @@ __all__ = ["Key", "Recording", "remember", "replay"]
 
 MOST_PLANS = 4096  # of a thread; a few kilobytes each
 MOST_TENSORS = 12  # of a call
+_WORD = 2**64 - 1
 
 # A DLTensor: address, device, rank and dtype, address of the shape, of the strides, byte offset.
 _DLTENSOR = "QqqQQQ"
@@ -56,6 +57,8 @@ class Recording:
         The plan's parameters, as 64-bit words.
     addresses : tuple of (int, int, int)
         A word, the tensor whose address it holds, and what is added to that.
+    numbers : tuple of int
+        The words that hold numbers of the call.
     meetings : tuple of (int, int, int, int, set of int)
         Two tensors, of which one is written; the differences of their addresses between which
         their ranges meet; and those differences at which they share no element all the same.
@@ -72,8 +75,8 @@ class Recording:
     """
 
     __slots__ = (
-        *("launch", "words", "addresses", "meetings", "made", "floats", "written", "device"),
-        *("owners", "held"),
+        *("launch", "words", "addresses", "numbers", "meetings", "made", "floats", "written"),
+        *("device", "owners", "held"),
     )
 
     def __init__(
@@ -81,6 +84,7 @@ class Recording:
         launch: Launch,
         words: Any,
         addresses: tuple[tuple[int, int, int], ...],
+        numbers: tuple[int, ...],
         meetings: tuple[tuple[int, int, int, int, set[int]], ...],
         made: tuple[tuple[Any, ...], ...],
         floats: int,
@@ -90,7 +94,7 @@ class Recording:
     ) -> None:
         self.launch, self.words, self.addresses, self.meetings = launch, words, addresses, meetings
         self.made, self.floats, self.written, self.device = made, floats, written, device
-        self.owners = owners
+        self.numbers, self.owners = numbers, owners
         self.held: tuple[int, ...] = ()  # the addresses that the parameters hold now
 
     def move(self, pointers: tuple[int, ...]) -> bool:
@@ -104,6 +108,11 @@ class Recording:
             words[word] = pointers[i] + delta
         self.held = pointers
         return True
+
+    def tell(self, numbers: tuple[int, ...]) -> None:
+        """Write numbers into the parameters."""
+        for word, number in zip(self.numbers, numbers, strict=True):
+            self.words[word] = number & _WORD
 
 
 class _Plans:
@@ -128,7 +137,9 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 
-def replay(tensors: tuple[Any, ...], call: Key) -> tuple[Any, ...] | None:
+def replay(
+    tensors: tuple[Any, ...], call: Key, numbers: tuple[int, ...] = ()
+) -> tuple[Any, ...] | None:
     """Launch a plan that is known.
 
     Parameters
@@ -138,6 +149,8 @@ def replay(tensors: tuple[Any, ...], call: Key) -> tuple[Any, ...] | None:
     call : tuple
         Which function, and all options that a plan depends on. An object is there as its id; the
         recording keeps it alive. Beside numbers and flags stand their types, for ``1 == True``.
+    numbers : tuple of int, default ()
+        Integers of 64 bits that the plan does not depend on.
 
     Returns
     -------
@@ -168,6 +181,8 @@ def replay(tensors: tuple[Any, ...], call: Key) -> tuple[Any, ...] | None:
         pointers = (*pointers, *[one.data_ptr() for one in made])
     if pointers != recording.held and not recording.move(pointers):
         return None
+    if numbers:
+        recording.tell(numbers)
     recording.launch(torch.raw_stream(recording.device))
     if recording.written:
         torch.bump(tensors[recording.written])
@@ -262,6 +277,7 @@ def remember(
             launch,
             words,
             tuple((at, i, words[at] - views[i].pointer) for at, i in places),
+            tuple(at // 8 for at in plan.numbers),
             meetings,
             tuple((tuple(x.shape), tuple(x.stride()), x.dtype) for x, _ in made),
             max(i + 1 for i, (_, x) in enumerate(passed) if x.dtype in OUTPUT_FORMATS),

@@ -6,15 +6,20 @@ from functools import lru_cache
 from typing import Any
 
 from ropelab import Rope, Spectrum
-from ropelab.checks import check_head_dim, check_rope, positive_int
+from ropelab.checks import check_head_dim, check_rope, positive_int, token_shape
+from ropelab.positions import Consecutive, Packed
+from ropelab.positions.token_positions import current_length
 
 from ._cupy import require_cupy
 from .frameworks import Foreign, framework_of
+from .given_positions import on_host
 
 __all__ = ["spectrum_for"]
 
 
-def spectrum_for(rope: Rope, q: Any, position_ids: Any, seq_len: int | None) -> Spectrum:
+def spectrum_for(
+    rope: Rope, q: Any, position_ids: Any, seq_len: int | None, tensor_format: str = "bshd"
+) -> Spectrum:
     """Return the spectrum by which a rope turns these tokens.
 
     Parameters
@@ -23,10 +28,12 @@ def spectrum_for(rope: Rope, q: Any, position_ids: Any, seq_len: int | None) -> 
         The rotary embedding.
     q : tensor
         Queries, of which the last axis must be ``rope.head_dim``.
-    position_ids : tensor of int
+    position_ids : tensor of int, Consecutive or Packed
         Read, which waits for the device, only if the rule depends on a length that is not given.
     seq_len : int, optional
         Current length.
+    tensor_format : str
+        Of `q`.
 
     Returns
     -------
@@ -47,7 +54,7 @@ def spectrum_for(rope: Rope, q: Any, position_ids: Any, seq_len: int | None) -> 
     if not rope.scaling.depends_on_length:
         seq_len = None
     elif seq_len is None:
-        seq_len = _length(position_ids)
+        seq_len = _length(position_ids, q, tensor_format)
     return _spectrum(rope, seq_len)
 
 
@@ -56,8 +63,11 @@ def _spectrum(rope: Rope, seq_len: int | None) -> Spectrum:
     return rope.spectrum(seq_len)
 
 
-def _length(position_ids: Any) -> int | None:
+def _length(position_ids: Any, q: Any, tensor_format: str) -> int | None:
     """Return the largest position plus one; leave what is no tensor to the gate's message."""
+    if isinstance(position_ids, (Consecutive, Packed)):
+        tokens = token_shape(tuple(q.shape), tensor_format, "q")
+        return current_length(on_host(position_ids), tokens)
     framework = framework_of(position_ids)
     if framework is None or 0 in position_ids.shape:
         return None

@@ -17,6 +17,7 @@ import torch
 
 import ropelab
 import ropelab_cuda
+from ropelab.positions import Consecutive, Packed
 
 DTYPES = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
 LAYOUTS = ("half", "interleaved")
@@ -118,6 +119,39 @@ def into_caches(shape: tuple[int, int, int, int], dtype: torch.dtype, layout: st
     return results
 
 
+def counted(dtype: torch.dtype, layout: str) -> list[Any]:
+    """Rotate by positions that the kernel counts, also where what it counts from is nonsense."""
+    spectrum, tokens = ropelab.Rope(48).spectrum(), BATCH * SEQUENCE
+    rows, pack = (tensor(*shape, 5, 48, dtype=dtype) for shape in ((BATCH, SEQUENCE), (tokens,)))
+    wild = torch.tensor([0, 5, -3, 2**62, 7, -(2**63), 111]).cuda()
+    offsets = torch.tensor([7, -(2**31), 2**40, 0, 1, 2]).cuda()
+    results = []
+    for first in (3, offsets[:BATCH], offsets[:1].int()):
+        place: Any = Consecutive(first)
+        results.append(ropelab_cuda.apply_rotary(rows, place, spectrum, layout=layout))
+    for bounds in (wild, torch.tensor([0, 9, 9, 60, 60, 100, tokens], dtype=torch.int32).cuda()):
+        for cp_size in (1, 3):
+            place = Packed(bounds, offsets, cp_size, cp_size - 1)
+            options: dict[str, Any] = {"layout": layout, "tensor_format": "thd"}
+            results.append(ropelab_cuda.apply_rotary(pack, place, spectrum, **options))
+    return results
+
+
+def looked_up(dtype: torch.dtype, layout: str) -> list[Any]:
+    """Rotate by rows of tables, of one column a pair or two, by positions that pass their ends."""
+    x = tensor(BATCH, SEQUENCE, 5, 48, dtype=dtype)
+    flag = torch.zeros(1, dtype=torch.int32).cuda()
+    results: list[Any] = []
+    for width, repeated in ((24, False), (48, True)):
+        cos, sin = (tensor(SEQUENCE // 2, width, dtype=dtype) for _ in range(2))
+        options: dict[str, Any] = {"layout": layout, "repeated": repeated, "overrun": "clamp"}
+        for ids in (torch.arange(-5, SEQUENCE - 5).cuda(), Consecutive(-5)):
+            given = {"position_ids": ids, "overrun_flag": flag, **options}
+            results.append(ropelab_cuda.apply_rotary_cached(x, cos, sin, **given))
+            ropelab_cuda.apply_rotary_cached_(x, cos, sin, **given)
+    return [*results, x, flag]
+
+
 def stored(dtype: torch.dtype, layout: str) -> list[Any]:
     """Rotate into every other format, over scales that are numbers or lie on the device."""
     spectrum, positions = ropelab.Rope(24, base=1e3).spectrum(), torch.arange(SEQUENCE).cuda()
@@ -146,6 +180,8 @@ def main() -> None:
         results += transposed(dtype, layout)
         results += several_axes(dtype, layout)
         results += rearranged(dtype, layout)
+        results += counted(dtype, layout)
+        results += looked_up(dtype, layout)
         results += stored(dtype, layout)
         results += into_caches(SMALL, dtype, layout)
     for layout in LAYOUTS:

@@ -72,7 +72,8 @@ def rotary_dim(case: Case) -> int:
     if "rope" in case.options:
         return int(case.options["rope"]["rotary_dim"])
     source = "inv_freq" if "inv_freq" in case.arguments else "cos"
-    return 2 * int(case.arguments[source].shape[-1])
+    columns = int(case.arguments[source].shape[-1])
+    return columns if case.options.get("repeated", False) else 2 * columns
 
 
 def output_pairs(case: Case) -> tuple[slice, tuple[slice, slice]]:

@@ -1,9 +1,9 @@
 // Rotate queries and keys by their positions; the angles are computed here, without any table.
 //
-//   q, k           as in heads.cuh; k may have no heads
-//   position_ids   (axes, outer, inner), any integer type
+//   q, k        as in heads.cuh; k may have no heads
+//   positions   of any source in tokens.cuh
 //
-// Moved: each element in and out once, and 1 to 8 bytes of position a token.
+// Moved: each element in and out once, and 1 to 8 bytes of position a token, or none that count.
 
 #include "heads.cuh"
 #include "spectrum.cuh"

@@ -6,7 +6,7 @@ Every result is read from memory that was poisoned first, between guards that mu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 import ropelab_cuda
 from ropelab.golden import SPECIFICATION, Implementation
 from ropelab.golden.case import Array
+from ropelab.positions import Consecutive, Packed
 from ropelab.precision import RAW, format_name, stored_dtype
 
 __all__ = ["CuPy", "Framework", "Torch", "implementation"]
@@ -123,6 +124,16 @@ def _strided(framework: Framework, array: Array) -> Any:
     return framework.put(wide)[..., 1:-2]
 
 
+def _put(framework: Framework, given: Any) -> Any:
+    """Return an argument with its arrays on the device; positions may hold some."""
+    if isinstance(given, np.ndarray):
+        return framework.put(given)
+    if isinstance(given, (Consecutive, Packed)):
+        held = {field.name: getattr(given, field.name) for field in fields(given)}
+        return type(given)(**{name: _put(framework, value) for name, value in held.items()})
+    return given
+
+
 def implementation(framework: Framework, way: str) -> Implementation:
     """Return the kernels as an Implementation.
 
@@ -146,7 +157,8 @@ def implementation(framework: Framework, way: str) -> Implementation:
         name: str, tensors: tuple[Array, ...], given: tuple[Any, ...], **options: Any
     ) -> Any:
         inputs = tuple(lay(tensor) for tensor in tensors)
-        rest = tuple(put(g) if isinstance(g, np.ndarray) else g for g in given)
+        rest = tuple(_put(framework, g) for g in given)
+        options = {key: _put(framework, value) for key, value in options.items()}
         if way == "in place" and not options.keys() & {"dtype", "scale"}:
             answers = getattr(ropelab_cuda, f"{name}_")(*inputs, *rest, **options)
             same = answers if isinstance(answers, tuple) else (answers,)

@@ -66,6 +66,10 @@ class Host:
         assert view.owner is x
         return guarded(shape, RAW[dtype] if dtype in RAW else np.dtype(dtype))
 
+    def read(self, x: Any) -> Any:
+        """Return the array itself."""
+        return x
+
     def written(self, x: Any) -> None:
         """Check the guards around an array that has been written."""
         whole = x

@@ -8,7 +8,7 @@ by index arithmetic. Agreement of two such different texts is what makes a golde
 from .amplitudes import query_scale, xpos
 from .lengths import dynamic_lengths
 from .numbers import PRECISION_BITS, exactly, from_bits, rounded
-from .rotation import cosines, permuted, phases, rotated, turns
+from .rotation import cosines, pair, permuted, phases, rotated, turns
 from .rules import amplitudes, frequencies, integers
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "frequencies",
     "from_bits",
     "integers",
+    "pair",
     "permuted",
     "phases",
     "query_scale",
