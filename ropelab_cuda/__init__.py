@@ -3,11 +3,14 @@
 Importing it needs neither CuPy nor a GPU; the first use says what is missing.
 """
 
+from .device_spectrum import DeviceSpectrum
 from .inplace import apply_rotary_, apply_rotary_cached_, apply_rotary_qk_, rotate_
+from .lengths import spectrum_on_device
 from .phases import cos_sin, exact_phases
 from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
 
 __all__ = [
+    "DeviceSpectrum",
     "apply_rotary",
     "apply_rotary_",
     "apply_rotary_cached",
@@ -18,4 +21,5 @@ __all__ = [
     "exact_phases",
     "rotate",
     "rotate_",
+    "spectrum_on_device",
 ]

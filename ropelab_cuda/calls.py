@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ropelab import Spectrum
 from ropelab.checks import (
     ANGLES,
     check_choice,
@@ -18,8 +17,8 @@ from ropelab.checks import (
     token_shape,
 )
 from ropelab.pairs import Placement
-from ropelab.spectrum import check_spectrum
 
+from .device_spectrum import AnySpectrum, check_any_spectrum
 from .exchange import Gate
 from .launch_rotary import plan_rotary, plan_rotary_cached
 from .overlaps import check_overlaps
@@ -44,7 +43,7 @@ def rotate_by_positions(
     tensors: Mapping[str, Any],
     outs: Mapping[str, Any] | None,
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     angles: str,
     place: Placement,
 ) -> tuple[Any, ...]:
@@ -58,7 +57,7 @@ def rotate_by_positions(
         Where the rotations go, likewise; by default they are allocated.
     position_ids : tensor
         As in `ropelab.apply_rotary`.
-    spectrum : Spectrum
+    spectrum : Spectrum or DeviceSpectrum
         As in `ropelab.apply_rotary`.
     angles : str
         As in `ropelab.apply_rotary`.
@@ -71,8 +70,9 @@ def rotate_by_positions(
         The rotated tensors.
     """
     check_choice(angles, ANGLES, "angles")
-    check_spectrum(spectrum)
+    check_any_spectrum(spectrum)
     gate, views = _take(tensors, place)
+    gate.order(spectrum)
     name, first = next(iter(views.items()))
     check_width(spectrum.rotary_dim, first.shape[-1], name)
     check_rotary_offset(place.rotary_offset, spectrum.rotary_dim, first.shape[-1])

@@ -15,6 +15,7 @@ from ropelab.dlpack import CUDA_DEVICES, Exported
 
 from ._cupy import require_cupy
 from .compile import kernel
+from .device_spectrum import AnySpectrum, DeviceSpectrum
 from .frameworks import Framework, framework_of
 from .launch import FORMATS, Plan
 from .overlaps import overlaps_itself
@@ -112,6 +113,22 @@ class Gate:
             )
             raise TypeError(msg)
         return view
+
+    def order(self, spectrum: AnySpectrum) -> None:
+        """Have a spectrum's numbers ready for the launch, if they lie in device memory.
+
+        Parameters
+        ----------
+        spectrum : Spectrum or DeviceSpectrum
+            The frequencies.
+
+        Raises
+        ------
+        ValueError
+            If they lie on another device.
+        """
+        if isinstance(spectrum, DeviceSpectrum):
+            self._take(spectrum.buffer, "spectrum", foreign=True)
 
     def output(self, x: Any, name: str, shape: tuple[int, ...], dtype: str) -> View:
         """Take a tensor that a kernel will write.

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ropelab.dlpack import CUDA_DEVICES, DLTensor, Exported, describe, read_capsule
 
@@ -50,6 +51,9 @@ class Framework(Protocol):
 
     def written(self, x: Any) -> None:
         """Learn that a kernel has written to a tensor."""
+
+    def to_host(self, x: Any) -> NDArray[Any]:
+        """Return a copy of a tensor on the host, having waited for the device."""
 
 
 def framework_of(x: Any) -> Framework | None:
@@ -183,6 +187,11 @@ class Torch:
         if not x.is_inference():
             self.torch.autograd.graph.increment_version(x)
 
+    def to_host(self, x: Any) -> NDArray[Any]:
+        """Copy by torch."""
+        array: NDArray[Any] = x.cpu().numpy()
+        return array
+
 
 class CuPy:
     """cupy.ndarray."""
@@ -222,6 +231,11 @@ class CuPy:
 
     def written(self, x: Any) -> None:
         """CuPy keeps no record."""
+
+    def to_host(self, x: Any) -> NDArray[Any]:
+        """Copy by CuPy, on its current stream."""
+        array: NDArray[Any] = x.get()
+        return array
 
 
 class Foreign(CuPy):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ropelab import Spectrum
 from ropelab.pairs import Placement
 
 from . import parameters
+from .device_spectrum import AnySpectrum
 from .launch import FORMATS, Macros, Plan, grid_of, specialise
 from .tokens import Axes, broadcast_strides
 from .tuning import Tuning, choose_tuning
@@ -21,7 +21,7 @@ __all__ = ["plan_rotary", "plan_rotary_cached"]
 def plan_rotary(
     operands: Sequence[Operand],
     position_ids: View,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     *,
     place: Placement,
     angles: str,
@@ -35,7 +35,7 @@ def plan_rotary(
         Each tensor and where its rotation goes: itself, or a tensor of the same shape.
     position_ids : View
         Integers, broadcastable to the tokens; a leading axis if the spectrum names several.
-    spectrum : Spectrum
+    spectrum : Spectrum or DeviceSpectrum
         The frequencies.
     place : Placement
         Where the pairs lie, and which way they turn.

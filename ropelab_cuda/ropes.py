@@ -9,12 +9,16 @@ from ropelab import Rope, Spectrum
 from ropelab.checks import check_head_dim, check_rope, positive_int
 
 from ._cupy import require_cupy
+from .device_spectrum import AnySpectrum
+from .exchange import Gate
 from .frameworks import Foreign, framework_of
+from .length_rules import has_device_function
+from .lengths import spectrum_at_gate
 
 __all__ = ["spectrum_for"]
 
 
-def spectrum_for(rope: Rope, q: Any, position_ids: Any, seq_len: int | None) -> Spectrum:
+def spectrum_for(rope: Rope, q: Any, position_ids: Any, seq_len: int | None) -> AnySpectrum:
     """Return the spectrum by which a rope turns these tokens.
 
     Parameters
@@ -24,14 +28,15 @@ def spectrum_for(rope: Rope, q: Any, position_ids: Any, seq_len: int | None) -> 
     q : tensor
         Queries, of which the last axis must be ``rope.head_dim``.
     position_ids : tensor of int
-        Read, which waits for the device, only if the rule depends on a length that is not given.
+        Looked through by the device if the rule depends on a length that is not given; read by the
+        host, which waits, if that rule is a user's own.
     seq_len : int, optional
         Current length.
 
     Returns
     -------
-    Spectrum
-        The same object for the same rope and length.
+    Spectrum or DeviceSpectrum
+        The former is the same object for the same rope and length.
 
     Raises
     ------
@@ -47,8 +52,18 @@ def spectrum_for(rope: Rope, q: Any, position_ids: Any, seq_len: int | None) -> 
     if not rope.scaling.depends_on_length:
         seq_len = None
     elif seq_len is None:
+        if has_device_function(rope.scaling):
+            return _on_device(rope, q, position_ids)
         seq_len = _length(position_ids)
     return _spectrum(rope, seq_len)
+
+
+def _on_device(rope: Rope, q: Any, position_ids: Any) -> AnySpectrum:
+    """Compute it on the stream of the queries, which is that of the rotation."""
+    gate = Gate(q, "q")
+    queries = gate.floats(q, "q")
+    positions = gate.integers(position_ids, "position_ids")
+    return spectrum_at_gate(gate, rope, positions, q, queries)
 
 
 @lru_cache(maxsize=64)

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ropelab import Rope, Spectrum
+from ropelab import Rope
 from ropelab.pairs import Placement
 
 from .calls import named_pair, rotate_by_positions, rotate_by_tables
+from .device_spectrum import AnySpectrum
 from .ropes import spectrum_for
 
 __all__ = ["apply_rotary", "apply_rotary_cached", "apply_rotary_qk", "rotate"]
@@ -22,7 +23,7 @@ __all__ = ["apply_rotary", "apply_rotary_cached", "apply_rotary_qk", "rotate"]
 def apply_rotary(
     x: Any,
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     *,
     layout: str = "half",
     tensor_format: str = "bshd",
@@ -42,7 +43,7 @@ def apply_rotary(
     position_ids : CUDA tensor of int, broadcastable to (batch, sequence) or (tokens,)
         Position of each token, of any integer dtype but uint64; with several position axes in the
         spectrum, a leading axis counts them.
-    spectrum : ropelab.Spectrum
+    spectrum : ropelab.Spectrum or DeviceSpectrum
         Frequencies and attention factor; its rotary_dim may be smaller than head_dim.
     layout : {"half", "interleaved"}, default "half"
         Which two channels form a pair.
@@ -92,7 +93,7 @@ def apply_rotary_qk(
     q: Any,
     k: Any,
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     *,
     layout: str = "half",
     tensor_format: str = "bshd",
@@ -110,7 +111,7 @@ def apply_rotary_qk(
         As `x` in `apply_rotary`; grouped-query attention has fewer heads in k.
     position_ids : CUDA tensor of int
         As in `apply_rotary`.
-    spectrum : ropelab.Spectrum
+    spectrum : ropelab.Spectrum or DeviceSpectrum
         As in `apply_rotary`.
     layout : {"half", "interleaved"}, default "half"
         As in `apply_rotary`.
@@ -227,8 +228,9 @@ def rotate(
     angles : {"exact", "float32"}, default "exact"
         As in `apply_rotary`.
     seq_len : int, optional
-        Current length, for rules that depend on it; by default ``max(position_ids) + 1``. Reading
-        that waits for the device, so pass it to such rules; the others never ask for it.
+        Current length, for rules that depend on it; by default ``max(position_ids) + 1``, over all
+        of them, which the device finds by itself; see `spectrum_on_device`. For such a rule of your
+        own, which the device does not know, the host reads it, which waits for the device.
     out : (CUDA tensor, CUDA tensor), optional
         As in `apply_rotary_qk`.
 
