@@ -1,4 +1,4 @@
-"""One call, from arguments to launch: take, check, allocate, plan, launch. In that order."""
+"""One call, from arguments to launch: take, check, allocate, plan, launch, remember the plan."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from ropelab.checks import (
 )
 from ropelab.pairs import Placement
 
-from .device_spectrum import AnySpectrum, check_any_spectrum
+from .device_spectrum import AnySpectrum, DeviceSpectrum, check_any_spectrum
 from .exchange import Gate
+from .launch import Plan
 from .launch_rotary import plan_rotary, plan_rotary_cached
 from .overlaps import check_overlaps
+from .replay import Key, remember, replay
 from .views import View
 
 __all__ = [
@@ -46,6 +48,7 @@ def rotate_by_positions(
     spectrum: AnySpectrum,
     angles: str,
     place: Placement,
+    call: Key,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by their positions, in one launch.
 
@@ -63,12 +66,20 @@ def rotate_by_positions(
         As in `ropelab.apply_rotary`.
     place : Placement
         The other options.
+    call : tuple
+        Under which `replay` may look for the plan; its second entry stands for the spectrum.
 
     Returns
     -------
     tuple of tensors
         The rotated tensors.
     """
+    if isinstance(spectrum, DeviceSpectrum):  # a new one at each call, but of a rule that is not
+        call = (call[0], spectrum.rule, *call[2:])
+        given = () if outs is None or outs is tensors else tuple(outs.values())
+        made = replay((*tensors.values(), *given, position_ids, spectrum.buffer), call)
+        if made is not None:
+            return made if outs is None else tuple(outs.values())
     check_choice(angles, ANGLES, "angles")
     check_any_spectrum(spectrum)
     gate, views = _take(tensors, place)
@@ -87,7 +98,10 @@ def rotate_by_positions(
         place=place,
         angles=angles,
     )
-    gate.launch(plan, results)
+    others = [(position_ids, positions)]
+    if isinstance(spectrum, DeviceSpectrum):
+        others.append((spectrum.buffer, spectrum.view))
+    _launch(gate, plan, call, tensors, outs, results, operands, others, spectrum)
     return results
 
 
@@ -97,6 +111,7 @@ def rotate_by_tables(
     cos: Any,
     sin: Any,
     place: Placement,
+    call: Key,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by given cosines and sines, in one launch.
 
@@ -110,6 +125,8 @@ def rotate_by_tables(
         As in `ropelab.apply_rotary_cached`.
     place : Placement
         The other options.
+    call : tuple
+        As in `rotate_by_positions`.
 
     Returns
     -------
@@ -138,7 +155,8 @@ def rotate_by_tables(
         tables["sin"],
         place=place,
     )
-    gate.launch(plan, results)
+    others = [(cos, tables["cos"]), (sin, tables["sin"])]
+    _launch(gate, plan, call, tensors, outs, results, operands, others)
     return results
 
 
@@ -191,3 +209,27 @@ def _outputs(
     if outs is not None:
         check_overlaps(list(zip(names, targets, strict=True)), [*views.items()], [*others.items()])
     return results, list(zip(views.values(), targets, strict=True))
+
+
+def _launch(
+    gate: Gate,
+    plan: Plan,
+    call: Key,
+    tensors: Mapping[str, Any],
+    outs: Mapping[str, Any] | None,
+    results: Sequence[Any],
+    operands: Sequence[tuple[View, View]],
+    others: Sequence[tuple[Any, View]],
+    owner: object = None,
+) -> None:
+    """Launch a plan, and remember it for calls that are like this one."""
+    again = gate.launch(plan, results)
+    inputs = [*zip(tensors.values(), (x for x, _ in operands), strict=True)]
+    outputs = [*zip(results, (out for _, out in operands), strict=True)]
+    in_place, given = outs is tensors, outs is not None and outs is not tensors
+    passed = [*inputs, *(outputs if given else ()), *others]
+    made = [] if outs is not None else outputs
+    first_output = 0 if in_place else len(inputs) if given else len(passed)
+    written = slice(first_output, first_output + len(outputs)) if outs is not None else slice(0)
+    starts = {"input": 0, "other": len(passed) - len(others), "output": first_output}
+    remember(call, plan, again, passed, made, written, starts, owner)

@@ -58,7 +58,9 @@ def _rotary() -> Iterator[Specialisation]:
         for heads, head_dim, rotary_dim, axes, past in _KINDS:
             x = _compact((1, TOKENS, heads, head_dim), dtype, (1 << 20) + past * 8)
             out = _compact(x.shape, dtype, (1 << 40) + past * 8)
-            positions = _compact((axes, 1, TOKENS)[axes == 1 :], INTEGER_TYPES[0])
+            positions = _compact(
+                (axes, 1, TOKENS)[axes == 1 :], "int64" if head_dim == 128 else "int32"
+            )
             for layout in LAYOUTS:
                 for angles in ANGLES:
                     yield plan_rotary(
@@ -72,7 +74,7 @@ def _rotary() -> Iterator[Specialisation]:
 
 def _rotary_rare() -> Iterator[Specialisation]:
     """Yield what few models ask for: another layout on the way out, later channels, periods."""
-    positions = _compact((1, TOKENS), INTEGER_TYPES[0])
+    positions = _compact((1, TOKENS), "int64")
     for dtype, (layout, output_layout), (head_dim, offset), period in product(
         FORMATS, (LAYOUTS, [*LAYOUTS][::-1]), ((64, 0), (192, 128)), (0, 7)
     ):
@@ -104,8 +106,11 @@ def _rotary_cached() -> Iterator[Specialisation]:
 
 
 def _tables() -> Iterator[Specialisation]:
+    for integers in INTEGER_TYPES:
+        positions = _compact((2, 5), integers)
+        yield plan_phases(positions, _spectrum(64), _compact((2, 5, 32), "uint64")).specialisation
     for axes in (1, 3):
-        positions = _compact((axes, 2, 5)[axes == 1 :], INTEGER_TYPES[0])
+        positions = _compact((axes, 2, 5)[axes == 1 :], "int64")
         spectrum = _spectrum(128, axes)
         yield plan_phases(positions, spectrum, _compact((2, 5, 64), "uint64")).specialisation
         for dtype in FORMATS:

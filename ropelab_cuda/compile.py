@@ -18,7 +18,7 @@ from ._cupy import require_cupy
 if TYPE_CHECKING:
     import cupy
 
-__all__ = ["OPTIONS", "Specialisation", "kernel", "source"]
+__all__ = ["OPTIONS", "Specialisation", "function", "kernel", "source"]
 
 # One tuple for the whole library: each further one costs CuPy an extra compile in each process.
 OPTIONS = ("--std=c++17",)
@@ -70,3 +70,8 @@ def _inlined(name: str, seen: set[str]) -> str:
 def kernel(specialisation: Specialisation) -> cupy.RawKernel:
     """Return the CuPy kernel; CuPy compiles it at its first launch on each device."""
     return require_cupy().RawKernel(source(specialisation), specialisation.kernel, OPTIONS)
+
+
+def function(specialisation: Specialisation) -> int:
+    """Return the driver's handle of a kernel, loaded on the current device."""
+    return int(kernel(specialisation).kernel.ptr)

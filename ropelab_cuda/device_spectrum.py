@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ropelab import Rope, Spectrum
+from ropelab import Spectrum
 
 from .frameworks import Framework
+from .length_rules import LengthRule
 from .views import View
 
 __all__ = ["AnySpectrum", "DeviceSpectrum", "check_any_spectrum", "spectrum_numbers"]
@@ -43,8 +44,8 @@ class DeviceSpectrum:
 
     Parameters
     ----------
-    rope : ropelab.Rope
-        The rotary embedding.
+    rule : LengthRule
+        The rope's rule.
     buffer : tensor of int64
         The numbers: 28 bytes a pair, and 8 bytes a block where many positions were looked through.
         Beside outputs it is the only memory that a call allocates.
@@ -52,31 +53,38 @@ class DeviceSpectrum:
         The memory of `buffer`.
     framework : Framework
         Whose tensor `buffer` is.
-    axes : ndarray of int64, shape (d/2,)
-        Which position axis turns each pair.
-    has_periods : bool
-        Whether pairs may repeat exactly after a whole number of tokens.
-    softmax_factor : float
-        Multiplies the softmax scale, at every length.
     """
 
-    rope: Rope
+    rule: LengthRule
     buffer: Any
     view: View
     framework: Framework
-    axes: NDArray[np.int64]
-    has_periods: bool
-    softmax_factor: float
 
     @property
     def rotary_dim(self) -> int:
         """Number of rotated channels ``d``, two a pair."""
-        return self.rope.rotary_dim
+        return self.rule.spectrum.rotary_dim
+
+    @property
+    def axes(self) -> NDArray[np.int64]:
+        """Which position axis turns each pair, shape (d/2,)."""
+        assert self.rule.spectrum.axes is not None
+        return self.rule.spectrum.axes
 
     @property
     def position_axes(self) -> int:
         """Number of axes that position_ids must carry."""
-        return int(self.axes.max()) + 1
+        return self.rule.spectrum.position_axes
+
+    @property
+    def softmax_factor(self) -> float:
+        """Multiplies the softmax scale, alike at every length."""
+        return self.rule.spectrum.softmax_factor
+
+    @property
+    def has_periods(self) -> bool:
+        """Whether pairs may repeat exactly after a whole number of tokens."""
+        return self.rule.has_periods
 
     def numbers_on_host(self) -> Any:
         """Copy the numbers to the host, which waits for the device.

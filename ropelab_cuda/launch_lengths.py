@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+from typing import Any
+
 from . import parameters
 from .device_spectrum import spectrum_numbers
-from .launch import MAX_THREADS, Plan, specialise
+from .launch import MAX_THREADS, Macros, Plan, specialise
 from .length_rules import LengthRule
 from .tokens import merge_axes
 from .views import View
@@ -76,34 +79,38 @@ def plan_length_spectrum(positions: View, rule: LengthRule, buffer: View) -> lis
     pairs = rule.spectrum.inv_freq.size
     plans, blocks = [], blocks_for(positions)
     if blocks:
-        words = _numbers_words(pairs)
-        partial = View(buffer.pointer + 8 * words, (blocks,), (1,), "int64", buffer.device)
-        largest = parameters.LargestPositions(_all_positions(positions), partial.pointer)
-        plans.append(
-            Plan(
-                specialise("largest_positions", {}, largest),
-                (blocks, 1, 1),
-                (MAX_THREADS, 1, 1),
-                largest,
-            )
-        )
-        positions = partial
-    structure = parameters.length_spectrum(type(rule.parameters))(
+        partial = buffer.pointer + 8 * _numbers_words(pairs)
+        structure: Any = parameters.LargestPositions(_all_positions(positions), partial)
+        plans.append(_plan("largest_positions", {}, structure, positions, blocks, MAX_THREADS))
+        positions = View(partial, (blocks,), (1,), "int64", buffer.device)
+    kind: Any = type(rule.parameters)
+    structure = parameters.length_spectrum(kind)(
         _all_positions(positions), buffer.pointer, rule.parameters
     )
-    macros = {"RULE": rule.name, "PAIRS": pairs, "PERIODS": int(rule.has_periods)}
-    busy = max(pairs, structure.all.count)
-    threads = min(1 << (busy - 1).bit_length(), MAX_THREADS)
-    plans.append(
-        Plan(
-            specialise("length_spectrum", macros, structure), (1, 1, 1), (threads, 1, 1), structure
-        )
-    )
+    busy = min(max(pairs, structure.all.count), MAX_THREADS)
+    threads = 1 << (busy - 1).bit_length()
+    macros: Macros = {"RULE": rule.name, "PAIRS": pairs, "PERIODS": int(rule.has_periods)}
+    plans.append(_plan("length_spectrum", macros, structure, positions, 1, threads))
     return plans
 
 
+def _plan(
+    kernel: str, macros: Macros, structure: Any, positions: View, blocks: int, threads: int
+) -> Plan:
+    """Put a plan together; both structures begin with the address of the positions."""
+    result = [name for name, *_ in structure._fields_][1]
+    macros = {**macros, "POSITION": parameters.INTEGER_TYPES[positions.dtype]}
+    return Plan(
+        specialise(kernel, macros, structure),
+        (blocks, 1, 1),
+        (threads, 1, 1),
+        structure,
+        ((0, "other", 0), (getattr(type(structure), result).offset, "output", 0)),
+    )
+
+
 def _numbers_words(pairs: int) -> int:
-    return parameters.ctypes.sizeof(spectrum_numbers(pairs)) // 8
+    return ctypes.sizeof(spectrum_numbers(pairs)) // 8
 
 
 def _all_positions(view: View) -> parameters.AllPositions:

@@ -57,7 +57,12 @@ def plan_rotary(
     structure.tensors = work.tensors
     structure.positions = parameters.positions(position_ids, work.others[0], numbers.axes)
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
-    return _plan("rotary", numbers.macros, structure, work, tuning)
+    others = [type(structure).positions.offset + parameters.Positions.data.offset]
+    if numbers.on_device:
+        others.append(type(structure).spectrum.offset)  # where its first field is the address
+    macros = numbers.macros | {"POSITION": parameters.INTEGER_TYPES[position_ids.dtype]}
+    chosen = tuning or choose_tuning(work, guesses=numbers.axes == 1 and not numbers.on_device)
+    return _plan("rotary", macros, structure, work, others, chosen)
 
 
 def plan_rotary_cached(
@@ -96,7 +101,9 @@ def plan_rotary_cached(
     ]
     structure = parameters.RotaryCached(work.tensors, *tables, -1.0 if place.inverse else 1.0)
     macros: Macros = {"TABLE_FORMAT": FORMATS[cos.dtype]}
-    return _plan("rotary_cached", macros, structure, work, tuning)
+    others = [parameters.RotaryCached.cos.offset, parameters.RotaryCached.sin.offset]
+    chosen = tuning or choose_tuning(work, guesses=False)
+    return _plan("rotary_cached", macros, structure, work, others, chosen)
 
 
 def _work(operands: Sequence[Operand], pairs: int, place: Placement, rows: Sequence[Axes]) -> Work:
@@ -108,16 +115,22 @@ def _plan(
     macros: Macros,
     structure: Any,
     work: Work,
-    tuning: Tuning | None,
+    others: Sequence[int],
+    chosen: Tuning,
 ) -> Plan:
-    chosen = tuning or choose_tuning(work)
+    """Put a plan together; `others` says where the addresses of further inputs are."""
     specialisation = specialise(
         kernel, {**work.macros, **macros, "ACROSS": work.across, **chosen.macros}, structure
     )
     blocks = grid_of(structure.tensors.grid, chosen.tokens) if any(work.heads) else 0
+    pointers: list[tuple[int, str, int]] = [(at, "other", i) for i, at in enumerate(others)]
+    for i, operand in enumerate((parameters.Tensors.q, parameters.Tensors.k)[: len(work.heads)]):
+        pointers.append((operand.offset + parameters.Operand.x.offset, "input", i))
+        pointers.append((operand.offset + parameters.Operand.out.offset, "output", i))
     return Plan(
         specialisation,
         (blocks, chosen.head_blocks, 1),
         (work.across, chosen.lanes, chosen.tokens),
         structure,
+        tuple(pointers),
     )

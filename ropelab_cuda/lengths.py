@@ -10,7 +10,9 @@ from ropelab.checks import check_rope
 from .device_spectrum import DeviceSpectrum
 from .exchange import Gate
 from .launch_lengths import plan_length_spectrum, words_for
-from .length_rules import length_rule
+from .length_rules import LengthRule, length_rule
+from .replay import remember, replay
+from .torch_tensors import torch_framework
 from .views import View
 
 __all__ = ["spectrum_at_gate", "spectrum_on_device"]
@@ -56,13 +58,18 @@ def spectrum_on_device(rope: Rope, position_ids: Any) -> DeviceSpectrum:
     >>> q, k = apply_rotary_qk(q, k, position_ids, spectrum)  # doctest: +SKIP
     """
     check_rope(rope)
+    rule = length_rule(rope)
+    call = ("spectrum_on_device", rule)
+    made = replay((position_ids,), call)
+    if made is not None:
+        return _of_torch(rule, made[0])
     gate = Gate(position_ids, "position_ids")
     positions = gate.integers(position_ids, "position_ids")
-    return spectrum_at_gate(gate, rope, positions, position_ids, positions)
+    return spectrum_at_gate(gate, rule, position_ids, positions, position_ids, positions)
 
 
 def spectrum_at_gate(
-    gate: Gate, rope: Rope, positions: View, like: Any, like_view: View
+    gate: Gate, rule: LengthRule, position_ids: Any, positions: View, like: Any, like_view: View
 ) -> DeviceSpectrum:
     """Compute a spectrum on a gate's stream.
 
@@ -70,26 +77,30 @@ def spectrum_at_gate(
     ----------
     gate : Gate
         Which has taken the positions.
-    rope : Rope
-        The rotary embedding.
-    positions : View
-        Its positions.
+    rule : LengthRule
+        The rope's rule.
+    position_ids, positions : tensor, View
+        The positions.
     like, like_view : tensor, View
-        A tensor on whose device the result is allocated.
+        A tensor of the gate's framework, on whose device the result is allocated.
 
     Returns
     -------
     DeviceSpectrum
         The numbers, as soon as the stream comes to them.
     """
-    rule = length_rule(rope)
-    words = words_for(positions, rope.rotary_dim // 2)
+    words = words_for(positions, rule.spectrum.rotary_dim // 2)
     buffer = gate.framework.empty(like, like_view, (words,), "int64")
     view = gate.output(buffer, "spectrum", (words,), "int64")
-    for plan in plan_length_spectrum(positions, rule, view):
-        gate.launch(plan, [buffer])
-    axes = rule.spectrum.axes
-    assert axes is not None
-    return DeviceSpectrum(
-        rope, buffer, view, gate.framework, axes, rule.has_periods, rule.spectrum.softmax_factor
-    )
+    plans = plan_length_spectrum(positions, rule, view)
+    launches = [gate.launch(plan, [buffer]) for plan in plans]
+    if len(plans) == 1:
+        call, starts = ("spectrum_on_device", rule), {"other": 0, "output": 1}
+        given, made = [(position_ids, positions)], [(buffer, view)]
+        remember(call, plans[0], launches[0], given, made, slice(0), starts, rule)
+    return DeviceSpectrum(rule, buffer, view, gate.framework)
+
+
+def _of_torch(rule: LengthRule, buffer: Any) -> DeviceSpectrum:
+    view = View(buffer.data_ptr(), (buffer.numel(),), (1,), "int64", buffer.get_device(), buffer)
+    return DeviceSpectrum(rule, buffer, view, torch_framework())

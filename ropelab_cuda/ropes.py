@@ -9,11 +9,11 @@ from ropelab import Rope, Spectrum
 from ropelab.checks import check_head_dim, check_rope, positive_int
 
 from ._cupy import require_cupy
-from .device_spectrum import AnySpectrum
+from .device_spectrum import AnySpectrum, DeviceSpectrum
 from .exchange import Gate
 from .frameworks import Foreign, framework_of
-from .length_rules import has_device_function
-from .lengths import spectrum_at_gate
+from .length_rules import has_device_function, length_rule
+from .lengths import spectrum_at_gate, spectrum_on_device
 
 __all__ = ["spectrum_for"]
 
@@ -58,12 +58,15 @@ def spectrum_for(rope: Rope, q: Any, position_ids: Any, seq_len: int | None) -> 
     return _spectrum(rope, seq_len)
 
 
-def _on_device(rope: Rope, q: Any, position_ids: Any) -> AnySpectrum:
+def _on_device(rope: Rope, q: Any, position_ids: Any) -> DeviceSpectrum:
     """Compute it on the stream of the queries, which is that of the rotation."""
+    families = [getattr(framework_of(x), "family", None) for x in (q, position_ids)]
+    if families[0] == families[1]:
+        return spectrum_on_device(rope, position_ids)
     gate = Gate(q, "q")
     queries = gate.floats(q, "q")
     positions = gate.integers(position_ids, "position_ids")
-    return spectrum_at_gate(gate, rope, positions, q, queries)
+    return spectrum_at_gate(gate, length_rule(rope), position_ids, positions, q, queries)
 
 
 @lru_cache(maxsize=64)

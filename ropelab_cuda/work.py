@@ -38,8 +38,8 @@ class Work:
         Heads of each tensor.
     across : int
         Threads along a head.
-    item_bytes : int
-        Bytes of an element.
+    held_bytes : int
+        Bytes of a head that a thread holds.
     angle_bytes : int
         Bytes of the cosines and sines of one token.
     macros : dict
@@ -52,7 +52,7 @@ class Work:
     others: list[Axes]
     heads: list[int]
     across: int
-    item_bytes: int
+    held_bytes: int
     angle_bytes: int
     macros: Macros
 
@@ -156,7 +156,7 @@ def arrange(
         others=walked[len(views) :],
         heads=heads,
         across=min(units, MAX_THREADS),
-        item_bytes=size,
+        held_bytes=2 * pairs_held * size,
         angle_bytes=2 * pairs * max(size, 4),
         macros={
             "FORMAT": FORMATS[first.dtype],

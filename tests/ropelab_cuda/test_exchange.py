@@ -15,7 +15,7 @@ import torch
 
 import ropelab
 import ropelab_cuda
-from ropelab_cuda import frameworks
+from ropelab_cuda import frameworks, torch_tensors
 from ropelab_cuda.exchange import Gate
 from tests.ropelab.support import refuses
 from tests.shim.on_cpu import on_cpu
@@ -91,7 +91,7 @@ def test_a_torch_tensor_is_described_by_both_ways_of_export(
 
 
 def test_the_c_api_is_found_in_this_torch() -> None:
-    assert frameworks._c_exporter(torch.Tensor) is not None
+    assert torch_tensors._c_exporter(torch.Tensor) is not None
 
 
 @pytest.mark.shim

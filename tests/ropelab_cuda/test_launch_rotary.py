@@ -100,7 +100,7 @@ def test_a_grid_stays_within_its_limits() -> None:
     [
         ((8, 4096, 40, 128), (16, 10, 1)),
         ((1, 1, 40, 128), (16, 20, 1)),  # few tokens are spread over more threads
-        ((1, 131072, 9, 128), (16, 2, 2)),  # few heads share a block with another token's
+        ((1, 131072, 9, 128), (16, 3, 1)),  # all heads in flight, three a thread
         ((8, 4096, 40, 64), (8, 8, 1)),  # whole warps: 8 lanes rather than 10
         ((8, 4096, 40, 256), (32, 8, 1)),
         ((8, 4096, 1, 2), (1, 1, 64)),
