@@ -7,13 +7,27 @@ from itertools import product
 
 import numpy as np
 
-from ropelab import Spectrum
+from ropelab import Rope, Spectrum
 from ropelab.checks import ANGLES
 from ropelab.pairs import Placement
+from ropelab.scaling import (
+    DynamicLinear,
+    DynamicNTK,
+    DynamicYaRN,
+    LongRoPE,
+    Resonance,
+    RoundedFrequencies,
+    Scaling,
+    Stretched,
+)
 
 from .compile import Specialisation
+from .device_spectrum import DeviceSpectrum
+from .frameworks import CuPy
 from .launch import FORMATS, plan_cos_sin, plan_phases
+from .launch_lengths import plan_length_spectrum
 from .launch_rotary import plan_rotary, plan_rotary_cached
+from .length_rules import length_rule
 from .parameters import INTEGER_TYPES
 from .views import View
 from .work import LAYOUTS
@@ -29,7 +43,8 @@ def specialisations() -> list[Specialisation]:
     list of Specialisation
         Without repetition, always in the same order.
     """
-    return list(dict.fromkeys((*_rotary(), *_rotary_rare(), *_rotary_cached(), *_tables())))
+    families = (_rotary, _rotary_rare, _rotary_cached, _tables, _lengths)
+    return list(dict.fromkeys(kind for family in families for kind in family()))
 
 
 def _compact(shape: tuple[int, ...], dtype: str, pointer: int = 1 << 20) -> View:
@@ -117,3 +132,33 @@ def _tables() -> Iterator[Specialisation]:
             table = _compact((2, 5, 64), dtype)
             for angles in ANGLES:
                 yield plan_cos_sin(positions, spectrum, table, table, angles=angles).specialisation
+
+
+_RULES: tuple[Scaling, ...] = (
+    LongRoPE([1.0] * 64, [4.0] * 64, 4096),
+    DynamicNTK(2.0),
+    DynamicLinear(),
+    DynamicYaRN(4096),
+    RoundedFrequencies("float16", Stretched(DynamicYaRN(4096), 2.0)),
+    Resonance(DynamicNTK(2.0)),
+)
+
+
+def _lengths() -> Iterator[Specialisation]:
+    """Yield spectra computed on the device, and the kernels behind them."""
+    memory = _compact((1 << 16,), "int64", 1 << 30)
+    x, positions = _compact((1, TOKENS, 32, 128), "bfloat16"), _compact((1, TOKENS), "int64")
+    for scaling in _RULES:
+        rope = Rope(128, scaling=scaling, max_position_embeddings=8192)
+        rule = length_rule(rope)
+        for plan in plan_length_spectrum(_compact((1, 1 << 17), "int32"), rule, memory):
+            yield plan.specialisation
+        spectrum = DeviceSpectrum(rule, None, memory, CuPy())
+        table = _compact((1, TOKENS, 64), "float64")
+        for angles in ANGLES:
+            yield plan_rotary(
+                [(x, x)], positions, spectrum, place=Placement("bshd", "half"), angles=angles
+            ).specialisation
+            yield plan_cos_sin(positions, spectrum, table, table, angles=angles).specialisation
+        phases = _compact(table.shape, "uint64")
+        yield plan_phases(positions, spectrum, phases).specialisation

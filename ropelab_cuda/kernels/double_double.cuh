@@ -116,5 +116,7 @@ __device__ double exponential(Wide x) {
   return ldexp(series.hi + low, (int)n);
 }
 
-// base^exponent for a positive base
-__device__ double power(double base, Wide exponent) { return exponential(exponent * logarithm(base)); }
+// base^exponent for a positive base. Inlined twice, it would take registers for its constants twice.
+__device__ __noinline__ double power(double base, Wide exponent) {
+  return exponential(exponent * logarithm(base));
+}

@@ -19,6 +19,7 @@ using std::copysign, std::fabs, std::floor, std::fma, std::fmaf, std::ldexp, std
 #define __global__
 #define __device__ inline
 #define __grid_constant__
+#define __noinline__
 #define __launch_bounds__(...)
 #define __shared__ static
 

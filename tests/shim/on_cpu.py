@@ -112,7 +112,8 @@ def on_cpu(*, sanitize: bool = False) -> Iterator[None]:
 
     def allocate(torch: QuickTorch, shape: Any, strides: Any, dtype: Any, device: int) -> Any:
         assert device == 0
-        return torch.torch.empty_strided(shape, strides, dtype=dtype).fill_(float("nan"))
+        memory = torch.torch.empty_strided(shape, strides, dtype=dtype)
+        return memory.fill_(float("nan") if dtype.is_floating_point else POISON)
 
     with (
         mock.patch("ropelab_cuda.exchange.CUDA_DEVICES", CPU_DEVICES | CUDA_DEVICES),
