@@ -8,6 +8,7 @@ from .inplace import apply_rotary_, apply_rotary_cached_, apply_rotary_qk_, rota
 from .lengths import spectrum_on_device
 from .phases import cos_sin, exact_phases
 from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
+from .warmup import save_cubins, warmup
 
 __all__ = [
     "DeviceSpectrum",
@@ -21,5 +22,7 @@ __all__ = [
     "exact_phases",
     "rotate",
     "rotate_",
+    "save_cubins",
     "spectrum_on_device",
+    "warmup",
 ]

@@ -22,12 +22,10 @@ from ropelab.scaling import (
 )
 
 from .compile import Specialisation
-from .device_spectrum import DeviceSpectrum
-from .frameworks import CuPy
 from .launch import FORMATS, plan_cos_sin, plan_phases
 from .launch_lengths import plan_length_spectrum
 from .launch_rotary import plan_rotary, plan_rotary_cached
-from .length_rules import length_rule
+from .lengths import spectrum_to_plan
 from .parameters import INTEGER_TYPES
 from .views import View
 from .work import LAYOUTS
@@ -43,8 +41,9 @@ def specialisations() -> list[Specialisation]:
     list of Specialisation
         Without repetition, always in the same order.
     """
-    families = (_rotary, _rotary_rare, _rotary_cached, _tables, _lengths)
-    return list(dict.fromkeys(kind for family in families for kind in family()))
+    rotations = (_rotary(), _rotary_rare(), _rotary_stored(), _rotary_cached())
+    families = (*rotations, _tables(), _lengths())
+    return list(dict.fromkeys(one for family in families for one in family))
 
 
 def _compact(shape: tuple[int, ...], dtype: str, pointer: int = 1 << 20) -> View:
@@ -102,6 +101,31 @@ def _rotary_rare() -> Iterator[Specialisation]:
         ).specialisation
 
 
+def _rotary_stored() -> Iterator[Specialisation]:
+    """Yield results in another format, scaled if that has 8 bits."""
+    positions = _compact((1, TOKENS), "int64")
+    for (source, target), (layout, rotary_dim) in product(
+        (
+            ("bfloat16", "float8_e4m3fn"),
+            ("float16", "float8_e5m2"),
+            ("float64", "float8_e4m3fn"),
+            ("float32", "bfloat16"),
+            ("bfloat16", "float64"),
+        ),
+        (("half", 128), ("interleaved", 128), ("half", 64)),
+    ):
+        x = _compact((1, TOKENS, 8, 128), source)
+        out = _compact(x.shape, target, 1 << 40)
+        yield plan_rotary(
+            [(x, out)],
+            positions,
+            _spectrum(rotary_dim),
+            place=Placement("bshd", layout),
+            angles="exact",
+            scales=() if target in FORMATS else [0.5],
+        ).specialisation
+
+
 def _rotary_cached() -> Iterator[Specialisation]:
     for dtype in FORMATS:
         for heads, head_dim, rotary_dim, axes, past in _KINDS:
@@ -146,14 +170,13 @@ _RULES: tuple[Scaling, ...] = (
 
 def _lengths() -> Iterator[Specialisation]:
     """Yield spectra computed on the device, and the kernels behind them."""
-    memory = _compact((1 << 16,), "int64", 1 << 30)
     x, positions = _compact((1, TOKENS, 32, 128), "bfloat16"), _compact((1, TOKENS), "int64")
     for scaling in _RULES:
         rope = Rope(128, scaling=scaling, max_position_embeddings=8192)
-        rule = length_rule(rope)
-        for plan in plan_length_spectrum(_compact((1, 1 << 17), "int32"), rule, memory):
+        spectrum = spectrum_to_plan(rope)
+        many = _compact((1, 1 << 17), "int32")
+        for plan in plan_length_spectrum(many, spectrum.rule, spectrum.view):
             yield plan.specialisation
-        spectrum = DeviceSpectrum(rule, None, memory, CuPy())
         table = _compact((1, TOKENS, 64), "float64")
         for angles in ANGLES:
             yield plan_rotary(

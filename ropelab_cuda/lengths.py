@@ -9,13 +9,14 @@ from ropelab.checks import check_rope
 
 from .device_spectrum import DeviceSpectrum
 from .exchange import Gate
+from .frameworks import CuPy
 from .launch_lengths import plan_length_spectrum, words_for
 from .length_rules import LengthRule, length_rule
 from .replay import remember, replay
 from .torch_tensors import torch_framework
 from .views import View
 
-__all__ = ["spectrum_at_gate", "spectrum_on_device"]
+__all__ = ["spectrum_at_gate", "spectrum_on_device", "spectrum_to_plan"]
 
 
 def spectrum_on_device(rope: Rope, position_ids: Any) -> DeviceSpectrum:
@@ -99,6 +100,12 @@ def spectrum_at_gate(
         given, made = [(position_ids, positions)], [(buffer, view)]
         remember(call, plans[0], launches[0], given, made, slice(0), starts, rule)
     return DeviceSpectrum(rule, buffer, view, gate.framework)
+
+
+def spectrum_to_plan(rope: Rope) -> DeviceSpectrum:
+    """Return a spectrum without memory behind it, for plans that are not launched."""
+    pointer = 1 << 33  # aligned to whatever is asked for
+    return DeviceSpectrum(length_rule(rope), None, View(pointer, (0,), (1,), "int64"), CuPy())
 
 
 def _of_torch(rule: LengthRule, buffer: Any) -> DeviceSpectrum:

@@ -7,6 +7,7 @@ for a CUDA device's, NumPy arrays pass for tensors, and g++ executes the plans.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
@@ -15,10 +16,10 @@ from unittest import mock
 
 import numpy as np
 
-import ropelab
 import ropelab_cuda
 from ropelab.dlpack import CPU_DEVICES, CUDA_DEVICES, Exported
 from ropelab.golden import SPECIFICATION, Implementation
+from ropelab.precision import RAW, format_name
 from ropelab_cuda import frameworks
 from ropelab_cuda.exchange import Gate
 from ropelab_cuda.frameworks import Framework
@@ -36,14 +37,14 @@ POISON = 0xCB
 
 
 class Host:
-    """NumPy, with bfloat16 as `ropelab.bfloat16`; outputs are poisoned and guarded."""
+    """NumPy, with raw bits as `ropelab.bfloat16`; outputs are poisoned and guarded."""
 
     name = family = "numpy"
 
     def export(self, x: Any, name: str, stream: int | None) -> tuple[Exported, object]:
         """Describe an array."""
         assert stream is None, name
-        dtype = "bfloat16" if x.dtype == ropelab.bfloat16 else x.dtype.name
+        dtype = format_name(x.dtype)
         strides = tuple(step // x.itemsize for step in x.strides)
         read_only = not x.flags.writeable
         return Exported(x.ctypes.data, x.shape, strides, dtype, 1, 0, read_only), x
@@ -56,14 +57,14 @@ class Host:
         """Return a context that does nothing."""
         return nullcontext(device)
 
-    def empty_like(self, x: Any, view: View) -> Any:
+    def empty_like(self, x: Any, view: View, dtype: str) -> Any:
         """Return a poisoned array between guards."""
-        return self.empty(x, view, view.shape, view.dtype)
+        return self.empty(x, view, view.shape, dtype)
 
     def empty(self, x: Any, view: View, shape: tuple[int, ...], dtype: str) -> Any:
         """Return a poisoned array between guards."""
         assert view.owner is x
-        return guarded(shape, ropelab.bfloat16 if dtype == "bfloat16" else np.dtype(dtype))
+        return guarded(shape, RAW[dtype] if dtype in RAW else np.dtype(dtype))
 
     def written(self, x: Any) -> None:
         """Check the guards around an array that has been written."""
@@ -110,17 +111,16 @@ def on_cpu(*, sanitize: bool = False) -> Iterator[None]:
             gate.framework.written(output)
         return again
 
-    def allocate(torch: QuickTorch, shape: Any, strides: Any, dtype: Any, device: int) -> Any:
-        assert device == 0
-        memory = torch.torch.empty_strided(shape, strides, dtype=dtype)
-        return memory.fill_(float("nan") if dtype.is_floating_point else POISON)
+    def allocate(shape: Any, strides: Any, dtype: Any) -> Any:
+        made = sys.modules["torch"].empty_strided(shape, strides, dtype=dtype)
+        return made.fill_(float("nan") if dtype.is_floating_point else POISON)
 
     with (
         mock.patch("ropelab_cuda.exchange.CUDA_DEVICES", CPU_DEVICES | CUDA_DEVICES),
         mock.patch("ropelab_cuda.exchange.framework_of", framework_or_host),
         mock.patch.object(Gate, "launch", launch),
         mock.patch.object(_torch(), "raw_stream", return_value=0),
-        mock.patch.object(QuickTorch, "allocate", allocate),
+        mock.patch.object(_torch(), "allocate", allocate),
     ):
         yield
 
