@@ -17,6 +17,7 @@ from ropelab import Rope
 from ropelab.golden import verify
 from ropelab.precision import eps
 from ropelab.scaling import (
+    SCALINGS,
     Default,
     DynamicLinear,
     DynamicNTK,
@@ -64,6 +65,14 @@ def test_every_number_is_that_of_the_specification(name: str) -> None:
         lengths = [length for length in lengths if length < 2**40]
     for length in lengths:
         same_numbers(rope, length, spectrum_of(rope, length))
+
+
+def test_every_rule_that_reads_the_length_is_asked() -> None:
+    """A new one shows here; rules around another read it where that one does."""
+    reading = {rule for rule in SCALINGS.values() if rule.depends_on_length is True}
+    around = {rule for rule in SCALINGS.values() if "inner" in rule.__annotations__}
+    assert {type(rope.scaling) for rope in ROPES.values()} == reading | around
+    assert len(reading) == 5
 
 
 @pytest.mark.parametrize("odd", [2**27 - 1, 2**27 - 3, 2**27 - 5, 2**26 + 1, 94_906_267])
