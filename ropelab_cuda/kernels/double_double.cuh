@@ -91,9 +91,12 @@ __device__ Wide logarithm(double x) {
   return Wide{(double)k, 0.0} * LN2 + scaled(s * series, 2.0);
 }
 
+// A number that need not lie in the range of a double: value * 2^exponent.
+struct Scaled { Wide value; int exponent; };
+
 // e^x = 2^n (e^r)^16,  r = (x - n ln 2) / 16 within 0.0217: Taylor's series to r^14 / 14!, of which
-// doubles hold the later terms. Rounded to the nearest double, unless that is subnormal.
-__device__ double exponential(Wide x) {
+// doubles hold the later terms.
+__device__ Scaled exponential(Wide x) {
   const double n = rint(product(x.hi, 0x1.71547652b82fep+0));
   const Wide r = scaled(x + Wide{-n, 0.0} * LN2, 0.0625);
   double factorial = 87178291200.0;  // 14!
@@ -111,12 +114,17 @@ __device__ double exponential(Wide x) {
   }
 #pragma unroll
   for (int i = 0; i < 4; ++i) series = series * series;
-  // Rounded to a multiple of 2^-95, what is a tie in truth is one in spite of the error.
-  const double low = (series.lo + 0x1.8p-43) - 0x1.8p-43;
-  return ldexp(series.hi + low, (int)n);
+  return {series, (int)n};
+}
+
+// The nearest double, unless that is subnormal. Where `value`, which is near 1, is rounded to a
+// multiple of 2^-95, what is a tie in truth is one in spite of its error.
+__device__ double nearest(Scaled x) {
+  const double low = (x.value.lo + 0x1.8p-43) - 0x1.8p-43;
+  return ldexp(x.value.hi + low, x.exponent);
 }
 
 // base^exponent for a positive base. Inlined twice, it would take registers for its constants twice.
 __device__ __noinline__ double power(double base, Wide exponent) {
-  return exponential(exponent * logarithm(base));
+  return nearest(exponential(exponent * logarithm(base)));
 }
