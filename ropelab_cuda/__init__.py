@@ -3,13 +3,16 @@
 Importing it needs neither CuPy nor a GPU; the first use says what is missing.
 """
 
+from .device_spectrum import DeviceSpectrum
 from .inplace import apply_rotary_, apply_rotary_cached_, apply_rotary_qk_, rotate_
 from .kv_cache import apply_rotary_kv_cache, apply_rotary_kv_cache_
+from .lengths import spectrum_on_device
 from .phases import cos_sin, exact_phases
 from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
 from .warmup import save_cubins, warmup
 
 __all__ = [
+    "DeviceSpectrum",
     "apply_rotary",
     "apply_rotary_",
     "apply_rotary_cached",
@@ -23,5 +26,6 @@ __all__ = [
     "rotate",
     "rotate_",
     "save_cubins",
+    "spectrum_on_device",
     "warmup",
 ]

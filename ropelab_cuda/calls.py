@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ropelab import Spectrum
 from ropelab.checks import (
     ANGLES,
     check_choice,
@@ -16,8 +15,8 @@ from ropelab.checks import (
     token_shape,
 )
 from ropelab.pairs import Placement, Storage
-from ropelab.spectrum import check_spectrum
 
+from .device_spectrum import AnySpectrum, DeviceSpectrum, check_any_spectrum
 from .exchange import Gate
 from .given_positions import Parts, parts_of, take_positions
 from .launch import Plan
@@ -52,7 +51,7 @@ def rotate_by_positions(
     tensors: Mapping[str, Any],
     outs: Mapping[str, Any] | None,
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     angles: str,
     place: Placement,
     call: Key,
@@ -68,14 +67,14 @@ def rotate_by_positions(
         Where the rotations go, likewise; by default they are allocated.
     position_ids : tensor, Consecutive or Packed
         As in `ropelab.apply_rotary`.
-    spectrum : Spectrum
+    spectrum : Spectrum or DeviceSpectrum
         As in `ropelab.apply_rotary`.
     angles : str
         As in `ropelab.apply_rotary`.
     place : Placement
         Where the pairs lie, and which way they turn.
     call : tuple
-        Under which `replay` may look for the plan.
+        Under which `replay` may look for the plan; its second entry stands for the spectrum.
     storage : Storage
         In which format, and over which scales, the results are stored.
 
@@ -86,13 +85,18 @@ def rotate_by_positions(
     """
     parts = parts_of(position_ids)
     call = (*call, *parts.key)
-    if parts.key:  # ids have been tried
+    on_device = isinstance(spectrum, DeviceSpectrum)
+    if isinstance(spectrum, DeviceSpectrum):  # a new one at each call, but of a rule that is not
+        call = (call[0], spectrum.rule, *call[2:])
+        parts = parts._replace(tensors=(*parts.tensors, spectrum.buffer))
+    if parts.key or on_device:  # others have been tried
         made = _replay(tensors, outs, parts, call, storage)
         if made is not None:
             return made
     check_choice(angles, ANGLES, "angles")
-    check_spectrum(spectrum)
+    check_any_spectrum(spectrum)
     gate, views, scales = _take(tensors, place, storage)
+    gate.order(spectrum)
     name, first = next(iter(views.items()))
     check_width(spectrum.rotary_dim, first.shape[-1], name)
     check_rotary_offset(place.rotary_offset, spectrum.rotary_dim, first.shape[-1])
@@ -108,10 +112,10 @@ def rotate_by_positions(
         angles=angles,
         scales=[scale for _, scale in scales],
     )
-    others = [
-        *_passed(storage, scales),
-        *zip(parts.tensors, positions.views.values(), strict=True),
-    ]
+    read_views = [*positions.views.values()]
+    if isinstance(spectrum, DeviceSpectrum):
+        read_views.append(spectrum.view)
+    others = [*_passed(storage, scales), *zip(parts.tensors, read_views, strict=True)]
     _launch(gate, plan, call, tensors, outs, results, operands, others, spectrum)
     return results
 

@@ -7,14 +7,26 @@ from itertools import product
 
 import numpy as np
 
-from ropelab import Spectrum
+from ropelab import Rope, Spectrum
 from ropelab.checks import ANGLES
 from ropelab.pairs import Placement
+from ropelab.scaling import (
+    DynamicLinear,
+    DynamicNTK,
+    DynamicYaRN,
+    LongRoPE,
+    Resonance,
+    RoundedFrequencies,
+    Scaling,
+    Stretched,
+)
 
 from .compile import Specialisation
 from .launch import FORMATS, plan_cos_sin, plan_phases
 from .launch_kv_cache import Cached, plan_rotary_kv_cache
+from .launch_lengths import plan_length_spectrum
 from .launch_rotary import Lookup, plan_rotary, plan_rotary_cached, plan_rotary_indexed
+from .lengths import spectrum_to_plan
 from .parameters import INTEGER_TYPES
 from .position_sources import ConsecutiveSource, Ids, OffsetSource, PackedSource, PositionSource
 from .views import View
@@ -33,7 +45,7 @@ def specialisations() -> list[Specialisation]:
     """
     families = (
         *(_rotary(), _rotary_rare(), _rotary_stored(), _counted()),
-        *(_rotary_cached(), _indexed(), _kv_cache(), _tables()),
+        *(_rotary_cached(), _indexed(), _kv_cache(), _tables(), _lengths()),
     )
     return list(dict.fromkeys(one for family in families for one in family))
 
@@ -224,3 +236,32 @@ def _tables() -> Iterator[Specialisation]:
             table = _compact((2, 5, 64), dtype)
             for angles in ANGLES:
                 yield plan_cos_sin(positions, spectrum, table, table, angles=angles).specialisation
+
+
+_RULES: tuple[Scaling, ...] = (
+    LongRoPE([1.0] * 64, [4.0] * 64, 4096),
+    DynamicNTK(2.0),
+    DynamicLinear(),
+    DynamicYaRN(4096),
+    RoundedFrequencies("float16", Stretched(DynamicYaRN(4096), 2.0)),
+    Resonance(DynamicNTK(2.0)),
+)
+
+
+def _lengths() -> Iterator[Specialisation]:
+    """Yield spectra computed on the device, and the kernels behind them."""
+    x, positions = _compact((1, TOKENS, 32, 128), "bfloat16"), _compact((1, TOKENS), "int64")
+    for scaling in _RULES:
+        rope = Rope(128, scaling=scaling, max_position_embeddings=8192)
+        spectrum = spectrum_to_plan(rope)
+        many = _compact((1, 1 << 17), "int32")
+        for plan in plan_length_spectrum(many, spectrum.rule, spectrum.view):
+            yield plan.specialisation
+        table = _compact((1, TOKENS, 64), "float64")
+        for angles in ANGLES:
+            yield plan_rotary(
+                [(x, x)], positions, spectrum, place=Placement("bshd", "half"), angles=angles
+            ).specialisation
+            yield plan_cos_sin(positions, spectrum, table, table, angles=angles).specialisation
+        phases = _compact(table.shape, "uint64")
+        yield plan_phases(positions, spectrum, phases).specialisation

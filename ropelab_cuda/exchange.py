@@ -15,6 +15,7 @@ from ropelab.dlpack import CUDA_DEVICES, Exported
 
 from ._cupy import require_cupy
 from .compile import function
+from .device_spectrum import AnySpectrum, DeviceSpectrum
 from .frameworks import Framework, framework_of
 from .launch import FORMATS, OUTPUT_FORMATS, Plan
 from .launcher import Launch, prepare_launch
@@ -113,6 +114,22 @@ class Gate:
             )
             raise TypeError(msg)
         return view
+
+    def order(self, spectrum: AnySpectrum) -> None:
+        """Have a spectrum's numbers ready for the launch, if they lie in device memory.
+
+        Parameters
+        ----------
+        spectrum : Spectrum or DeviceSpectrum
+            The frequencies.
+
+        Raises
+        ------
+        ValueError
+            If they lie on another device.
+        """
+        if isinstance(spectrum, DeviceSpectrum):
+            self._take(spectrum.buffer, "spectrum", foreign=True)
 
     def scalar(self, x: Any, name: str) -> View:
         """Take a number that stays in device memory.
@@ -239,37 +256,6 @@ class Gate:
             raise TypeError(msg)
         if view.size != 1:
             msg = f"{name}: expected one element; got shape {view.shape}; pass one"
-            raise ValueError(msg)
-        return view
-
-    def flag(self, x: Any, name: str) -> View:
-        """Take one int32 that a kernel may set.
-
-        Parameters
-        ----------
-        x : tensor
-            The tensor, of one element.
-        name : str
-            The argument's name.
-
-        Returns
-        -------
-        View
-            Its memory.
-
-        Raises
-        ------
-        TypeError
-            If it is no tensor, or of another framework or dtype.
-        ValueError
-            If it lies elsewhere, has another size, or may not be written.
-        """
-        view = self._take(x, name, writes=True)
-        if view.dtype != "int32":
-            msg = f"{name}: expected dtype int32; got {view.dtype}; make it of int32 zeros"
-            raise TypeError(msg)
-        if view.size != 1:
-            msg = f"{name}: expected one element; got shape {view.shape}; pass one of them"
             raise ValueError(msg)
         return view
 

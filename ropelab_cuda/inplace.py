@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ropelab import Rope, Spectrum
+from ropelab import Rope
 from ropelab.pairs import Placement
 
 from .calls import rotate_by_positions, rotate_by_tables
+from .device_spectrum import AnySpectrum
 from .replay import replay
 from .ropes import spectrum_for
 from .tables import Reading
@@ -21,7 +22,7 @@ __all__ = ["apply_rotary_", "apply_rotary_cached_", "apply_rotary_qk_", "rotate_
 def apply_rotary_(
     x: Any,
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     *,
     layout: str = "half",
     tensor_format: str = "bshd",
@@ -38,7 +39,7 @@ def apply_rotary_(
         As in `apply_rotary`; its elements must not share memory.
     position_ids : CUDA tensor of int
         As in `apply_rotary`.
-    spectrum : ropelab.Spectrum
+    spectrum : ropelab.Spectrum or DeviceSpectrum
         As in `apply_rotary`.
     layout : {"half", "interleaved"}, default "half"
         As in `apply_rotary`.
@@ -79,7 +80,7 @@ def apply_rotary_qk_(
     q: Any,
     k: Any,
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     *,
     layout: str = "half",
     tensor_format: str = "bshd",
@@ -96,7 +97,7 @@ def apply_rotary_qk_(
         As in `apply_rotary_qk`; views of one packed projection are welcome.
     position_ids : CUDA tensor of int
         As in `apply_rotary`.
-    spectrum : ropelab.Spectrum
+    spectrum : ropelab.Spectrum or DeviceSpectrum
         As in `apply_rotary`.
     layout : {"half", "interleaved"}, default "half"
         As in `apply_rotary`.

@@ -10,10 +10,9 @@ import ctypes
 from dataclasses import dataclass
 from typing import Any
 
-from ropelab import Spectrum
-
 from . import parameters
 from .compile import Specialisation
+from .device_spectrum import AnySpectrum
 from .tokens import broadcast_strides, walk
 from .views import View
 
@@ -114,7 +113,7 @@ def grid_of(tokens: parameters.TokenGrid, together: int) -> int:
 
 
 def plan_cos_sin(
-    position_ids: View, spectrum: Spectrum, cos: View, sin: View, *, angles: str
+    position_ids: View, spectrum: AnySpectrum, cos: View, sin: View, *, angles: str
 ) -> Plan:
     """Plan tables of cosines and sines.
 
@@ -122,7 +121,7 @@ def plan_cos_sin(
     ----------
     position_ids : View
         Integers of any shape.
-    spectrum : Spectrum
+    spectrum : Spectrum or DeviceSpectrum
         The frequencies.
     cos, sin : View
         Where the tables go: compact, shape (..., d/2).
@@ -141,14 +140,14 @@ def plan_cos_sin(
     return _plan_table("cos_sin_table", macros, structure, position_ids, spectrum, numbers)
 
 
-def plan_phases(position_ids: View, spectrum: Spectrum, phases: View) -> Plan:
+def plan_phases(position_ids: View, spectrum: AnySpectrum, phases: View) -> Plan:
     """Plan a table of exact phases.
 
     Parameters
     ----------
     position_ids : View
         Integers of any shape.
-    spectrum : Spectrum
+    spectrum : Spectrum or DeviceSpectrum
         The frequencies.
     phases : View
         Where the table goes: compact, uint64, shape (..., d/2).
@@ -169,7 +168,7 @@ def _plan_table(
     macros: Macros,
     structure: Any,
     position_ids: View,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     numbers: parameters.Numbers,
 ) -> Plan:
     several = int(numbers.axes > 1)

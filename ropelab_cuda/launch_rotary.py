@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ropelab import Spectrum
 from ropelab.pairs import Placement
 
 from . import parameters
+from .device_spectrum import AnySpectrum
 from .launch import FORMATS, Macros, Plan, grid_of, specialise
 from .position_sources import Ids, PositionSource
 from .tokens import Axes, broadcast_strides
@@ -29,7 +29,7 @@ __all__ = [
 def plan_rotary(
     operands: Sequence[Operand],
     position_ids: View | PositionSource,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     *,
     place: Placement,
     angles: str,
@@ -46,7 +46,7 @@ def plan_rotary(
     position_ids : View or PositionSource
         A view is of integers that broadcast to the tokens, by a leading axis if the spectrum names
         several.
-    spectrum : Spectrum
+    spectrum : Spectrum or DeviceSpectrum
         The frequencies.
     place : Placement
         Where the pairs lie, and which way they turn.
@@ -73,7 +73,10 @@ def plan_rotary(
     structure.tensors, structure.positions = work.tensors, positions
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
     places, macros = _places_of(structure, source), numbers.macros | source.macros
-    chosen = tuning or choose_tuning(work, guesses=numbers.axes == 1)
+    if numbers.on_device:  # the first field of the spectrum is its address
+        places = places._replace(others=(*places.others, type(structure).spectrum.offset))
+    guesses = numbers.axes == 1 and not numbers.on_device
+    chosen = tuning or choose_tuning(work, guesses=guesses)
     return plan_work("rotary", macros, structure, work, places, scales, chosen)
 
 

@@ -13,15 +13,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ropelab import Spectrum
-
+from .device_spectrum import AnySpectrum, DeviceSpectrum
 from .views import View
 
 __all__ = [
     "INTEGER_TYPES",
     "MAX_BYTES",
+    "AllPositions",
     "CacheStrides",
     "Consecutive",
+    "LargestPositions",
     "Numbers",
     "Offset",
     "Operand",
@@ -34,11 +35,12 @@ __all__ = [
     "TokenGrid",
     "cos_sin_table",
     "fill_spectrum",
+    "length_spectrum",
     "phases",
     "positions",
     "rotary",
-    "rotary_kv_cache",
     "rotary_indexed",
+    "rotary_kv_cache",
 ]
 
 # The kernels' names of the integer dtypes.
@@ -151,6 +153,23 @@ class Packed(ctypes.Structure):
     )
 
 
+class AllPositions(ctypes.Structure):
+    """Every position id of a call, of which the largest is wanted."""
+
+    _fields_ = (
+        ("positions", Positions),
+        ("outer", c_int64),
+        ("inner", c_int64),
+        ("count", c_int64),
+    )
+
+
+class LargestPositions(ctypes.Structure):
+    """Parameters of largest_positions.cu."""
+
+    _fields_ = (("all", AllPositions), ("largest", c_uint64))
+
+
 class Table(ctypes.Structure):
     """Given cosines or sines over the same tokens."""
 
@@ -183,6 +202,8 @@ class Numbers(NamedTuple):
         Whether any pair repeats after a whole number of tokens.
     frequency, trig : str
         The C types of a frequency and of its cosine.
+    on_device : bool
+        Whether the numbers lie in device memory.
     """
 
     pairs: int
@@ -190,15 +211,18 @@ class Numbers(NamedTuple):
     periods: bool
     frequency: str
     trig: str
+    on_device: bool = False
 
     @classmethod
-    def of(cls, spectrum: Spectrum, angles: str, *dtypes: str) -> Numbers:
+    def of(cls, spectrum: AnySpectrum, angles: str, *dtypes: str) -> Numbers:
         """Return how an angle pipeline stores a spectrum, for tensors of these dtypes."""
         frequency, trig = "unsigned long long", "double" if "float64" in dtypes else "float"
         if angles == "float32":
             frequency = trig = "float"
-        periods = spectrum.periods is not None
-        return cls(spectrum.rotary_dim // 2, spectrum.position_axes, periods, frequency, trig)
+        pairs, axes = spectrum.rotary_dim // 2, spectrum.position_axes
+        if isinstance(spectrum, DeviceSpectrum):
+            return cls(pairs, axes, spectrum.has_periods, frequency, trig, on_device=True)
+        return cls(pairs, axes, spectrum.periods is not None, frequency, trig)
 
     @property
     def macros(self) -> dict[str, str | int]:
@@ -209,6 +233,7 @@ class Numbers(NamedTuple):
             "PERIODS": int(self.periods),
             "FREQUENCY": self.frequency,
             "TRIG": self.trig,
+            "SPECTRUM_ON_DEVICE": int(self.on_device),
         }
 
 
@@ -247,6 +272,20 @@ def phases(numbers: Numbers) -> type[Any]:
     return _ending_in_spectrum("Phases", head, numbers)
 
 
+@cache
+def length_spectrum(rule: type[Any]) -> type[Any]:
+    """Return the parameters of length_spectrum.cu for a rule's structure."""
+    fields = [("all", AllPositions), ("numbers", c_uint64), ("rule", rule)]
+    structure = type("LengthSpectrum", (ctypes.Structure,), {"_fields_": fields})
+    if ctypes.sizeof(structure) > MAX_BYTES:
+        msg = (
+            f"rope: expected a rule whose parameters fit into the {MAX_BYTES} bytes of a kernel's; "
+            f"got {ctypes.sizeof(structure)} bytes; pass rope.spectrum(seq_len)"
+        )
+        raise ValueError(msg)
+    return structure
+
+
 def _ending_in_spectrum(
     name: str, head: tuple[tuple[str, type[Any]], ...], numbers: Numbers
 ) -> type[Any]:
@@ -257,9 +296,11 @@ def _ending_in_spectrum(
         ("sin_factor", trig),
         ("frequency", frequency * numbers.pairs),
     ]
+    if numbers.on_device:
+        fields = [("numbers", c_uint64), ("direction", c_double)]
     if numbers.axes > 1:
         fields.append(("axis", c_uint8 * numbers.pairs))
-    if numbers.periods:
+    if numbers.periods and not numbers.on_device:
         fields.append(("period", c_int64 * numbers.pairs))
     spectrum = type("Spectrum", (ctypes.Structure,), {"_fields_": fields})
     structure = type(name, (ctypes.Structure,), {"_fields_": [*head, ("spectrum", spectrum)]})
@@ -273,29 +314,33 @@ def _ending_in_spectrum(
     return structure
 
 
-def fill_spectrum(target: Any, spectrum: Spectrum, numbers: Numbers, *, inverse: bool) -> None:
-    """Copy a spectrum into a structure.
+def fill_spectrum(target: Any, spectrum: AnySpectrum, numbers: Numbers, *, inverse: bool) -> None:
+    """Copy a spectrum into a structure, or where it lies.
 
     Parameters
     ----------
     target : ctypes.Structure
         One made by `rotary`, `cos_sin_table` or `phases`.
-    spectrum : Spectrum
+    spectrum : Spectrum or DeviceSpectrum
         The frequencies and the attention factor.
     numbers : Numbers
         How the structure stores them.
     inverse : bool
         Whether to rotate by minus the angle.
     """
+    if numbers.axes > 1:
+        assert spectrum.axes is not None
+        target.spectrum.axis[:] = spectrum.axes.tolist()
+    if isinstance(spectrum, DeviceSpectrum):
+        target.spectrum.numbers = spectrum.view.pointer
+        target.spectrum.direction = -1.0 if inverse else 1.0
+        return
     exact = numbers.frequency != "float"
     values = spectrum.turns if exact else spectrum.inv_freq.astype(np.float32)
     factor = spectrum.attention_factor
     target.spectrum.cos_factor = factor
     target.spectrum.sin_factor = -factor if inverse else factor
     ctypes.memmove(target.spectrum.frequency, values.ctypes.data, values.nbytes)
-    if numbers.axes > 1:
-        assert spectrum.axes is not None
-        target.spectrum.axis[:] = spectrum.axes.tolist()
     if spectrum.periods is not None:
         target.spectrum.period[:] = spectrum.periods.tolist()
 

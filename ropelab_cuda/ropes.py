@@ -11,15 +11,19 @@ from ropelab.positions import Consecutive, Packed
 from ropelab.positions.token_positions import current_length
 
 from ._cupy import require_cupy
+from .device_spectrum import AnySpectrum, DeviceSpectrum
+from .exchange import Gate
 from .frameworks import Foreign, framework_of
 from .given_positions import on_host
+from .length_rules import has_device_function, length_rule
+from .lengths import spectrum_at_gate, spectrum_on_device
 
 __all__ = ["spectrum_for"]
 
 
 def spectrum_for(
     rope: Rope, q: Any, position_ids: Any, seq_len: int | None, tensor_format: str = "bshd"
-) -> Spectrum:
+) -> AnySpectrum:
     """Return the spectrum by which a rope turns these tokens.
 
     Parameters
@@ -29,7 +33,8 @@ def spectrum_for(
     q : tensor
         Queries, of which the last axis must be ``rope.head_dim``.
     position_ids : tensor of int, Consecutive or Packed
-        Read, which waits for the device, only if the rule depends on a length that is not given.
+        Looked through by the device if the rule depends on a length that is not given; read by the
+        host, which waits, if that rule is a user's own, or if they are no tensor.
     seq_len : int, optional
         Current length.
     tensor_format : str
@@ -37,8 +42,8 @@ def spectrum_for(
 
     Returns
     -------
-    Spectrum
-        The same object for the same rope and length.
+    Spectrum or DeviceSpectrum
+        The former is the same object for the same rope and length.
 
     Raises
     ------
@@ -54,8 +59,23 @@ def spectrum_for(
     if not rope.scaling.depends_on_length:
         seq_len = None
     elif seq_len is None:
+        if has_device_function(rope.scaling) and not isinstance(
+            position_ids, (Consecutive, Packed)
+        ):
+            return _on_device(rope, q, position_ids)
         seq_len = _length(position_ids, q, tensor_format)
     return _spectrum(rope, seq_len)
+
+
+def _on_device(rope: Rope, q: Any, position_ids: Any) -> DeviceSpectrum:
+    """Compute it on the stream of the queries, which is that of the rotation."""
+    families = [getattr(framework_of(x), "family", None) for x in (q, position_ids)]
+    if families[0] == families[1]:
+        return spectrum_on_device(rope, position_ids)
+    gate = Gate(q, "q")
+    queries = gate.floats(q, "q")
+    positions = gate.integers(position_ids, "position_ids")
+    return spectrum_at_gate(gate, length_rule(rope), position_ids, positions, q, queries)
 
 
 @lru_cache(maxsize=64)

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ropelab import Rope, Spectrum
+from ropelab import Rope
 from ropelab.pairs import Placement, Storage
 
 from .calls import named_pair, rotate_by_positions, rotate_by_tables
+from .device_spectrum import AnySpectrum
 from .replay import replay
 from .ropes import spectrum_for
 from .storage import split_scale
@@ -26,7 +27,7 @@ __all__ = ["apply_rotary", "apply_rotary_cached", "apply_rotary_qk", "rotate"]
 def apply_rotary(
     x: Any,
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     *,
     layout: str = "half",
     tensor_format: str = "bshd",
@@ -52,7 +53,7 @@ def apply_rotary(
         cumulative lengths on the device, whose values the host never reads. They must be what
         `ropelab.apply_rotary` asks for; if they are not, a token gets some other position, and
         one behind the last sequence of a pack position 0.
-    spectrum : ropelab.Spectrum
+    spectrum : ropelab.Spectrum or DeviceSpectrum
         Frequencies and attention factor; its rotary_dim may be smaller than head_dim.
     layout : {"half", "interleaved"}, default "half"
         Which two channels form a pair.
@@ -129,7 +130,7 @@ def apply_rotary_qk(
     q: Any,
     k: Any,
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     *,
     layout: str = "half",
     tensor_format: str = "bshd",
@@ -149,7 +150,7 @@ def apply_rotary_qk(
         As `x` in `apply_rotary`; grouped-query attention has fewer heads in k.
     position_ids : CUDA tensor of int
         As in `apply_rotary`.
-    spectrum : ropelab.Spectrum
+    spectrum : ropelab.Spectrum or DeviceSpectrum
         As in `apply_rotary`.
     layout : {"half", "interleaved"}, default "half"
         As in `apply_rotary`.
@@ -317,8 +318,9 @@ def rotate(
     angles : {"exact", "float32"}, default "exact"
         As in `apply_rotary`.
     seq_len : int, optional
-        Current length, for rules that depend on it; by default as in `ropelab.rotate`. Reading
-        that waits for the device, so pass it to such rules; the others never ask for it.
+        Current length, for rules that depend on it; by default as in `ropelab.rotate`, which the
+        device finds by itself in ids; see `spectrum_on_device`. In positions said otherwise, and
+        for a rule of your own, which the device does not know, the host reads it and so waits.
     out : (CUDA tensor, CUDA tensor), optional
         As in `apply_rotary_qk`.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ropelab import Rope, Spectrum
+from ropelab import Rope
 from ropelab.checks import ANGLES, TENSOR_FORMATS, check_choice, check_flag, check_rope, integer
 from ropelab.checks import positive_int as positive
 from ropelab.pairs import Placement
@@ -16,10 +16,15 @@ from ropelab.pairs import Placement
 from ._cupy import require_cupy
 from .compile import Specialisation, architecture, compiled, cubin_name, function
 from .cubins import add_folder, store_cubin
-from .launch import FORMATS, OUTPUT_FORMATS
+from .device_spectrum import AnySpectrum, DeviceSpectrum
+from .launch import FORMATS, OUTPUT_FORMATS, Plan
+from .launch_lengths import plan_length_spectrum
 from .launch_rotary import plan_rotary, plan_rotary_cached
+from .length_rules import has_device_function
+from .lengths import spectrum_to_plan
 from .parameters import INTEGER_TYPES
 from .views import View
+from .work import Operand
 
 __all__ = ["save_cubins", "specialisations_of", "warmup"]
 
@@ -114,7 +119,9 @@ def specialisations_of(
         raise ValueError(msg)
     scales = [1.0] * len(heads) if scaled else []
     length = rope.max_position_embeddings if rope.scaling.depends_on_length else None
-    spectrum = rope.spectrum(length)
+    spectra: list[AnySpectrum] = [rope.spectrum(length)]
+    if rope.scaling.depends_on_length and has_device_function(rope.scaling):
+        spectra.append(spectrum_to_plan(rope))  # what `rotate` has without a seq_len
     place = Placement(tensor_format, rope.layout, rope.output_layout, rope.rotary_offset)
     found: dict[Specialisation, None] = {}
     for batch, sequence in tokens:
@@ -130,14 +137,12 @@ def specialisations_of(
         shapes = ((batch * sequence,),) if tensor_format == "thd" else _rows(batch, sequence)
         for shape in shapes:
             if table_dtype is None:
-                positions = _positions(shape, spectrum, position_dtype)
-                plan = plan_rotary(
-                    operands, positions, spectrum, place=place, angles=angles, scales=scales
-                )
+                positions = _positions(shape, spectra[0].position_axes, position_dtype)
+                plans = list(_plans(operands, positions, spectra, place, angles, scales))
             else:
-                table = _compact((*shape, spectrum.rotary_dim // 2), table_dtype, 1 << 30)
-                plan = plan_rotary_cached(operands, table, table, place=place, scales=scales)
-            found[plan.specialisation] = None
+                table = _compact((*shape, rope.rotary_dim // 2), table_dtype, 1 << 30)
+                plans = [plan_rotary_cached(operands, table, table, place=place, scales=scales)]
+            found |= {plan.specialisation: None for plan in plans}
     return tuple(found)
 
 
@@ -148,8 +153,22 @@ def _rows(batch: int, sequence: int) -> Iterator[tuple[int, ...]]:
         yield (sequence,)
 
 
-def _positions(shape: tuple[int, ...], spectrum: Spectrum, dtype: str) -> View:
-    axes = spectrum.position_axes
+def _plans(
+    operands: Sequence[Operand],
+    positions: View,
+    spectra: Sequence[AnySpectrum],
+    place: Placement,
+    angles: str,
+    scales: Sequence[float],
+) -> Iterator[Plan]:
+    """Yield what a call by positions launches."""
+    for spectrum in spectra:
+        if isinstance(spectrum, DeviceSpectrum):
+            yield from plan_length_spectrum(positions, spectrum.rule, spectrum.view)
+        yield plan_rotary(operands, positions, spectrum, place=place, angles=angles, scales=scales)
+
+
+def _positions(shape: tuple[int, ...], axes: int, dtype: str) -> View:
     return _compact((axes, *shape) if axes > 1 else shape, dtype, 1 << 30)
 
 

@@ -18,6 +18,7 @@ import torch
 import ropelab
 import ropelab_cuda
 from ropelab.positions import Consecutive, Packed
+from tests.length_rules import ROPES
 
 DTYPES = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
 LAYOUTS = ("half", "interleaved")
@@ -168,6 +169,20 @@ def stored(dtype: torch.dtype, layout: str) -> list[Any]:
     return [each.view(torch.uint8) for each in results]
 
 
+def by_length(rope: ropelab.Rope) -> list[Any]:
+    """Compute spectra at the length of few and of many positions, and rotate by them."""
+    results: list[Any] = []
+    for batch, sequence, start in ((BATCH, SEQUENCE, -5), (1, 20_011, 4000)):
+        ids = torch.arange(start, start + batch * sequence).reshape(batch, sequence).cuda()
+        q, k = (tensor(batch, sequence, n, rope.head_dim, dtype=torch.bfloat16) for n in (3, 1))
+        spectrum = ropelab_cuda.spectrum_on_device(rope, ids)
+        results += ropelab_cuda.rotate(rope, q, k, ids)
+        results += ropelab_cuda.rotate_(rope, q, k, ids, angles="float32")
+        results += [*ropelab_cuda.cos_sin(ids, spectrum), ropelab_cuda.exact_phases(ids, spectrum)]
+        results.append(spectrum.buffer[: 2 + 3 * rope.rotary_dim // 2])
+    return results
+
+
 def main() -> None:
     """Launch, and read every result."""
     torch.manual_seed(0)
@@ -187,6 +202,9 @@ def main() -> None:
     for layout in LAYOUTS:
         results += rotations(LARGE, 128, 128, torch.bfloat16, layout)
         results += into_caches(LARGE, torch.bfloat16, layout)
+    for rope in ROPES.values():
+        if rope.axes is None:
+            results += by_length(rope)
     for result in results:
         result.cpu()
     print(f"{len(results)} results read")

@@ -103,6 +103,24 @@ def test_several_position_axes_and_a_rule_that_needs_a_length() -> None:
     assert specialisations_of(dynamic, q_heads=4)
 
 
+@pytest.mark.parametrize("position_dtype", ["int32", "int64"])
+def test_a_rule_by_the_length_needs_its_spectrum_first(
+    monkeypatch: pytest.MonkeyPatch, position_dtype: str
+) -> None:
+    rule = ropelab.scaling.DynamicNTK(2.0)
+    rope = ropelab.Rope(64, scaling=rule, max_position_embeddings=4096)
+    calls: list[tuple[Any, ...]] = []
+    for sequence, seq_len in ((1, None), (999, 5000), (20_000, None)):
+        q, k = (np.empty((1, sequence, heads, 64), np.float16) for heads in (6, 2))
+        ids = np.arange(sequence, dtype=position_dtype)[None]
+        calls.append((ropelab_cuda.rotate, rope, q, k, ids, {"seq_len": seq_len}))
+    options: dict[str, Any] = {"dtype": "float16", "position_dtype": position_dtype}
+    planned = specialisations_of(rope, q_heads=6, k_heads=2, **options)
+    assert of_calls(monkeypatch, calls) <= set(planned)
+    kernels = {"rotary", "length_spectrum", "largest_positions"}
+    assert {one.kernel for one in planned} == kernels
+
+
 @pytest.mark.parametrize(
     ("change", "error", "word"),
     [
