@@ -101,6 +101,7 @@ def apply_xpos_qk(
     layout: str = "half",
     tensor_format: str = "bshd",
     angles: str = "exact",
+    inverse: bool = False,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Rotate queries and keys of the same tokens, and scale them as xPos does.
 
@@ -122,6 +123,9 @@ def apply_xpos_qk(
         As in `ropelab.apply_rotary`.
     angles : {"exact", "float32"}, default "exact"
         The angle pipeline. The scale is float64 in both.
+    inverse : bool, default False
+        Rotate by minus the position and scale alike: the transpose, which is also the backward
+        pass. It does not undo the scale; that does the transpose of q and k in each other's place.
 
     Returns
     -------
@@ -155,7 +159,7 @@ def apply_xpos_qk(
     shape = queries.shape
     cos, sin = cos_sin_by_token(shape, "q", position_ids, spectrum, tensor_format, angles)
     scale = xpos_scale(position_ids, spectrum.rotary_dim, scale_base=scale_base, centre=centre)
-    place = Placement(tensor_format, layout)
+    place = Placement(tensor_format, layout, inverse=inverse)
     return (
         turned(queries, cos * scale, sin * scale, place),
         turned(keys, cos / scale, sin / scale, place),

@@ -39,7 +39,8 @@ def _ask_qk(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> A
 
 def _ask_xpos(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
     given = (arrays["q"], arrays["k"], arrays["position_ids"], given_spectrum(case, arrays))
-    names = ("layout", "tensor_format", "angles", *_XPOS)
+    names = ["layout", "tensor_format", "angles", *_XPOS]
+    names += ["inverse"] if case.options.get("inverse") else []  # where asked for alone
     q, k = asked.apply_xpos_qk(*given, **{name: case.options[name] for name in names})
     return {"q": q, "k": k}
 
@@ -66,7 +67,7 @@ def _attest_rotary(case: Case) -> Answers:
 
 def _attest_xpos(case: Case) -> Answers:
     turn, base = _turns(case, "q", case.arguments), case.options["scale_base"]
-    forward = replace(case, options={**case.options, "inverse": False})  # it has no other way
+    told = replace(case, options={"inverse": False, **case.options})
     answers = {}
     for name, sign in (("q", 1), ("k", -1)):
         scaled = {}
@@ -74,7 +75,7 @@ def _attest_xpos(case: Case) -> Answers:
             m = position_at(case.arguments["position_ids"], token) - case.options["centre"]
             pairs = range(len(factors))
             scaled[token] = [factors[i] * oracle.xpos(sign * m, i, len(pairs), base) for i in pairs]
-        answers[name] = _rotated(forward, name, scaled)
+        answers[name] = _rotated(told, name, scaled)
     return answers
 
 
