@@ -17,7 +17,7 @@ from ropelab.checks import (
     check_width,
     token_shape,
 )
-from ropelab.pairs import Placement
+from ropelab.pairs import Placement, Storage
 from ropelab.spectrum import check_spectrum
 
 from .exchange import Gate
@@ -25,13 +25,18 @@ from .launch import Plan
 from .launch_rotary import plan_rotary, plan_rotary_cached
 from .overlaps import check_overlaps
 from .replay import Key, remember
+from .storage import dtype_name, split_scale, take_scales
 from .views import View
+from .work import Scale
 
 __all__ = [
     "named_pair",
     "rotate_by_positions",
     "rotate_by_tables",
 ]
+
+
+_AS_IT_CAME = Storage()
 
 
 def named_pair(out: object) -> dict[str, Any]:
@@ -50,6 +55,7 @@ def rotate_by_positions(
     angles: str,
     place: Placement,
     call: Key,
+    storage: Storage = _AS_IT_CAME,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by their positions, in one launch.
 
@@ -66,9 +72,11 @@ def rotate_by_positions(
     angles : str
         As in `ropelab.apply_rotary`.
     place : Placement
-        The other options.
+        Where the pairs lie, and which way they turn.
     call : tuple
         Under which `replay` may look for the plan.
+    storage : Storage
+        In which format, and over which scales, the results are stored.
 
     Returns
     -------
@@ -77,22 +85,24 @@ def rotate_by_positions(
     """
     check_choice(angles, ANGLES, "angles")
     check_spectrum(spectrum)
-    gate, views = _take(tensors, place)
+    gate, views, scales = _take(tensors, place, storage)
     name, first = next(iter(views.items()))
     check_width(spectrum.rotary_dim, first.shape[-1], name)
     check_rotary_offset(place.rotary_offset, spectrum.rotary_dim, first.shape[-1])
     positions = gate.integers(position_ids, "position_ids")
     tokens = token_shape(first.shape, place.tensor_format, name)
     check_positions(positions.shape, tokens, axes=spectrum.position_axes)
-    results, operands = _outputs(gate, tensors, views, outs, {"position_ids": positions})
+    read = [("position_ids", positions), *scales]
+    results, operands = _outputs(gate, tensors, views, outs, read, storage)
     plan = plan_rotary(
         operands,
         positions,
         spectrum,
         place=place,
         angles=angles,
+        scales=[scale for _, scale in scales],
     )
-    others = [(position_ids, positions)]
+    others = [*_passed(storage, scales), (position_ids, positions)]
     _launch(gate, plan, call, tensors, outs, results, operands, others, spectrum)
     return results
 
@@ -104,6 +114,7 @@ def rotate_by_tables(
     sin: Any,
     place: Placement,
     call: Key,
+    storage: Storage = _AS_IT_CAME,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by given cosines and sines, in one launch.
 
@@ -116,16 +127,18 @@ def rotate_by_tables(
     cos, sin : tensor
         As in `ropelab.apply_rotary_cached`.
     place : Placement
-        The other options.
+        Where the pairs lie, and which way they turn.
     call : tuple
         As in `rotate_by_positions`.
+    storage : Storage
+        In which format, and over which scales, the results are stored.
 
     Returns
     -------
     tuple of tensors
         The rotated tensors.
     """
-    gate, views = _take(tensors, place)
+    gate, views, scales = _take(tensors, place, storage)
     name, first = next(iter(views.items()))
     tokens = token_shape(first.shape, place.tensor_format, name)
     tables = {
@@ -140,20 +153,23 @@ def rotate_by_tables(
         raise ValueError(msg)
     check_rotary_offset(place.rotary_offset, 2 * tables["cos"].shape[-1], first.shape[-1])
     _check_same_dtype(tables)
-    results, operands = _outputs(gate, tensors, views, outs, tables)
+    results, operands = _outputs(gate, tensors, views, outs, [*tables.items(), *scales], storage)
     plan = plan_rotary_cached(
         operands,
         tables["cos"],
         tables["sin"],
         place=place,
+        scales=[scale for _, scale in scales],
     )
-    others = [(cos, tables["cos"]), (sin, tables["sin"])]
+    others = [*_passed(storage, scales), (cos, tables["cos"]), (sin, tables["sin"])]
     _launch(gate, plan, call, tensors, outs, results, operands, others)
     return results
 
 
-def _take(tensors: Mapping[str, Any], place: Placement) -> tuple[Gate, dict[str, View]]:
-    """Check how the tensors are to be rotated, open the gate, and take them."""
+def _take(
+    tensors: Mapping[str, Any], place: Placement, storage: Storage
+) -> tuple[Gate, dict[str, View], list[tuple[str, Scale]]]:
+    """Check how the tensors are to be rotated, open the gate, and take them and their scales."""
     place.ends()
     check_flag(place.inverse, "inverse")
     name, first = next(iter(tensors.items()))
@@ -165,7 +181,7 @@ def _take(tensors: Mapping[str, Any], place: Placement) -> tuple[Gate, dict[str,
         q, k = views.values()
         check_same_tokens(q.shape, k.shape, place.tensor_format)
         _check_same_dtype(views)
-    return gate, views
+    return gate, views, take_scales(gate, storage.scale, len(views))
 
 
 def _check_same_dtype(views: Mapping[str, View]) -> None:
@@ -183,24 +199,34 @@ def _outputs(
     tensors: Mapping[str, Any],
     views: Mapping[str, View],
     outs: Mapping[str, Any] | None,
-    others: Mapping[str, View],
+    read: Sequence[tuple[str, View | float]],
+    storage: Storage,
 ) -> tuple[tuple[Any, ...], Sequence[tuple[View, View]]]:
     """Return the output tensors, and each input's view beside its output's."""
+    asked = None if storage.dtype is None else dtype_name(storage.dtype)
+    dtypes = [asked or view.dtype for view in views.values()]
     if outs is None:
         results = tuple(
-            gate.framework.empty_like(tensor, view)
-            for tensor, view in zip(tensors.values(), views.values(), strict=True)
+            gate.framework.empty_like(tensor, view, dtype)
+            for tensor, view, dtype in zip(tensors.values(), views.values(), dtypes, strict=True)
         )
         names = tuple(f"out for {name}" for name in tensors)
     else:
         results, names = tuple(outs.values()), tuple(outs)
     targets = [
-        gate.output(result, name, view.shape, view.dtype)
-        for result, name, view in zip(results, names, views.values(), strict=True)
+        gate.output(result, name, view.shape, dtype)
+        for result, name, view, dtype in zip(results, names, views.values(), dtypes, strict=True)
     ]
     if outs is not None:
-        check_overlaps(list(zip(names, targets, strict=True)), [*views.items()], [*others.items()])
+        others = [(name, view) for name, view in read if isinstance(view, View)]
+        check_overlaps(list(zip(names, targets, strict=True)), [*views.items()], others)
     return results, list(zip(views.values(), targets, strict=True))
+
+
+def _passed(storage: Storage, scales: Sequence[tuple[str, Scale]]) -> list[tuple[Any, View]]:
+    """Return the scales that are tensors, each with its view."""
+    views = [scale for _, scale in scales if isinstance(scale, View)]
+    return [*zip(split_scale(storage.scale, len(scales))[1], views, strict=True)]
 
 
 def _launch(

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from ropelab.dlpack import DLTensor
 
-from .launch import FORMATS, Plan
+from .launch import OUTPUT_FORMATS, Plan
 from .launcher import Launch
 from .overlaps import reach
 from .torch_tensors import QuickTorch, torch_framework
@@ -195,7 +195,7 @@ def remember(
             tuple((at, i, words[at] - views[i].pointer) for at, i in places),
             meetings,
             tuple((tuple(x.shape), tuple(x.stride()), x.dtype) for x, _ in made),
-            sum(view.dtype in FORMATS for _, view in passed),
+            sum(view.dtype in OUTPUT_FORMATS for _, view in passed),
             written,
             views[0].device,
             (plan.parameters, owner),

@@ -1,8 +1,9 @@
 """Rotating queries and keys on the GPU: `ropelab.rotary`, for tensors in device memory.
 
-Arithmetic is float32, for float64 tensors float64, and rounds once, at the store. Channels past
-the rotary width are copied bit for bit. A tensor may have any strides but the last. The work goes
-to the caller's current stream; nothing synchronises, so it can be captured in a CUDA graph.
+Arithmetic is float32, or float64 if tensors come or go in it, and rounds once, at the store.
+Channels past the rotary width are copied bit for bit, or converted as the others are. A tensor may
+have any strides but the last. The work goes to the caller's current stream; nothing synchronises,
+so it can be captured in a CUDA graph.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ropelab import Rope, Spectrum
-from ropelab.pairs import Placement
+from ropelab.pairs import Placement, Storage
 
 from .calls import named_pair, rotate_by_positions, rotate_by_tables
 from .replay import replay
 from .ropes import spectrum_for
+from .storage import split_scale
 
 __all__ = ["apply_rotary", "apply_rotary_cached", "apply_rotary_qk", "rotate"]
 
@@ -31,6 +33,8 @@ def apply_rotary(
     inverse: bool = False,
     output_layout: str | None = None,
     rotary_offset: int = 0,
+    dtype: Any = None,
+    scale: Any = None,
     out: Any = None,
 ) -> Any:
     """Rotate each pair of channels by its position times its frequency.
@@ -58,13 +62,21 @@ def apply_rotary(
         As in `ropelab.apply_rotary`.
     rotary_offset : int, default 0
         As in `ropelab.apply_rotary`.
+    dtype : str or dtype, optional
+        Format of the result: float64, float32, float16, bfloat16, float8_e4m3fn or float8_e5m2, by
+        name or as the dtype of any framework; by default that of `x`. The last two saturate, as in
+        `ropelab.apply_rotary`.
+    scale : float or CUDA tensor of float32 with one element, optional
+        What a stored number is multiplied by to read it back, as in `ropelab.apply_rotary`. The
+        product with its inverse is stored, which is within an eps of float32 of the quotient. A
+        tensor is read on the device alone, so nobody looks whether it is positive.
     out : CUDA tensor, optional
-        Where the result goes: `x` itself, or a tensor of its shape, dtype, device and framework
-        that shares no memory with it.
+        Where the result goes: `x` itself, or a tensor of its shape, device and framework, and of
+        the result's dtype, that shares no memory with it.
 
     Returns
     -------
-    CUDA tensor, shape and dtype of `x`
+    CUDA tensor, shape of `x`
         The rotated tensor: `out`, or a new one of the framework of `x` (CuPy for any framework
         but torch).
 
@@ -85,6 +97,7 @@ def apply_rotary(
     torch.Size([2, 4096, 32, 128])
     """
     how = (tensor_format, layout, output_layout, rotary_offset, inverse)
+    word, scales = (None, ()) if scale is None else split_scale(scale, 1)
     call = (
         "apply_rotary",
         id(spectrum),
@@ -93,13 +106,17 @@ def apply_rotary(
         how,
         type(rotary_offset),
         type(inverse),
+        dtype,
+        word,
     )
-    given = (x, position_ids) if out is None else (x, out, position_ids)
+    given = (x, *scales, position_ids) if out is None else (x, out, *scales, position_ids)
     made = replay(given, call)
     if made is None:
         outs = None if out is None else {"out": out}
-        tensors, place = {"x": x}, Placement(*how)
-        made = rotate_by_positions(tensors, outs, position_ids, spectrum, angles, place, call)
+        tensors, place, storage = {"x": x}, Placement(*how), Storage(dtype, scale)
+        made = rotate_by_positions(
+            tensors, outs, position_ids, spectrum, angles, place, call, storage
+        )
     return made[0] if out is None else out
 
 
@@ -115,6 +132,8 @@ def apply_rotary_qk(
     inverse: bool = False,
     output_layout: str | None = None,
     rotary_offset: int = 0,
+    dtype: Any = None,
+    scale: Any = None,
     out: Sequence[Any] | None = None,
 ) -> tuple[Any, Any]:
     """Rotate queries and keys of the same tokens in one launch; their head counts may differ.
@@ -139,6 +158,10 @@ def apply_rotary_qk(
         As in `ropelab.apply_rotary`.
     rotary_offset : int, default 0
         As in `ropelab.apply_rotary`.
+    dtype : str or dtype, optional
+        As in `apply_rotary`, of both results.
+    scale : float, CUDA tensor of float32 with one element, or a pair of these, optional
+        As in `apply_rotary`; of a pair, the first is for q, the second for k.
     out : (CUDA tensor, CUDA tensor), optional
         Where the results go, as in `apply_rotary`.
 
@@ -157,6 +180,7 @@ def apply_rotary_qk(
         If CuPy is missing.
     """
     how = (tensor_format, layout, output_layout, rotary_offset, inverse)
+    word, scales = (None, ()) if scale is None else split_scale(scale, 2)
     call = (
         "apply_rotary_qk",
         id(spectrum),
@@ -165,13 +189,16 @@ def apply_rotary_qk(
         how,
         type(rotary_offset),
         type(inverse),
+        dtype,
+        word,
     )
     outs = {} if out is None else named_pair(out)
-    made = replay((q, k, *outs.values(), position_ids), call)
+    made = replay((q, k, *outs.values(), *scales, position_ids), call)
     if made is None:
-        tensors, place = {"q": q, "k": k}, Placement(*how)
-        targets = outs or None
-        made = rotate_by_positions(tensors, targets, position_ids, spectrum, angles, place, call)
+        tensors, place, storage = {"q": q, "k": k}, Placement(*how), Storage(dtype, scale)
+        made = rotate_by_positions(
+            tensors, outs or None, position_ids, spectrum, angles, place, call, storage
+        )
     q_out, k_out = made or outs.values()
     return q_out, k_out
 
@@ -186,6 +213,8 @@ def apply_rotary_cached(
     inverse: bool = False,
     output_layout: str | None = None,
     rotary_offset: int = 0,
+    dtype: Any = None,
+    scale: Any = None,
     out: Any = None,
 ) -> Any:
     """Rotate by given cosines and sines.
@@ -207,12 +236,16 @@ def apply_rotary_cached(
         As in `ropelab.apply_rotary`.
     rotary_offset : int, default 0
         As in `ropelab.apply_rotary`.
+    dtype : str or dtype, optional
+        As in `apply_rotary`.
+    scale : float or CUDA tensor of float32 with one element, optional
+        As in `apply_rotary`.
     out : CUDA tensor, optional
         As in `apply_rotary`.
 
     Returns
     -------
-    CUDA tensor, shape and dtype of `x`
+    CUDA tensor, shape of `x`
         The rotated tensor.
 
     Raises
@@ -225,12 +258,15 @@ def apply_rotary_cached(
         If CuPy is missing.
     """
     how = (tensor_format, layout, output_layout, rotary_offset, inverse)
-    call = ("apply_rotary_cached", out is None, how, type(rotary_offset), type(inverse))
-    given = (x, cos, sin) if out is None else (x, out, cos, sin)
+    word, scales = (None, ()) if scale is None else split_scale(scale, 1)
+    types = type(rotary_offset), type(inverse)
+    call = ("apply_rotary_cached", out is None, how, types, dtype, word)
+    given = (x, *scales, cos, sin) if out is None else (x, out, *scales, cos, sin)
     made = replay(given, call)
     if made is None:
         outs = None if out is None else {"out": out}
-        made = rotate_by_tables({"x": x}, outs, cos, sin, Placement(*how), call)
+        storage = Storage(dtype, scale)
+        made = rotate_by_tables({"x": x}, outs, cos, sin, Placement(*how), call, storage)
     return made[0] if out is None else out
 
 

@@ -131,9 +131,9 @@ class Torch:
         guard: AbstractContextManager[object] = self.torch.cuda.device(device)
         return guard
 
-    def empty_like(self, x: Any, view: View) -> Any:
+    def empty_like(self, x: Any, view: View, dtype: str) -> Any:
         """Allocate by torch, which keeps a dense tensor's order of axes."""
-        return self.torch.empty_like(x, requires_grad=False)
+        return self.torch.empty_like(x, dtype=getattr(self.torch, dtype), requires_grad=False)
 
     def empty(self, x: Any, view: View, shape: tuple[int, ...], dtype: str) -> Any:
         """Allocate by torch."""
