@@ -4,6 +4,7 @@ Importing it needs neither CuPy nor a GPU; the first use says what is missing.
 """
 
 from .inplace import apply_rotary_, apply_rotary_cached_, apply_rotary_qk_, rotate_
+from .layouts import to_half, to_half_, to_interleaved, to_interleaved_
 from .phases import cos_sin, exact_phases
 from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
 
@@ -18,4 +19,8 @@ __all__ = [
     "exact_phases",
     "rotate",
     "rotate_",
+    "to_half",
+    "to_half_",
+    "to_interleaved",
+    "to_interleaved_",
 ]

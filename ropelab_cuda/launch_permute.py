@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 
 from . import parameters
-from .launch import MAX_BLOCKS, MAX_THREADS, Plan, specialise
+from .launch import MAX_BLOCKS, MAX_THREADS, Macros, Plan, specialise
 from .overlaps import is_same
 from .tokens import merge_axes
 from .views import View
@@ -16,8 +15,13 @@ __all__ = ["plan_permute"]
 ACCESS_BYTES = 16  # the widest load and store
 BLOCK = 256  # threads, unless a row needs more
 # What moves elements of so many bytes.
-WORDS = {1: "unsigned char", 2: "unsigned short", 4: "unsigned", 8: "unsigned long long"}
-WORDS[16] = "uint4"
+WORDS = {
+    1: "unsigned char",
+    2: "unsigned short",
+    4: "unsigned",
+    8: "unsigned long long",
+    16: "uint4",
+}
 
 
 def plan_permute(x: View, out: View, pairs: int, layouts: tuple[str, str]) -> Plan:
@@ -68,9 +72,9 @@ def plan_permute(x: View, out: View, pairs: int, layouts: tuple[str, str]) -> Pl
         msg = f"x: expected at most {MAX_BLOCKS * together} rows; got {rows}; split the call"
         raise ValueError(msg)
     structure = parameters.permute(max(len(lengths), 1))(x.pointer, out.pointer, rows)
-    for field, values in zip(("lengths", "x_strides", "out_strides"), (lengths, *strides)):
+    for field, values in zip(("lengths", "x_strides", "out_strides"), (lengths, *strides), strict=True):
         getattr(structure, field)[: len(values)] = values
-    macros = {
+    macros: Macros = {
         "BITS": WORDS[size],
         "FROM": layouts[0].upper(),
         "TO": layouts[1].upper(),

@@ -29,6 +29,7 @@ __all__ = [
     "TokenGrid",
     "cos_sin_table",
     "fill_spectrum",
+    "permute",
     "phases",
     "positions",
     "rotary",
@@ -166,6 +167,15 @@ def phases(numbers: Numbers) -> type[Any]:
     """Return the parameters of phases.cu with such a spectrum."""
     head = (("phases", c_uint64), ("grid", TokenGrid), ("positions", Positions))
     return _ending_in_spectrum("Phases", head, numbers)
+
+
+@cache
+def permute(row_axes: int) -> type[Any]:
+    """Return the parameters of permute.cu for rows along so many axes."""
+    steps = c_int64 * row_axes
+    fields = [("x", c_uint64), ("out", c_uint64), ("rows", c_int64)]
+    fields += [(name, steps) for name in ("lengths", "x_strides", "out_strides")]
+    return type("Permute", (ctypes.Structure,), {"_fields_": fields})
 
 
 def _ending_in_spectrum(
