@@ -23,7 +23,7 @@ from .checks import check_same_tokens, finite_real, integer, positive_int
 from .pairs import Placement, cos_sin_by_token, turned
 from .spectrum import Spectrum, check_spectrum
 
-__all__ = ["apply_xpos_qk", "xpos_scale"]
+__all__ = ["apply_xpos_qk", "check_decay", "xpos_scale"]
 
 _SMALLEST = float(np.finfo(np.float64).tiny)
 
@@ -66,8 +66,7 @@ def xpos_scale(
     """
     positions = as_integers(position_ids, "position_ids")
     d = positive_int(rotary_dim, "rotary_dim", even=True)
-    unit = finite_real(scale_base, "scale_base", above=0.0)
-    middle = integer(centre, "centre")
+    unit, middle = _decay(scale_base, centre)
     i = np.arange(d // 2)
     zeta = (10 * i + 2 * d) / (7 * d)  # numerator and denominator times five: whole numbers
     distance = _distance(positions, middle)
@@ -81,6 +80,51 @@ def xpos_scale(
         )
         raise ValueError(msg)
     return scale
+
+
+def check_decay(spectrum: Spectrum, scale_base: object, centre: object) -> tuple[float, int]:
+    """Return the scale base and the centre as a float and an int, or raise unless they fit.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        Of one position axis.
+    scale_base, centre : object
+        As a caller said them; unchecked.
+
+    Returns
+    -------
+    scale_base : float
+        Positive.
+    centre : int
+        One that a float64 reaches.
+
+    Raises
+    ------
+    TypeError
+        If an argument has another type.
+    ValueError
+        If the spectrum has several axes, or a number is out of range.
+
+    Examples
+    --------
+    >>> check_decay(Spectrum([1.0, 0.5]), 512, 7)
+    (512.0, 7)
+    """
+    check_spectrum(spectrum)
+    if spectrum.position_axes > 1:
+        msg = (
+            f"spectrum: xPos decays along one position axis; got {spectrum.position_axes}; "
+            f"rotate by apply_rotary_qk, which knows several"
+        )
+        raise ValueError(msg)
+    return _decay(scale_base, centre)
+
+
+def _decay(scale_base: object, centre: object) -> tuple[float, int]:
+    unit, middle = finite_real(scale_base, "scale_base", above=0.0), integer(centre, "centre")
+    finite_real(middle, "centre")
+    return unit, middle
 
 
 def _distance(positions: NDArray[Any], centre: int) -> NDArray[np.float64]:
@@ -149,13 +193,7 @@ def apply_xpos_qk(
     """
     queries, keys = as_floats(q, "q"), as_floats(k, "k")
     check_same_tokens(queries.shape, keys.shape, tensor_format)
-    check_spectrum(spectrum)
-    if spectrum.position_axes > 1:
-        msg = (
-            f"spectrum: xPos decays along one position axis; got {spectrum.position_axes}; "
-            f"rotate by apply_rotary_qk, which knows several"
-        )
-        raise ValueError(msg)
+    check_decay(spectrum, scale_base, centre)
     shape = queries.shape
     cos, sin = cos_sin_by_token(shape, "q", position_ids, spectrum, tensor_format, angles)
     scale = xpos_scale(position_ids, spectrum.rotary_dim, scale_base=scale_base, centre=centre)

@@ -7,6 +7,7 @@ from .inplace import apply_rotary_, apply_rotary_cached_, apply_rotary_qk_, rota
 from .layouts import to_half, to_half_, to_interleaved, to_interleaved_
 from .phases import cos_sin, exact_phases
 from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
+from .xpos import apply_xpos_qk, apply_xpos_qk_
 
 __all__ = [
     "apply_rotary",
@@ -15,6 +16,8 @@ __all__ = [
     "apply_rotary_cached_",
     "apply_rotary_qk",
     "apply_rotary_qk_",
+    "apply_xpos_qk",
+    "apply_xpos_qk_",
     "cos_sin",
     "exact_phases",
     "rotate",

@@ -23,6 +23,7 @@ from ropelab.spectrum import check_spectrum
 from .exchange import Gate
 from .launch import Plan
 from .launch_rotary import plan_rotary, plan_rotary_cached
+from .launch_xpos import Decay, with_decay
 from .overlaps import check_overlaps
 from .replay import Key, remember
 from .storage import dtype_name, split_scale, take_scales
@@ -56,6 +57,7 @@ def rotate_by_positions(
     place: Placement,
     call: Key,
     storage: Storage = _AS_IT_CAME,
+    decay: Decay | None = None,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by their positions, in one launch.
 
@@ -77,6 +79,8 @@ def rotate_by_positions(
         Under which `replay` may look for the plan.
     storage : Storage
         In which format, and over which scales, the results are stored.
+    decay : Decay, optional
+        By which queries are scaled, and keys over which.
 
     Returns
     -------
@@ -102,6 +106,8 @@ def rotate_by_positions(
         angles=angles,
         scales=[scale for _, scale in scales],
     )
+    if decay is not None:
+        plan = with_decay(plan, decay)
     others = [*_passed(storage, scales), (position_ids, positions)]
     _launch(gate, plan, call, tensors, outs, results, operands, others, spectrum)
     return results

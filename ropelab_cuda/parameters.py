@@ -33,6 +33,7 @@ __all__ = [
     "phases",
     "positions",
     "rotary",
+    "rotary_xpos",
 ]
 
 # The kernels' names of the integer dtypes.
@@ -176,6 +177,24 @@ def permute(row_axes: int) -> type[Any]:
     fields = [("x", c_uint64), ("out", c_uint64), ("rows", c_int64)]
     fields += [(name, steps) for name in ("lengths", "x_strides", "out_strides")]
     return type("Permute", (ctypes.Structure,), {"_fields_": fields})
+
+
+@cache
+def rotary_xpos(rotary: type[Any], pairs: int) -> type[Any]:
+    """Return the parameters of rotary_xpos.cu: those of rotary.cu, and a decay."""
+    fields = [("centre", c_double), ("centre_word", c_uint64)]
+    fields += [(name, c_double * pairs) for name in ("rate", "rate_rest")]
+    decay = type("Decay", (ctypes.Structure,), {"_fields_": fields})
+    fields = [("rotary", rotary), ("decay", decay)]
+    structure = type("RotaryXpos", (ctypes.Structure,), {"_fields_": fields})
+    if ctypes.sizeof(structure) > MAX_BYTES:
+        msg = (
+            f"spectrum: expected frequencies whose decays fit into {MAX_BYTES} bytes of kernel "
+            f"parameters; got {pairs} frequencies, {ctypes.sizeof(structure)} bytes in all; rotate "
+            f"fewer channels"
+        )
+        raise ValueError(msg)
+    return structure
 
 
 def _ending_in_spectrum(

@@ -8,6 +8,7 @@ from ropelab.golden import Golden, load
 
 OPERATIONS = {
     *("apply_rotary", "apply_rotary_qk", "apply_rotary_cached"),
+    *("apply_xpos_qk", "to_half", "to_interleaved"),
     *("cos_sin", "exact_phases", "model"),
 }
 
@@ -18,11 +19,17 @@ def asked_of_kernels() -> list[Golden]:
         golden
         for golden in load()
         if {golden.case.op, golden.case.options.get("call")} & OPERATIONS
-        and not _is_refused_by_kernels(golden)
+        and not (_is_refused_by_kernels(golden) or _depends_on_values(golden))
     ]
 
 
 def _is_refused_by_kernels(golden: Golden) -> bool:
-    """Say whether positions are uint64, the one integer type that kernels refuse, by name."""
+    """Say whether positions are uint64, which kernels refuse by name, or channels far apart."""
     positions = golden.case.arguments.get("position_ids")
-    return positions is not None and positions.dtype == np.uint64
+    has_stride = golden.case.options.get("axis", -1) != -1  # 1 is the last axis' alone
+    return has_stride or (positions is not None and positions.dtype == np.uint64)
+
+
+def _depends_on_values(golden: Golden) -> bool:
+    """Say whether a refusal needs the values of positions, which lie on the device."""
+    return golden.case.id.startswith("refused/xpos-too-far")

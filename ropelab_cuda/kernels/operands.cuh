@@ -14,7 +14,11 @@ using Format = FORMAT;
 using Output = OUTPUT_FORMAT;
 using Bits = Format::Bits;
 using OutputBits = Output::Bits;
+#ifdef XPOS
+using Number = double;
+#else
 using Number = decltype(Format::Number() + Output::Number());  // double if either is
+#endif
 
 struct Operand {
   const void* x;

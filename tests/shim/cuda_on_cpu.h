@@ -14,7 +14,7 @@
 #include <cstring>
 #include <ucontext.h>
 
-using std::fma, std::fmaf, std::floor, std::memcpy, std::rint;
+using std::fabs, std::fma, std::fmaf, std::floor, std::memcpy, std::rint;
 
 #define __global__
 #define __device__ inline
