@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from ropelab.dlpack import CUDA_DEVICES, Exported
@@ -23,7 +22,7 @@ from .overlaps import overlaps_itself
 from .parameters import INTEGER_TYPES
 from .views import ITEM_BYTES, View
 
-__all__ = ["Gate", "channels_last"]
+__all__ = ["Gate"]
 
 
 class Gate:
@@ -128,14 +127,14 @@ class Gate:
         Returns
         -------
         View
-            Its memory, of any strides.
+            Its memory.
 
         Raises
         ------
         TypeError
             If it is no tensor, or of a dtype whose width is not known.
         ValueError
-            If it lies elsewhere, or its gradient would be lost.
+            If it lies elsewhere, its channels do not adjoin, or its gradient would be lost.
         """
         view = self._take(x, name)
         if view.dtype not in ITEM_BYTES:
@@ -144,6 +143,7 @@ class Gate:
                 f"as integers of its width"
             )
             raise TypeError(msg)
+        _check_last_stride(view, name)
         return view
 
     def scalar(self, x: Any, name: str) -> View:
@@ -177,9 +177,7 @@ class Gate:
             raise ValueError(msg)
         return view
 
-    def output(
-        self, x: Any, name: str, shape: tuple[int, ...], dtype: str, axis: int = -1
-    ) -> View:
+    def output(self, x: Any, name: str, shape: tuple[int, ...], dtype: str) -> View:
         """Take a tensor that a kernel will write.
 
         Parameters
@@ -192,8 +190,6 @@ class Gate:
             The shape that it must have.
         dtype : str
             The dtype that it must have.
-        axis : int, default -1
-            Which axis holds the channels; it comes last in the view.
 
         Returns
         -------
@@ -214,7 +210,7 @@ class Gate:
         if view.shape != shape:
             msg = f"{name}: expected shape {shape}; got {view.shape}; omit it to have one allocated"
             raise ValueError(msg)
-        view = channels_last(view, name, axis)
+        _check_last_stride(view, name)
         if overlaps_itself(view):
             msg = (
                 f"{name}: expected memory of its own for every element; got shape {shape} with "
@@ -314,16 +310,6 @@ def _check_memory(exported: Exported, x: Any, name: str) -> None:
             f"address {exported.pointer:#x}; clone it"
         )
         raise ValueError(msg)
-
-
-def channels_last(view: View, name: str, axis: int = -1) -> View:
-    """Return a view with its channels as the last axis, or raise ValueError unless they adjoin."""
-    axes = len(view.shape)
-    order = [i for i in range(axes) if i != axis % axes] + [axis] if axes else []
-    shape, strides = (tuple(values[i] for i in order) for values in (view.shape, view.strides))
-    view = replace(view, shape=shape, strides=strides)
-    _check_last_stride(view, name)
-    return view
 
 
 def _check_last_stride(view: View, name: str) -> None:

@@ -11,26 +11,24 @@ from typing import Any
 
 from ropelab.checks import check_channels
 
-from .exchange import Gate, channels_last
+from .exchange import Gate
 from .launch_permute import plan_permute
 from .overlaps import check_overlaps
 
 __all__ = ["to_half", "to_half_", "to_interleaved", "to_interleaved_"]
 
 
-def to_interleaved(
-    x: Any, rotary_dim: int | None = None, *, axis: int = -1, out: Any = None
-) -> Any:
+def to_interleaved(x: Any, rotary_dim: int | None = None, *, out: Any = None) -> Any:
     """Reorder channels from the half to the interleaved layout.
 
     Parameters
     ----------
     x : CUDA tensor of any dtype
-        Queries or keys: a torch.Tensor, a cupy.ndarray, or anything with ``__dlpack__``.
+        Queries or keys, whose last axis holds the channels of one head: a torch.Tensor, a
+        cupy.ndarray, or anything with ``__dlpack__``. Of another axis pass a view in which it is
+        the last, as ``x.movedim(axis, -1)`` is.
     rotary_dim : int, optional
         Only the first `rotary_dim` channels are reordered; by default all.
-    axis : int, default -1
-        The channel axis of one head; its elements must adjoin in memory.
     out : CUDA tensor, optional
         Where the result goes: `x` itself, or a tensor of its shape, dtype, device and framework
         that shares no memory with it.
@@ -43,9 +41,9 @@ def to_interleaved(
     Raises
     ------
     TypeError
-        If `x` is no tensor that can be taken, or `rotary_dim` or `axis` no integer.
+        If `x` is no tensor that can be taken, or `rotary_dim` no integer.
     ValueError
-        If `rotary_dim` is odd or larger than the axis, or a device, a shape or a stride does not
+        If `rotary_dim` is odd or larger than the last axis, or a device, a shape or a stride does not
         fit.
     ImportError
         If CuPy is missing.
@@ -56,10 +54,10 @@ def to_interleaved(
     >>> to_interleaved(x, rotary_dim=4).tolist()  # doctest: +SKIP
     [0, 2, 1, 3, 4, 5]
     """
-    return _permuted(x, rotary_dim, axis, out, ("half", "interleaved"))
+    return _permuted(x, rotary_dim, out, ("half", "interleaved"))
 
 
-def to_half(x: Any, rotary_dim: int | None = None, *, axis: int = -1, out: Any = None) -> Any:
+def to_half(x: Any, rotary_dim: int | None = None, *, out: Any = None) -> Any:
     """Reorder channels from the interleaved to the half layout.
 
     Parameters
@@ -68,8 +66,6 @@ def to_half(x: Any, rotary_dim: int | None = None, *, axis: int = -1, out: Any =
         As in `to_interleaved`.
     rotary_dim : int, optional
         Only the first `rotary_dim` channels are reordered; by default all.
-    axis : int, default -1
-        As in `to_interleaved`.
     out : CUDA tensor, optional
         As in `to_interleaved`.
 
@@ -87,10 +83,10 @@ def to_half(x: Any, rotary_dim: int | None = None, *, axis: int = -1, out: Any =
     ImportError
         If CuPy is missing.
     """
-    return _permuted(x, rotary_dim, axis, out, ("interleaved", "half"))
+    return _permuted(x, rotary_dim, out, ("interleaved", "half"))
 
 
-def to_interleaved_(x: Any, rotary_dim: int | None = None, *, axis: int = -1) -> Any:
+def to_interleaved_(x: Any, rotary_dim: int | None = None) -> Any:
     """Reorder channels from the half to the interleaved layout in place.
 
     Parameters
@@ -99,8 +95,6 @@ def to_interleaved_(x: Any, rotary_dim: int | None = None, *, axis: int = -1) ->
         As in `to_interleaved`; its elements must not share memory.
     rotary_dim : int, optional
         Only the first `rotary_dim` channels are reordered; by default all.
-    axis : int, default -1
-        As in `to_interleaved`.
 
     Returns
     -------
@@ -117,10 +111,10 @@ def to_interleaved_(x: Any, rotary_dim: int | None = None, *, axis: int = -1) ->
     ImportError
         If CuPy is missing.
     """
-    return _permuted(x, rotary_dim, axis, x, ("half", "interleaved"))
+    return _permuted(x, rotary_dim, x, ("half", "interleaved"))
 
 
-def to_half_(x: Any, rotary_dim: int | None = None, *, axis: int = -1) -> Any:
+def to_half_(x: Any, rotary_dim: int | None = None) -> Any:
     """Reorder channels from the interleaved to the half layout in place.
 
     Parameters
@@ -129,8 +123,6 @@ def to_half_(x: Any, rotary_dim: int | None = None, *, axis: int = -1) -> Any:
         As in `to_interleaved_`.
     rotary_dim : int, optional
         Only the first `rotary_dim` channels are reordered; by default all.
-    axis : int, default -1
-        As in `to_interleaved`.
 
     Returns
     -------
@@ -146,18 +138,15 @@ def to_half_(x: Any, rotary_dim: int | None = None, *, axis: int = -1) -> Any:
     ImportError
         If CuPy is missing.
     """
-    return _permuted(x, rotary_dim, axis, x, ("interleaved", "half"))
+    return _permuted(x, rotary_dim, x, ("interleaved", "half"))
 
 
-def _permuted(
-    x: Any, rotary_dim: int | None, axis: int, out: Any, layouts: tuple[str, str]
-) -> Any:
+def _permuted(x: Any, rotary_dim: int | None, out: Any, layouts: tuple[str, str]) -> Any:
     gate = Gate(x, "x")
-    given = gate.elements(x, "x")
-    place, d = check_channels(given.shape, rotary_dim, axis)
-    source = channels_last(given, "x", place)
-    result = gate.framework.empty_like(x, given, given.dtype) if out is None else out
-    target = gate.output(result, "out", given.shape, given.dtype, place)
+    source = gate.elements(x, "x")
+    _, d = check_channels(source.shape, rotary_dim, -1)
+    result = gate.framework.empty_like(x, source, source.dtype) if out is None else out
+    target = gate.output(result, "out", source.shape, source.dtype)
     if out is not None:
         check_overlaps([("out", target)], [("x", source)], [])
     gate.launch(plan_permute(source, target, d // 2, layouts), [result])

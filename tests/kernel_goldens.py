@@ -24,10 +24,10 @@ def asked_of_kernels() -> list[Golden]:
 
 
 def _is_refused_by_kernels(golden: Golden) -> bool:
-    """Say whether positions are uint64, which kernels refuse by name, or channels far apart."""
+    """Say whether positions are uint64, which kernels refuse, or channels not the last axis."""
     positions = golden.case.arguments.get("position_ids")
-    has_stride = golden.case.options.get("axis", -1) != -1  # 1 is the last axis' alone
-    return has_stride or (positions is not None and positions.dtype == np.uint64)
+    of_another_axis = golden.case.options.get("axis", -1) != -1
+    return of_another_axis or (positions is not None and positions.dtype == np.uint64)
 
 
 def _depends_on_values(golden: Golden) -> bool:
