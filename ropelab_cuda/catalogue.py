@@ -29,7 +29,8 @@ def specialisations() -> list[Specialisation]:
     list of Specialisation
         Without repetition, always in the same order.
     """
-    return list(dict.fromkeys((*_rotary(), *_rotary_rare(), *_rotary_cached(), *_tables())))
+    families = (_rotary(), _rotary_rare(), _rotary_stored(), _rotary_cached(), _tables())
+    return list(dict.fromkeys(one for family in families for one in family))
 
 
 def _compact(shape: tuple[int, ...], dtype: str, pointer: int = 1 << 20) -> View:
@@ -84,6 +85,31 @@ def _rotary_rare() -> Iterator[Specialisation]:
         numbers = _spectrum(64, period=period)
         yield plan_rotary(
             [(x, out)], positions, numbers, place=place, angles="exact"
+        ).specialisation
+
+
+def _rotary_stored() -> Iterator[Specialisation]:
+    """Yield results in another format, scaled if that has 8 bits."""
+    positions = _compact((1, TOKENS), "int64")
+    for (source, target), (layout, rotary_dim) in product(
+        (
+            ("bfloat16", "float8_e4m3fn"),
+            ("float16", "float8_e5m2"),
+            ("float64", "float8_e4m3fn"),
+            ("float32", "bfloat16"),
+            ("bfloat16", "float64"),
+        ),
+        (("half", 128), ("interleaved", 128), ("half", 64)),
+    ):
+        x = _compact((1, TOKENS, 8, 128), source)
+        out = _compact(x.shape, target, 1 << 40)
+        yield plan_rotary(
+            [(x, out)],
+            positions,
+            _spectrum(rotary_dim),
+            place=Placement("bshd", layout),
+            angles="exact",
+            scales=() if target in FORMATS else [0.5],
         ).specialisation
 
 

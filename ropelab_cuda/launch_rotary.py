@@ -63,7 +63,8 @@ def plan_rotary(
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
     others = [type(structure).positions.offset + parameters.Positions.data.offset]
     macros = numbers.macros | {"POSITION": parameters.INTEGER_TYPES[position_ids.dtype]}
-    return _plan("rotary", macros, structure, work, others, scales, tuning)
+    chosen = tuning or choose_tuning(work, guesses=numbers.axes == 1)
+    return _plan("rotary", macros, structure, work, others, scales, chosen)
 
 
 def plan_rotary_cached(
@@ -106,7 +107,8 @@ def plan_rotary_cached(
     structure = parameters.RotaryCached(work.tensors, *tables, -1.0 if place.inverse else 1.0)
     macros: Macros = {"TABLE_FORMAT": FORMATS[cos.dtype]}
     others = [parameters.RotaryCached.cos.offset, parameters.RotaryCached.sin.offset]
-    return _plan("rotary_cached", macros, structure, work, others, scales, tuning)
+    chosen = tuning or choose_tuning(work, guesses=False)
+    return _plan("rotary_cached", macros, structure, work, others, scales, chosen)
 
 
 def _work(
@@ -127,10 +129,9 @@ def _plan(
     work: Work,
     others: Sequence[int],
     scales: Sequence[Scale],
-    tuning: Tuning | None,
+    chosen: Tuning,
 ) -> Plan:
-    """Choose a block shape; `others` says where the addresses of positions or tables are."""
-    chosen = tuning or choose_tuning(work)
+    """Put a plan together; `others` says where the addresses of positions or tables are."""
     specialisation = specialise(
         kernel, {**work.macros, **macros, "ACROSS": work.across, **chosen.macros}, structure
     )

@@ -92,8 +92,12 @@ def _dependent(driver: Any, function: int, grid: Dims, block: Dims, arguments: A
     config.attrs, config.numAttrs = [attribute], 1
     launch_kernel, address = driver.cuLaunchKernelEx, ctypes.addressof(arguments)
 
+    last = 0
+
     def launch_dependent(stream: int, *, _alive: Any = arguments) -> None:
-        config.hStream = stream
+        nonlocal last
+        if stream != last:
+            config.hStream = last = stream
         (error,) = launch_kernel(config, function, address, 0)
         if error:
             msg = f"the driver refused a launch of {grid} blocks of {block} threads: {error!r}"

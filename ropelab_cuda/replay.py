@@ -16,7 +16,7 @@ import struct
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ropelab.dlpack import DLTensor
 
@@ -45,13 +45,13 @@ _memory = (ctypes.c_char * (1 << 47)).from_address(0)
 Key = tuple[Any, ...]
 
 
-class Recording(NamedTuple):
+class Recording:
     """One plan with its kernel loaded.
 
     Parameters
     ----------
-    launch : callable or None
-        Launches it on a stream; None if there is nothing to do.
+    launch : callable
+        Launches it on a stream.
     words : memoryview
         The plan's parameters, as 64-bit words.
     addresses : tuple of (int, int, int)
@@ -71,25 +71,58 @@ class Recording(NamedTuple):
         Whatever must stay alive: the structure, the spectrum.
     """
 
-    launch: Launch | None
-    words: Any
-    addresses: tuple[tuple[int, int, int], ...]
-    meetings: tuple[tuple[int, int, int, int, set[int]], ...]
-    made: tuple[tuple[Any, Any, Any], ...]
-    floats: int
-    written: slice
-    device: int
-    owners: tuple[object, ...]
+    __slots__ = (
+        *("launch", "words", "addresses", "meetings", "made", "floats", "written", "device"),
+        *("owners", "held"),
+    )
+
+    def __init__(
+        self,
+        launch: Launch,
+        words: Any,
+        addresses: tuple[tuple[int, int, int], ...],
+        meetings: tuple[tuple[int, int, int, int, set[int]], ...],
+        made: tuple[tuple[Any, Any, Any], ...],
+        floats: int,
+        written: slice,
+        device: int,
+        owners: tuple[object, ...],
+    ) -> None:
+        self.launch, self.words, self.addresses, self.meetings = launch, words, addresses, meetings
+        self.made, self.floats, self.written, self.device = made, floats, written, device
+        self.owners = owners
+        self.held: tuple[int, ...] = ()  # the addresses that the parameters hold now
+
+    def move(self, pointers: tuple[int, ...]) -> bool:
+        """Write addresses into the parameters, unless a tensor would overwrite another."""
+        for i, j, low, high, apart in self.meetings:
+            difference = pointers[j] - pointers[i]
+            if low < difference < high and difference not in apart:
+                return False
+        words = self.words
+        for word, i, delta in self.addresses:
+            words[word] = pointers[i] + delta
+        self.held = pointers
+        return True
 
 
-class _Thread(threading.local):
-    """A thread's plans; their parameters are rewritten, so no other thread may use them."""
+class _Plans:
+    """A thread's plans, and room for what DLPack says of the tensors of one call."""
 
-    def __init__(self) -> None:
+    __slots__ = ("places", "plans", "room", "torch")
+
+    def __init__(self, torch: QuickTorch) -> None:
+        self.torch = torch
         self.plans: dict[Key, Recording] = {}
         self.room = (ctypes.c_uint8 * (MOST_TENSORS * _BYTES))()
         start = ctypes.addressof(self.room)
         self.places = tuple(start + i * _BYTES for i in range(MOST_TENSORS))
+
+
+class _Thread(threading.local):
+    """Parameters are rewritten, so no other thread may use them."""
+
+    mine: _Plans | None = None
 
 
 _thread = _Thread()
@@ -111,37 +144,71 @@ def replay(tensors: tuple[Any, ...], call: Key) -> tuple[Any, ...] | None:
     tuple of torch.Tensor or None
         New outputs, if the call makes any; None if it has to go the whole way.
     """
-    here = _thread
-    if not here.plans:
+    mine = _thread.mine
+    if mine is None:
         return None
-    torch = torch_framework()
+    torch = mine.torch
     if torch.in_transform():  # of torch.func, some of whose tensors crash when they are exported
         return None
     try:
-        found = _signature(here, torch, tensors)
-        recording = found and here.plans.get((found[0], call))
+        kinds, pointers = _signature(mine, torch, tensors)
+        recording = mine.plans.get((kinds, call))
     except (RuntimeError, TypeError):  # not exported, or not hashable: for the gate to say
         return None
-    if not found or not recording or torch.hides_values(tensors[: recording.floats]):
+    if recording is None:
         return None
-    pointers = found[1]
-    for i, j, low, high, apart in recording.meetings:
-        difference = pointers[j] - pointers[i]
-        if low < difference < high and difference not in apart:
+    grad = torch.grad_enabled()
+    for x in tensors[: recording.floats]:
+        if x.is_neg() or (grad and x.requires_grad):
             return None
     device = recording.device
     if torch.has_several_devices and torch.current_device() != device:
         return None
-    made = tuple([torch.allocate(*one, device) for one in recording.made])
-    if made:
+    made: tuple[Any, ...] = ()
+    if recording.made:
+        made = tuple([torch.allocate(*one, device) for one in recording.made])
         pointers = (*pointers, *[one.data_ptr() for one in made])
-    words = recording.words
-    for word, i, delta in recording.addresses:
-        words[word] = pointers[i] + delta
-    if recording.launch is not None:
-        recording.launch(torch.stream(device))
-    torch.written_all(tensors[recording.written])
+    if pointers != recording.held and not recording.move(pointers):
+        return None
+    recording.launch(torch.raw_stream(device))
+    written = tensors[recording.written]
+    if written:
+        torch.bump(written)
     return made
+
+
+def _signature(
+    mine: _Plans, torch: QuickTorch, tensors: tuple[Any, ...]
+) -> tuple[Key, tuple[int, ...]]:
+    """Return what a plan depends on, and the addresses; raise TypeError for what is not plain."""
+    plain, fill, places = torch.plain_types, torch.fill, mine.places
+    if len(tensors) == 3:  # the usual call, unrolled: it costs a third less
+        x, y, z = tensors
+        if type(x) in plain and type(y) in plain and type(z) in plain:
+            fill(x, places[0])
+            fill(y, places[1])
+            fill(z, places[2])
+            a, a1, a2, a3, a4, _, b, b1, b2, b3, b4, _, c, c1, c2, c3, c4, _ = _three(mine.room)
+            if a and b and c and a4 - a3 == b4 - b3 == c4 - c3 == _APART:
+                return (
+                    *(a1, a2, _memory[a3 : a3 + _BOTH], b1, b2, _memory[b3 : b3 + _BOTH]),
+                    *(c1, c2, _memory[c3 : c3 + _BOTH], (a | b | c) & 15),
+                ), (a, b, c)
+        raise TypeError
+    parts: list[Any] = []
+    pointers: list[int] = []
+    low = 0
+    for i, x in enumerate(tensors):
+        if type(x) not in plain:
+            raise TypeError
+        fill(x, places[i])
+        a, a1, a2, a3, a4, _ = _one(mine.room, i * _BYTES)
+        if not a or a4 - a3 != _APART:
+            raise TypeError
+        parts += (a1, a2, _memory[a3 : a3 + _BOTH])
+        pointers.append(a)
+        low |= a
+    return (*parts, low & 15), tuple(pointers)
 
 
 def remember(
@@ -173,19 +240,23 @@ def remember(
     owner : object
         What `call` names by its id.
     """
-    here, tensors = _thread, tuple(x for x, _ in passed)
-    views = [view for _, view in (*passed, *made)]
     if launch is None or not plan.pointers or "torch" not in sys.modules:
         return
-    found = _signature(here, torch_framework(), tensors)
-    if found is None or found[1] != tuple(view.pointer for view in views[: len(passed)]):
+    if _thread.mine is None:
+        _thread.mine = _Plans(torch_framework())
+    mine, tensors = _thread.mine, tuple(x for x, _ in passed)
+    views = [view for _, view in (*passed, *made)]
+    try:
+        kinds, pointers = _signature(mine, mine.torch, tensors)
+    except TypeError:
         return
-    kinds, pointers = found
+    if pointers != tuple(view.pointer for view in views[: len(passed)]):
+        return
     meetings = tuple(_meetings(views[: len(passed)], written))
     differences = [pointers[j] - pointers[i] for i, j, *_ in meetings]
     if 0 in differences:  # an output that is an input by another name has a plan of its own
         return
-    known = here.plans.get((kinds, call))
+    known = mine.plans.get((kinds, call))
     if known is None:
         words = memoryview(plan.parameters).cast("B").cast("Q")
         places = [(at // 8, starts[kind] + i) for at, kind, i in plan.pointers]
@@ -200,9 +271,9 @@ def remember(
             views[0].device,
             (plan.parameters, owner),
         )
-        if len(here.plans) >= MOST_PLANS:
-            here.plans.clear()
-        here.plans[kinds, call] = known
+        if len(mine.plans) >= MOST_PLANS:
+            mine.plans.clear()
+        mine.plans[kinds, call] = known
     for (*_, apart), difference in zip(known.meetings, differences, strict=True):
         apart.add(difference)
 
@@ -217,39 +288,3 @@ def _meetings(
             if j != i and (j not in targets or j > i):
                 (first, end), (other_first, other_end) = reach(views[i]), reach(views[j])
                 yield i, j, first - other_end, end - other_first, set()
-
-
-def _signature(
-    here: _Thread, torch: QuickTorch, tensors: tuple[Any, ...]
-) -> tuple[Key, tuple[int, ...]] | None:
-    """Return what a plan depends on, and the addresses; None if a tensor is not plain."""
-    fill, plain, places = torch.fill, torch.plain_types, here.places
-    if len(tensors) == 3:  # the usual call, unrolled: it costs a third less
-        x, y, z = tensors
-        if not (type(x) in plain and type(y) in plain and type(z) in plain):
-            return None
-        fill(x, places[0])
-        fill(y, places[1])
-        fill(z, places[2])
-        a, a1, a2, a3, a4, _, b, b1, b2, b3, b4, _, c, c1, c2, c3, c4, _ = _three(here.room)
-        if not (a4 - a3 == b4 - b3 == c4 - c3 == _APART and a and b and c):
-            return None
-        both = _BOTH
-        return (
-            *(a1, a2, _memory[a3 : a3 + both], b1, b2, _memory[b3 : b3 + both]),
-            *(c1, c2, _memory[c3 : c3 + both], (a | b | c) & 15),
-        ), (a, b, c)
-    parts: list[Any] = []
-    pointers: list[int] = []
-    low = 0
-    for i, x in enumerate(tensors):
-        if type(x) not in plain:
-            return None
-        fill(x, places[i])
-        a, a1, a2, a3, a4, _ = _one(here.room, i * _BYTES)
-        if a4 - a3 != _APART or not a:
-            return None
-        parts += (a1, a2, _memory[a3 : a3 + _BOTH])
-        pointers.append(a)
-        low |= a
-    return (*parts, low & 15), tuple(pointers)

@@ -152,22 +152,15 @@ class QuickTorch(Torch):
         super().__init__()
         torch, private = self.torch, self.torch._C
         self.fill: Any = self._export
-        self.plain_types = self._plain_types if self.fill else ()
+        self.plain_types = self._plain_types if self._export else ()
         self.has_several_devices = torch.cuda.device_count() > 1
         self.current_device = getattr(private, "_cuda_getDevice", torch.cuda.current_device)
-        self._grad_enabled = torch.is_grad_enabled
+        self.raw_stream: Any = self._raw_stream or self.stream
+        self.grad_enabled = torch.is_grad_enabled
         self.in_transform = private._are_functorch_transforms_active
         self._bump = private._increment_version
         guards = getattr(getattr(private, "_dynamo", None), "guards", None)
         self._empty_strided = getattr(guards, "_empty_strided_cuda", None)
-
-    def hides_values(self, tensors: tuple[Any, ...]) -> bool:
-        """Say whether a tensor is more than its memory: by a gradient or a pending negation."""
-        grad = self._grad_enabled()
-        for x in tensors:  # noqa: SIM110 - a generator would cost as much as what it asks
-            if x.is_neg() or (grad and x.requires_grad):
-                return True
-        return False
 
     def allocate(self, shape: Any, strides: Any, dtype: Any, device: int) -> Any:
         """Allocate on the current device, which is `device`."""
@@ -175,10 +168,8 @@ class QuickTorch(Torch):
             return self._empty_strided(shape, strides, dtype)
         return self.torch.empty_strided(shape, strides, dtype=dtype, device=f"cuda:{device}")
 
-    def written_all(self, tensors: tuple[Any, ...]) -> None:
+    def bump(self, tensors: tuple[Any, ...]) -> None:
         """Bump the versions of some tensors."""
-        if not tensors:
-            return
         try:
             self._bump(tensors)
         except RuntimeError:  # an inference tensor has no version

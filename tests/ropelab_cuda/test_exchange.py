@@ -191,7 +191,7 @@ def refused_tensors() -> dict[str, tuple[Callable[[], Any], type[Exception], str
     return {
         "list": (lambda: [1.0], TypeError, "list"),
         "integers": (lambda: torch.ones(1, 3, 2, 4, dtype=torch.int32), TypeError, "int32"),
-        "float8": (lambda: X.to(torch.float8_e4m3fn), TypeError, "code 10"),
+        "float8": (lambda: X.to(torch.float8_e4m3fn), TypeError, "float8_e4m3fn"),
         "complex": (lambda: complex_, TypeError, "complex64"),
         "conjugated": (lambda: complex_.conj(), ValueError, "conjugation"),
         "negated": (

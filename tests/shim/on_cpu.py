@@ -6,6 +6,7 @@ for a CUDA device's, NumPy arrays pass for tensors, and g++ executes the plans.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
@@ -23,7 +24,7 @@ from ropelab_cuda.exchange import Gate
 from ropelab_cuda.frameworks import Framework
 from ropelab_cuda.launch import Plan
 from ropelab_cuda.launcher import Launch
-from ropelab_cuda.torch_tensors import QuickTorch
+from ropelab_cuda.torch_tensors import QuickTorch, torch_framework
 from ropelab_cuda.views import View
 
 from .builder import run
@@ -81,6 +82,12 @@ def guarded(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
     return memory[GUARD : GUARD + size].view(dtype).reshape(shape)
 
 
+def _torch() -> QuickTorch:
+    """Return torch's framework, which needs torch to be imported."""
+    importlib.import_module("torch")
+    return torch_framework()
+
+
 @contextmanager
 def on_cpu(*, sanitize: bool = False) -> Iterator[None]:
     """Let `ropelab_cuda` take CPU tensors and NumPy arrays, and run on the CPU."""
@@ -107,7 +114,7 @@ def on_cpu(*, sanitize: bool = False) -> Iterator[None]:
         mock.patch("ropelab_cuda.exchange.CUDA_DEVICES", CPU_DEVICES | CUDA_DEVICES),
         mock.patch("ropelab_cuda.exchange.framework_of", framework_or_host),
         mock.patch.object(Gate, "launch", launch),
-        mock.patch.object(QuickTorch, "stream", return_value=0),
+        mock.patch.object(_torch(), "raw_stream", return_value=0),
         mock.patch.object(QuickTorch, "allocate", allocate),
     ):
         yield
