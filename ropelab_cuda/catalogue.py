@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -13,7 +14,9 @@ from ropelab.pairs import Placement
 
 from .compile import Specialisation
 from .launch import FORMATS, plan_cos_sin, plan_phases
+from .launch_permute import plan_permute
 from .launch_rotary import plan_rotary, plan_rotary_cached
+from .launch_xpos import Decay, with_decay
 from .parameters import INTEGER_TYPES
 from .views import View
 from .work import LAYOUTS
@@ -29,7 +32,10 @@ def specialisations() -> list[Specialisation]:
     list of Specialisation
         Without repetition, always in the same order.
     """
-    families = (_rotary(), _rotary_rare(), _rotary_stored(), _rotary_cached(), _tables())
+    families = (
+        *(_rotary(), _rotary_rare(), _rotary_stored(), _rotary_cached()),
+        *(_rotary_xpos(), _permute(), _tables()),
+    )
     return list(dict.fromkeys(one for family in families for one in family))
 
 
@@ -143,3 +149,33 @@ def _tables() -> Iterator[Specialisation]:
             table = _compact((2, 5, 64), dtype)
             for angles in ANGLES:
                 yield plan_cos_sin(positions, spectrum, table, table, angles=angles).specialisation
+
+
+def _rotary_xpos() -> Iterator[Specialisation]:
+    positions = _compact((1, TOKENS), "int64")
+    for dtype, layout in product(FORMATS, LAYOUTS):
+        for heads, head_dim, rotary_dim, _, past in (_KINDS[0], _KINDS[2], _KINDS[4]):
+            if head_dim != 128 and dtype in ("float32", "float16"):
+                continue
+            x = _compact((1, TOKENS, heads, head_dim), dtype, (1 << 20) + past * 8)
+            out = _compact(x.shape, dtype, (1 << 40) + past * 8)
+            plan = plan_rotary(
+                [(x, out)] * 2,
+                positions,
+                _spectrum(rotary_dim),
+                place=Placement("bshd", layout),
+                angles=ANGLES[layout == "half"],
+            )
+            yield with_decay(plan, Decay(512.0, 0)).specialisation
+
+
+def _permute() -> Iterator[Specialisation]:
+    half, interleaved = LAYOUTS
+    for dtype in ("int8", "float16", "float32", "int64", "complex128"):
+        x = _compact((1, TOKENS, 8, 128), dtype)
+        padded = replace(x, pointer=1 << 40, strides=(1 << 20, 1 << 16, 1 << 8, 1))
+        for ends in ((half, interleaved), (interleaved, half)):
+            yield plan_permute(x, x, 64, ends).specialisation
+            yield plan_permute(x, padded, 12, ends).specialisation
+            odd = replace(x, pointer=(1 << 30) + x.item_bytes)
+            yield plan_permute(x, odd, 64, ends).specialisation

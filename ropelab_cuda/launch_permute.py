@@ -72,7 +72,9 @@ def plan_permute(x: View, out: View, pairs: int, layouts: tuple[str, str]) -> Pl
         msg = f"x: expected at most {MAX_BLOCKS * together} rows; got {rows}; split the call"
         raise ValueError(msg)
     structure = parameters.permute(max(len(lengths), 1))(x.pointer, out.pointer, rows)
-    for field, values in zip(("lengths", "x_strides", "out_strides"), (lengths, *strides), strict=True):
+    for field, values in zip(
+        ("lengths", "x_strides", "out_strides"), (lengths, *strides), strict=True
+    ):
         getattr(structure, field)[: len(values)] = values
     macros: Macros = {
         "BITS": WORDS[size],

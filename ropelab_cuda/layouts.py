@@ -43,8 +43,8 @@ def to_interleaved(x: Any, rotary_dim: int | None = None, *, out: Any = None) ->
     TypeError
         If `x` is no tensor that can be taken, or `rotary_dim` no integer.
     ValueError
-        If `rotary_dim` is odd or larger than the last axis, or a device, a shape or a stride does not
-        fit.
+        If `rotary_dim` is odd or larger than the last axis, or a device, a shape or a stride does
+        not fit.
     ImportError
         If CuPy is missing.
 

@@ -174,7 +174,7 @@ def phases(numbers: Numbers) -> type[Any]:
 def permute(row_axes: int) -> type[Any]:
     """Return the parameters of permute.cu for rows along so many axes."""
     steps = c_int64 * row_axes
-    fields = [("x", c_uint64), ("out", c_uint64), ("rows", c_int64)]
+    fields: list[tuple[str, Any]] = [("x", c_uint64), ("out", c_uint64), ("rows", c_int64)]
     fields += [(name, steps) for name in ("lengths", "x_strides", "out_strides")]
     return type("Permute", (ctypes.Structure,), {"_fields_": fields})
 
@@ -182,11 +182,11 @@ def permute(row_axes: int) -> type[Any]:
 @cache
 def rotary_xpos(rotary: type[Any], pairs: int) -> type[Any]:
     """Return the parameters of rotary_xpos.cu: those of rotary.cu, and a decay."""
-    fields = [("centre", c_double), ("centre_word", c_uint64)]
+    fields: list[tuple[str, Any]] = [("centre", c_double), ("centre_word", c_uint64)]
     fields += [(name, c_double * pairs) for name in ("rate", "rate_rest")]
     decay = type("Decay", (ctypes.Structure,), {"_fields_": fields})
-    fields = [("rotary", rotary), ("decay", decay)]
-    structure = type("RotaryXpos", (ctypes.Structure,), {"_fields_": fields})
+    both = [("rotary", rotary), ("decay", decay)]
+    structure = type("RotaryXpos", (ctypes.Structure,), {"_fields_": both})
     if ctypes.sizeof(structure) > MAX_BYTES:
         msg = (
             f"spectrum: expected frequencies whose decays fit into {MAX_BYTES} bytes of kernel "

@@ -308,6 +308,8 @@ with on_cpu(sanitize=True):
                 ropelab_cuda.apply_rotary_qk(q, k, ids, numbers, layout=layout, angles=angles)
         cos, sin = ropelab_cuda.cos_sin(ids, numbers, dtype=dtype)
         ropelab_cuda.apply_rotary_cached_(q, cos, sin)
+        ropelab_cuda.apply_xpos_qk(q, k, ids, numbers)
+        ropelab_cuda.to_interleaved_(ropelab_cuda.to_half(q[..., 1:], 6))
     ropelab_cuda.exact_phases(ids, numbers)
 print("clean")
 if PLANTED:

@@ -94,7 +94,7 @@ def test_any_strides_but_the_last(kind: str, name: str, rotary_dim: int | None) 
 @pytest.mark.parametrize("kind", strided_views("int8"))
 def test_in_place_touches_nothing_else(name: str, kind: str) -> None:
     x = strided_views("float16")[kind]
-    whole = x.base
+    whole: Any = x.base
     while whole.base is not None:
         whole = whole.base
     before = bits(whole)
