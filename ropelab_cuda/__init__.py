@@ -7,6 +7,7 @@ from .inplace import apply_rotary_, apply_rotary_cached_, apply_rotary_qk_, rota
 from .layouts import to_half, to_half_, to_interleaved, to_interleaved_
 from .phases import cos_sin, exact_phases
 from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
+from .warmup import save_cubins, warmup
 from .xpos import apply_xpos_qk, apply_xpos_qk_
 
 __all__ = [
@@ -22,8 +23,10 @@ __all__ = [
     "exact_phases",
     "rotate",
     "rotate_",
+    "save_cubins",
     "to_half",
     "to_half_",
     "to_interleaved",
     "to_interleaved_",
+    "warmup",
 ]

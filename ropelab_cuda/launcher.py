@@ -91,14 +91,13 @@ def _dependent(driver: Any, function: int, grid: Dims, block: Dims, arguments: A
     config.blockDimX, config.blockDimY, config.blockDimZ = block
     config.attrs, config.numAttrs = [attribute], 1
     launch_kernel, address = driver.cuLaunchKernelEx, ctypes.addressof(arguments)
-
-    last = 0
+    handle, last = driver.CUfunction(function), 0  # made once, or each launch would make one
 
     def launch_dependent(stream: int, *, _alive: Any = arguments) -> None:
         nonlocal last
         if stream != last:
             config.hStream = last = stream
-        (error,) = launch_kernel(config, function, address, 0)
+        (error,) = launch_kernel(config, handle, address, 0)
         if error:
             msg = f"the driver refused a launch of {grid} blocks of {block} threads: {error!r}"
             raise RuntimeError(msg)

@@ -63,7 +63,7 @@ class Recording:
         Outputs to allocate.
     floats : int
         How many of the caller's tensors, the first ones, hold floating-point numbers.
-    written : slice
+    written : slice or None
         Tensors of the caller that are written.
     device : int
         Where it was loaded.
@@ -82,9 +82,9 @@ class Recording:
         words: Any,
         addresses: tuple[tuple[int, int, int], ...],
         meetings: tuple[tuple[int, int, int, int, set[int]], ...],
-        made: tuple[tuple[Any, Any, Any], ...],
+        made: tuple[tuple[Any, ...], ...],
         floats: int,
-        written: slice,
+        written: slice | None,
         device: int,
         owners: tuple[object, ...],
     ) -> None:
@@ -109,10 +109,10 @@ class Recording:
 class _Plans:
     """A thread's plans, and room for what DLPack says of the tensors of one call."""
 
-    __slots__ = ("places", "plans", "room", "torch")
+    __slots__ = ("fill", "places", "plain", "plans", "room", "torch")
 
     def __init__(self, torch: QuickTorch) -> None:
-        self.torch = torch
+        self.torch, self.fill, self.plain = torch, torch.fill, torch.plain_types
         self.plans: dict[Key, Recording] = {}
         self.room = (ctypes.c_uint8 * (MOST_TENSORS * _BYTES))()
         start = ctypes.addressof(self.room)
@@ -145,43 +145,38 @@ def replay(tensors: tuple[Any, ...], call: Key) -> tuple[Any, ...] | None:
         New outputs, if the call makes any; None if it has to go the whole way.
     """
     mine = _thread.mine
-    if mine is None:
-        return None
-    torch = mine.torch
-    if torch.in_transform():  # of torch.func, some of whose tensors crash when they are exported
+    # Some tensors of a transform of torch.func crash when they are exported.
+    if mine is None or mine.torch.in_transform():
         return None
     try:
-        kinds, pointers = _signature(mine, torch, tensors)
-        recording = mine.plans.get((kinds, call))
+        key, pointers = _signature(mine, tensors, call)
+        recording = mine.plans.get(key)
     except (RuntimeError, TypeError):  # not exported, or not hashable: for the gate to say
         return None
     if recording is None:
         return None
+    torch = mine.torch
     grad = torch.grad_enabled()
     for x in tensors[: recording.floats]:
         if x.is_neg() or (grad and x.requires_grad):
             return None
-    device = recording.device
-    if torch.has_several_devices and torch.current_device() != device:
+    if torch.has_several_devices and torch.current_device() != recording.device:
         return None
     made: tuple[Any, ...] = ()
     if recording.made:
-        made = tuple([torch.allocate(*one, device) for one in recording.made])
+        made = tuple([torch.allocate(*one) for one in recording.made])
         pointers = (*pointers, *[one.data_ptr() for one in made])
     if pointers != recording.held and not recording.move(pointers):
         return None
-    recording.launch(torch.raw_stream(device))
-    written = tensors[recording.written]
-    if written:
-        torch.bump(written)
+    recording.launch(torch.raw_stream(recording.device))
+    if recording.written:
+        torch.bump(tensors[recording.written])
     return made
 
 
-def _signature(
-    mine: _Plans, torch: QuickTorch, tensors: tuple[Any, ...]
-) -> tuple[Key, tuple[int, ...]]:
+def _signature(mine: _Plans, tensors: tuple[Any, ...], call: Key) -> tuple[Key, tuple[int, ...]]:
     """Return what a plan depends on, and the addresses; raise TypeError for what is not plain."""
-    plain, fill, places = torch.plain_types, torch.fill, mine.places
+    plain, fill, places = mine.plain, mine.fill, mine.places
     if len(tensors) == 3:  # the usual call, unrolled: it costs a third less
         x, y, z = tensors
         if type(x) in plain and type(y) in plain and type(z) in plain:
@@ -191,8 +186,8 @@ def _signature(
             a, a1, a2, a3, a4, _, b, b1, b2, b3, b4, _, c, c1, c2, c3, c4, _ = _three(mine.room)
             if a and b and c and a4 - a3 == b4 - b3 == c4 - c3 == _APART:
                 return (
-                    *(a1, a2, _memory[a3 : a3 + _BOTH], b1, b2, _memory[b3 : b3 + _BOTH]),
-                    *(c1, c2, _memory[c3 : c3 + _BOTH], (a | b | c) & 15),
+                    *(call, (a | b | c) & 15, a1, a2, _memory[a3 : a3 + _BOTH]),
+                    *(b1, b2, _memory[b3 : b3 + _BOTH], c1, c2, _memory[c3 : c3 + _BOTH]),
                 ), (a, b, c)
         raise TypeError
     parts: list[Any] = []
@@ -208,7 +203,7 @@ def _signature(
         parts += (a1, a2, _memory[a3 : a3 + _BOTH])
         pointers.append(a)
         low |= a
-    return (*parts, low & 15), tuple(pointers)
+    return (call, low & 15, *parts), tuple(pointers)
 
 
 def remember(
@@ -247,7 +242,7 @@ def remember(
     mine, tensors = _thread.mine, tuple(x for x, _ in passed)
     views = [view for _, view in (*passed, *made)]
     try:
-        kinds, pointers = _signature(mine, mine.torch, tensors)
+        key, pointers = _signature(mine, tensors, call)
     except TypeError:
         return
     if pointers != tuple(view.pointer for view in views[: len(passed)]):
@@ -256,7 +251,7 @@ def remember(
     differences = [pointers[j] - pointers[i] for i, j, *_ in meetings]
     if 0 in differences:  # an output that is an input by another name has a plan of its own
         return
-    known = mine.plans.get((kinds, call))
+    known = mine.plans.get(key)
     if known is None:
         words = memoryview(plan.parameters).cast("B").cast("Q")
         places = [(at // 8, starts[kind] + i) for at, kind, i in plan.pointers]
@@ -267,13 +262,13 @@ def remember(
             meetings,
             tuple((tuple(x.shape), tuple(x.stride()), x.dtype) for x, _ in made),
             sum(view.dtype in OUTPUT_FORMATS for _, view in passed),
-            written,
+            written if tensors[written] else None,
             views[0].device,
             (plan.parameters, owner),
         )
         if len(mine.plans) >= MOST_PLANS:
             mine.plans.clear()
-        mine.plans[kinds, call] = known
+        mine.plans[key] = known
     for (*_, apart), difference in zip(known.meetings, differences, strict=True):
         apart.add(difference)
 

@@ -160,13 +160,12 @@ class QuickTorch(Torch):
         self.in_transform = private._are_functorch_transforms_active
         self._bump = private._increment_version
         guards = getattr(getattr(private, "_dynamo", None), "guards", None)
-        self._empty_strided = getattr(guards, "_empty_strided_cuda", None)
+        quick = getattr(guards, "_empty_strided_cuda", None)
+        self.allocate: Any = quick or self._empty_strided
 
-    def allocate(self, shape: Any, strides: Any, dtype: Any, device: int) -> Any:
-        """Allocate on the current device, which is `device`."""
-        if self._empty_strided is not None:
-            return self._empty_strided(shape, strides, dtype)
-        return self.torch.empty_strided(shape, strides, dtype=dtype, device=f"cuda:{device}")
+    def _empty_strided(self, shape: Any, strides: Any, dtype: Any) -> Any:
+        """Allocate on the current device."""
+        return self.torch.empty_strided(shape, strides, dtype=dtype, device="cuda")
 
     def bump(self, tensors: tuple[Any, ...]) -> None:
         """Bump the versions of some tensors."""

@@ -216,9 +216,9 @@ template <class AnglesOf> __device__ void rotate_tokens(const Tensors& t, const 
   const Rows rows = rows_of(t, token);
   const int head = first_head(), unit = threadIdx.x;
   Flight flight;
-  if (rotates) flight.prefetch(t, rows, head, unit);
 #if ANGLES_FIRST
   auto angle = angles_of(present ? token : Token{0, 0});
+  if (rotates) flight.prefetch(t, rows, head, unit);
   mine.compute(angle);
   __syncthreads();
   wait_for_predecessors();
@@ -226,6 +226,7 @@ template <class AnglesOf> __device__ void rotate_tokens(const Tensors& t, const 
   if (rotates) flight.load(t, rows, head, unit);
   const bool outdated = angle.was_outdated();
 #else
+  if (rotates) flight.prefetch(t, rows, head, unit);
   wait_for_predecessors();
   let_successors_start();
   if (rotates) flight.load(t, rows, head, unit);

@@ -7,6 +7,7 @@ for a CUDA device's, NumPy arrays pass for tensors, and g++ executes the plans.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
@@ -106,16 +107,16 @@ def on_cpu(*, sanitize: bool = False) -> Iterator[None]:
             gate.framework.written(output)
         return again
 
-    def allocate(torch: QuickTorch, shape: Any, strides: Any, dtype: Any, device: int) -> Any:
-        assert device == 0
-        return torch.torch.empty_strided(shape, strides, dtype=dtype).fill_(float("nan"))
+    def allocate(shape: Any, strides: Any, dtype: Any) -> Any:
+        made = sys.modules["torch"].empty_strided(shape, strides, dtype=dtype)
+        return made.fill_(float("nan"))
 
     with (
         mock.patch("ropelab_cuda.exchange.CUDA_DEVICES", CPU_DEVICES | CUDA_DEVICES),
         mock.patch("ropelab_cuda.exchange.framework_of", framework_or_host),
         mock.patch.object(Gate, "launch", launch),
         mock.patch.object(_torch(), "raw_stream", return_value=0),
-        mock.patch.object(QuickTorch, "allocate", allocate),
+        mock.patch.object(_torch(), "allocate", allocate),
     ):
         yield
 
