@@ -1,6 +1,6 @@
 // Move the channels of each row from one layout of pairs to the other, as bits.
 //
-//   x, out   (rows, D): up to any number of row axes with any strides; channels adjoin
+//   x, out   (rows, D): rows along any axes, with any strides; channels adjoin
 //   D = 2 * PAIRS channels that change places, and then TAIL that do not; in place none of these
 //
 //   threadIdx.x   of ACROSS, unit: VECTOR pairs of a row, or VECTOR channels of its tail
@@ -82,8 +82,11 @@ permute(const __grid_constant__ Permute p) {
   long long rest = row;
 #pragma unroll
   for (int axis = ROW_AXES - 1; axis >= 0; --axis) {
-    const long long index = axis > 0 ? rest % p.lengths[axis] : rest;
-    rest /= p.lengths[axis];
+    long long index = rest;
+    if (axis > 0) {
+      rest = index / p.lengths[axis];
+      index -= rest * p.lengths[axis];
+    }
     from += index * p.x_strides[axis];
     to += index * p.out_strides[axis];
   }

@@ -310,6 +310,7 @@ with on_cpu(sanitize=True):
         ropelab_cuda.apply_rotary_cached_(q, cos, sin)
         ropelab_cuda.apply_xpos_qk(q, k, ids, numbers)
         ropelab_cuda.to_interleaved_(ropelab_cuda.to_half(q[..., 1:], 6))
+        ropelab_cuda.to_half(q[0, 0, 0, :8])
     ropelab_cuda.exact_phases(ids, numbers)
 print("clean")
 if PLANTED:
