@@ -19,6 +19,7 @@ __all__ = [
     "LAYOUTS",
     "TENSOR_FORMATS",
     "TensorFormat",
+    "check_channels",
     "check_choice",
     "check_flag",
     "check_head_dim",
@@ -250,6 +251,37 @@ def _broadcasts(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     return len(given) <= len(wanted) and all(
         a in (1, b) for a, b in zip(reversed(given), reversed(wanted), strict=False)
     )
+
+
+def check_channels(
+    shape: tuple[int, ...], rotary_dim: object, axis: object, name: str = "x"
+) -> tuple[int, int]:
+    """Return the axis of the channels and how many of them are rotated, by default all.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of a tensor.
+    rotary_dim : int, optional
+        As a caller said it; unchecked.
+    axis : int
+        Likewise; from the end if negative.
+    name : str, default "x"
+        What messages call the tensor.
+
+    Returns
+    -------
+    axis, rotary_dim : int
+        A nonnegative axis, and an even number of channels that it holds.
+    """
+    place = integer(axis, "axis")
+    if not -len(shape) <= place < len(shape):
+        msg = f"axis: expected an axis of {name}, whose shape is {tuple(shape)}; got {place}"
+        raise ValueError(msg)
+    width = shape[place] if rotary_dim is None else rotary_dim
+    d = positive_int(width, "rotary_dim", even=True)
+    check_width(d, shape[place], name)
+    return place % len(shape), d
 
 
 def check_same_tokens(

@@ -24,7 +24,7 @@ from .pairs import Placement, cos_sin_by_token, turned
 from .positions.token_positions import PositionIds, check_listed, token_positions
 from .spectrum import Spectrum, check_spectrum
 
-__all__ = ["apply_xpos_qk", "xpos_scale"]
+__all__ = ["apply_xpos_qk", "check_decay", "xpos_scale"]
 
 _SMALLEST = float(np.finfo(np.float64).tiny)
 
@@ -68,8 +68,7 @@ def xpos_scale(
     check_listed(position_ids)
     positions = as_integers(position_ids, "position_ids")
     d = positive_int(rotary_dim, "rotary_dim", even=True)
-    unit = finite_real(scale_base, "scale_base", above=0.0)
-    middle = integer(centre, "centre")
+    unit, middle = _decay(scale_base, centre)
     i = np.arange(d // 2)
     zeta = (10 * i + 2 * d) / (7 * d)  # numerator and denominator times five: whole numbers
     distance = _distance(positions, middle)
@@ -83,6 +82,51 @@ def xpos_scale(
         )
         raise ValueError(msg)
     return scale
+
+
+def check_decay(spectrum: Spectrum, scale_base: object, centre: object) -> tuple[float, int]:
+    """Return the scale base and the centre as a float and an int, or raise unless they fit.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        Of one position axis.
+    scale_base, centre : object
+        As a caller said them; unchecked.
+
+    Returns
+    -------
+    scale_base : float
+        Positive.
+    centre : int
+        One that a float64 reaches.
+
+    Raises
+    ------
+    TypeError
+        If an argument has another type.
+    ValueError
+        If the spectrum has several axes, or a number is out of range.
+
+    Examples
+    --------
+    >>> check_decay(Spectrum([1.0, 0.5]), 512, 7)
+    (512.0, 7)
+    """
+    check_spectrum(spectrum)
+    if spectrum.position_axes > 1:
+        msg = (
+            f"spectrum: xPos decays along one position axis; got {spectrum.position_axes}; "
+            f"rotate by apply_rotary_qk, which knows several"
+        )
+        raise ValueError(msg)
+    return _decay(scale_base, centre)
+
+
+def _decay(scale_base: object, centre: object) -> tuple[float, int]:
+    unit, middle = finite_real(scale_base, "scale_base", above=0.0), integer(centre, "centre")
+    finite_real(middle, "centre")
+    return unit, middle
 
 
 def _distance(positions: NDArray[Any], centre: int) -> NDArray[np.float64]:
@@ -103,6 +147,7 @@ def apply_xpos_qk(
     layout: str = "half",
     tensor_format: str = "bshd",
     angles: str = "exact",
+    inverse: bool = False,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Rotate queries and keys of the same tokens, and scale them as xPos does.
 
@@ -125,6 +170,9 @@ def apply_xpos_qk(
         As in `ropelab.apply_rotary`.
     angles : {"exact", "float32"}, default "exact"
         The angle pipeline. The scale is float64 in both.
+    inverse : bool, default False
+        Rotate by minus the position and scale alike: the transpose, which is also the backward
+        pass. It does not undo the scale; that does the transpose of q and k in each other's place.
 
     Returns
     -------
@@ -148,18 +196,12 @@ def apply_xpos_qk(
     """
     queries, keys = as_floats(q, "q"), as_floats(k, "k")
     check_same_tokens(queries.shape, keys.shape, tensor_format)
-    check_spectrum(spectrum)
-    if spectrum.position_axes > 1:
-        msg = (
-            f"spectrum: xPos decays along one position axis; got {spectrum.position_axes}; "
-            f"rotate by apply_rotary_qk, which knows several"
-        )
-        raise ValueError(msg)
+    check_decay(spectrum, scale_base, centre)
     shape = queries.shape
     positions = token_positions(position_ids, token_shape(shape, tensor_format, "q"))
     cos, sin = cos_sin_by_token(shape, "q", positions, spectrum, tensor_format, angles)
     scale = xpos_scale(positions, spectrum.rotary_dim, scale_base=scale_base, centre=centre)
-    place = Placement(tensor_format, layout)
+    place = Placement(tensor_format, layout, inverse=inverse)
     return (
         turned(queries, cos * scale, sin * scale, place),
         turned(keys, cos / scale, sin / scale, place),

@@ -21,6 +21,7 @@ from .exchange import Gate
 from .given_positions import Parts, parts_of, take_positions
 from .launch import Plan
 from .launch_rotary import plan_rotary, plan_rotary_cached, plan_rotary_indexed
+from .launch_xpos import Decay, with_decay
 from .overlaps import check_overlaps
 from .replay import Key, remember, replay
 from .storage import dtype_name, split_scale, take_scales
@@ -56,6 +57,7 @@ def rotate_by_positions(
     place: Placement,
     call: Key,
     storage: Storage = _AS_IT_CAME,
+    decay: Decay | None = None,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by their positions, in one launch.
 
@@ -77,6 +79,8 @@ def rotate_by_positions(
         Under which `replay` may look for the plan; its second entry stands for the spectrum.
     storage : Storage
         In which format, and over which scales, the results are stored.
+    decay : Decay, optional
+        By which queries are scaled, and keys over which.
 
     Returns
     -------
@@ -112,6 +116,8 @@ def rotate_by_positions(
         angles=angles,
         scales=[scale for _, scale in scales],
     )
+    if decay is not None:
+        plan = with_decay(plan, decay)
     read_views = [*positions.views.values()]
     if isinstance(spectrum, DeviceSpectrum):
         read_views.append(spectrum.view)

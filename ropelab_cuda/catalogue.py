@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -25,7 +26,9 @@ from .compile import Specialisation
 from .launch import FORMATS, plan_cos_sin, plan_phases
 from .launch_kv_cache import Cached, plan_rotary_kv_cache
 from .launch_lengths import plan_length_spectrum
+from .launch_permute import plan_permute
 from .launch_rotary import Lookup, plan_rotary, plan_rotary_cached, plan_rotary_indexed
+from .launch_xpos import Decay, with_decay
 from .lengths import spectrum_to_plan
 from .parameters import INTEGER_TYPES
 from .position_sources import ConsecutiveSource, Ids, OffsetSource, PackedSource, PositionSource
@@ -45,7 +48,8 @@ def specialisations() -> list[Specialisation]:
     """
     families = (
         *(_rotary(), _rotary_rare(), _rotary_stored(), _counted()),
-        *(_rotary_cached(), _indexed(), _kv_cache(), _tables(), _lengths()),
+        *(_rotary_cached(), _indexed(), _rotary_xpos(), _permute()),
+        *(_kv_cache(), _tables(), _lengths()),
     )
     return list(dict.fromkeys(one for family in families for one in family))
 
@@ -265,3 +269,33 @@ def _lengths() -> Iterator[Specialisation]:
             yield plan_cos_sin(positions, spectrum, table, table, angles=angles).specialisation
         phases = _compact(table.shape, "uint64")
         yield plan_phases(positions, spectrum, phases).specialisation
+
+
+def _rotary_xpos() -> Iterator[Specialisation]:
+    positions = _compact((1, TOKENS), "int64")
+    for dtype, layout in product(FORMATS, LAYOUTS):
+        for heads, head_dim, rotary_dim, _, past in (_KINDS[0], _KINDS[2], _KINDS[4]):
+            if head_dim != 128 and dtype in ("float32", "float16"):
+                continue
+            x = _compact((1, TOKENS, heads, head_dim), dtype, (1 << 20) + past * 8)
+            out = _compact(x.shape, dtype, (1 << 40) + past * 8)
+            plan = plan_rotary(
+                [(x, out)] * 2,
+                positions,
+                _spectrum(rotary_dim),
+                place=Placement("bshd", layout),
+                angles=ANGLES[layout == "half"],
+            )
+            yield with_decay(plan, Decay(512.0, 0)).specialisation
+
+
+def _permute() -> Iterator[Specialisation]:
+    half, interleaved = LAYOUTS
+    for dtype in ("int8", "float16", "float32", "int64", "complex128"):
+        x = _compact((1, TOKENS, 8, 128), dtype)
+        padded = replace(x, pointer=1 << 40, strides=(1 << 20, 1 << 16, 1 << 8, 1))
+        for ends in ((half, interleaved), (interleaved, half)):
+            yield plan_permute(x, x, 64, ends).specialisation
+            yield plan_permute(x, padded, 12, ends).specialisation
+            odd = replace(x, pointer=(1 << 30) + x.item_bytes)
+            yield plan_permute(x, odd, 64, ends).specialisation

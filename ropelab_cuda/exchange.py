@@ -131,6 +131,38 @@ class Gate:
         if isinstance(spectrum, DeviceSpectrum):
             self._take(spectrum.buffer, "spectrum", foreign=True)
 
+    def elements(self, x: Any, name: str) -> View:
+        """Take a tensor of any dtype, whose elements are moved and not computed with.
+
+        Parameters
+        ----------
+        x : tensor
+            The tensor.
+        name : str
+            The argument's name.
+
+        Returns
+        -------
+        View
+            Its memory.
+
+        Raises
+        ------
+        TypeError
+            If it is no tensor, or of a dtype whose width is not known.
+        ValueError
+            If it lies elsewhere, its channels do not adjoin, or its gradient would be lost.
+        """
+        view = self._take(x, name)
+        if view.dtype not in ITEM_BYTES:
+            msg = (
+                f"{name}: expected elements of 1, 2, 4, 8 or 16 bytes; got {view.dtype}; view it "
+                f"as integers of its width"
+            )
+            raise TypeError(msg)
+        _check_last_stride(view, name)
+        return view
+
     def scalar(self, x: Any, name: str) -> View:
         """Take a number that stays in device memory.
 

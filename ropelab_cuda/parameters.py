@@ -36,11 +36,13 @@ __all__ = [
     "cos_sin_table",
     "fill_spectrum",
     "length_spectrum",
+    "permute",
     "phases",
     "positions",
     "rotary",
     "rotary_indexed",
     "rotary_kv_cache",
+    "rotary_xpos",
 ]
 
 # The kernels' names of the integer dtypes.
@@ -281,6 +283,33 @@ def length_spectrum(rule: type[Any]) -> type[Any]:
         msg = (
             f"rope: expected a rule whose parameters fit into the {MAX_BYTES} bytes of a kernel's; "
             f"got {ctypes.sizeof(structure)} bytes; pass rope.spectrum(seq_len)"
+        )
+        raise ValueError(msg)
+    return structure
+
+
+@cache
+def permute(row_axes: int) -> type[Any]:
+    """Return the parameters of permute.cu for rows along so many axes."""
+    steps = c_int64 * row_axes
+    fields: list[tuple[str, Any]] = [("x", c_uint64), ("out", c_uint64), ("rows", c_int64)]
+    fields += [(name, steps) for name in ("lengths", "x_strides", "out_strides")]
+    return type("Permute", (ctypes.Structure,), {"_fields_": fields})
+
+
+@cache
+def rotary_xpos(rotary: type[Any], pairs: int) -> type[Any]:
+    """Return the parameters of rotary_xpos.cu: those of rotary.cu, and a decay."""
+    fields: list[tuple[str, Any]] = [("centre", c_double), ("centre_word", c_uint64)]
+    fields += [(name, c_double * pairs) for name in ("rate", "rate_rest")]
+    decay = type("Decay", (ctypes.Structure,), {"_fields_": fields})
+    both = [("rotary", rotary), ("decay", decay)]
+    structure = type("RotaryXpos", (ctypes.Structure,), {"_fields_": both})
+    if ctypes.sizeof(structure) > MAX_BYTES:
+        msg = (
+            f"spectrum: expected frequencies whose decays fit into {MAX_BYTES} bytes of kernel "
+            f"parameters; got {pairs} frequencies, {ctypes.sizeof(structure)} bytes in all; rotate "
+            f"fewer channels"
         )
         raise ValueError(msg)
     return structure

@@ -183,6 +183,27 @@ def by_length(rope: ropelab.Rope) -> list[Any]:
     return results
 
 
+def scaled(dtype: torch.dtype, layout: str) -> list[Any]:
+    """Rotate and scale by xPos, at positions of which some are too far from the centre."""
+    q, k = (tensor(BATCH, SEQUENCE, heads, 20, dtype=dtype) for heads in (9, 2))
+    positions = (torch.arange(SEQUENCE) * 27_000 - 500_000).cuda()
+    spectrum = ropelab.Rope(20, rotary_dim=12).spectrum()
+    options: dict[str, Any] = {"layout": layout, "centre": 7}
+    rotated = ropelab_cuda.apply_xpos_qk(q, k, positions, spectrum, **options)
+    ropelab_cuda.apply_xpos_qk_(q, k, positions, spectrum, inverse=True)
+    return [*rotated, q, k]
+
+
+def permuted(dtype: torch.dtype) -> list[Any]:
+    """Move channels: of rows that lie apart, of single elements, and in place."""
+    packed = tensor(BATCH, SEQUENCE, 9, 64, dtype=dtype).transpose(1, 2)
+    moved = ropelab_cuda.to_half(packed[:, 2:7], 40)
+    odd = tensor(BATCH, SEQUENCE, 13, dtype=dtype)[..., 1:]
+    ropelab_cuda.to_half_(odd)
+    ropelab_cuda.to_interleaved_(packed[:, 2:7])
+    return [moved, ropelab_cuda.to_interleaved(odd, 6), odd, packed]
+
+
 def main() -> None:
     """Launch, and read every result."""
     torch.manual_seed(0)
@@ -197,8 +218,11 @@ def main() -> None:
         results += rearranged(dtype, layout)
         results += counted(dtype, layout)
         results += looked_up(dtype, layout)
+        results += scaled(dtype, layout)
         results += stored(dtype, layout)
         results += into_caches(SMALL, dtype, layout)
+    for dtype in (*DTYPES, torch.int8):
+        results += permuted(dtype)
     for layout in LAYOUTS:
         results += rotations(LARGE, 128, 128, torch.bfloat16, layout)
         results += into_caches(LARGE, torch.bfloat16, layout)

@@ -107,6 +107,7 @@ EDITS = [
     ("xpos.py", "(10 * i + 2 * d) / (7 * d)", "(5 * i + 2 * d) / (7 * d)"),
     ("xpos.py", "cos / scale, sin / scale", "cos * scale, sin * scale"),
     ("xpos.py", "np.uint64(centre % 2**64)", "np.uint64(0)"),
+    ("xpos.py", "layout, inverse=inverse)", "layout)"),
     ("query_scale.py", "width - np.uint64(1))", "np.uint64(0))"),
     ("query_scale.py", "1.0 + growth * logarithm", "1.0 + growth * logarithm / np.log(2.0)"),
     ("query_scale.py", "m < self.seq_length", "m <= self.seq_length"),

@@ -133,7 +133,7 @@ def _relative(golden: list[NDArray[Any]], answer: list[NDArray[Any]]) -> float:
     """Return the largest error of a pair over the pair's norm."""
     error = np.hypot(answer[0] - golden[0], answer[1] - golden[1])
     norm = np.hypot(golden[0], golden[1])
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         ratio = np.where(error == 0.0, 0.0, error / norm)
     return _worst(ratio)
 

@@ -20,8 +20,12 @@ using KeyOutput = Output;
 #define KEY_SCALED SCALED
 #endif
 using Bits = Format::Bits;
+#ifdef XPOS
+using Number = double;
+#else
 // double if any of them is
 using Number = decltype(Format::Number() + Output::Number() + KeyOutput::Number());
+#endif
 
 struct Operand {
   const void* x;

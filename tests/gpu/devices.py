@@ -148,7 +148,7 @@ def implementation(framework: Framework, way: str) -> Implementation:
     Returns
     -------
     Implementation
-        Rotations, phases and tables by ropelab_cuda; the rest is the specification's.
+        Rotations, permutations, phases and tables by ropelab_cuda; the rest is the specification's.
     """
     put: Callable[[Array], Any] = framework.put
     lay = (lambda array: _strided(framework, array)) if way == "strided" else put
@@ -220,6 +220,15 @@ def implementation(framework: Framework, way: str) -> Implementation:
             memory[...] = store.take()
         return rotated
 
+    def apply_xpos_qk(q: Array, k: Array, *given: Any, **options: Any) -> tuple[Array, Array]:
+        return rotated("apply_xpos_qk", (q, k), given, **options)  # type: ignore[no-any-return]
+
+    def to_half(x: Array, *given: Any) -> Array:
+        return rotated("to_half", (x,), given)[0]  # type: ignore[no-any-return]
+
+    def to_interleaved(x: Array, *given: Any) -> Array:
+        return rotated("to_interleaved", (x,), given)[0]  # type: ignore[no-any-return]
+
     def exact_phases(ids: Array, spectrum: Any) -> Array:
         return framework.take(ropelab_cuda.exact_phases(put(ids), spectrum))
 
@@ -236,4 +245,7 @@ def implementation(framework: Framework, way: str) -> Implementation:
         apply_rotary_qk=apply_rotary_qk,
         apply_rotary_cached=apply_rotary_cached,
         apply_rotary_kv_cache=apply_rotary_kv_cache,
+        apply_xpos_qk=apply_xpos_qk,
+        to_half=to_half,
+        to_interleaved=to_interleaved,
     )

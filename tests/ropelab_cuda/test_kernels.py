@@ -309,6 +309,9 @@ with on_cpu(sanitize=True):
                 ropelab_cuda.apply_rotary_qk(q, k, ids, numbers, layout=layout, angles=angles)
         cos, sin = ropelab_cuda.cos_sin(ids, numbers, dtype=dtype)
         ropelab_cuda.apply_rotary_cached_(q, cos, sin)
+        ropelab_cuda.apply_xpos_qk(q, k, ids, numbers)
+        ropelab_cuda.to_interleaved_(ropelab_cuda.to_half(q[..., 1:], 6))
+        ropelab_cuda.to_half(q[0, 0, 0, :8])
     ropelab_cuda.exact_phases(ids, numbers)
     for rule in (DynamicNTK(2.0), RoundedFrequencies("float16", Resonance(DynamicYaRN(64)))):
         rope = ropelab.Rope(8, scaling=rule, max_position_embeddings=64)

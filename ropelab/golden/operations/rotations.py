@@ -57,7 +57,8 @@ def _ask_qk(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> A
 def _ask_xpos(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
     ids = given_positions(case, arrays, asked)
     given = (arrays["q"], arrays["k"], ids, given_spectrum(case, arrays))
-    names = ("layout", "tensor_format", "angles", *_XPOS)
+    names = ["layout", "tensor_format", "angles", *_XPOS]
+    names += ["inverse"] if case.options.get("inverse") else []  # where asked for alone
     q, k = asked.apply_xpos_qk(*given, **{name: case.options[name] for name in names})
     return {"q": q, "k": k}
 
@@ -88,7 +89,7 @@ def _attest_rotary(case: Case) -> Answers:
 def _attest_xpos(case: Case) -> Answers:
     turn, base = turns(case, "q", case.arguments), case.options["scale_base"]
     ids = listed_positions(case)
-    forward = replace(case, options={**case.options, "inverse": False})  # it has no other way
+    told = replace(case, options={"inverse": False, **case.options})
     answers = {}
     for name, sign in (("q", 1), ("k", -1)):
         scaled = {}
@@ -96,7 +97,7 @@ def _attest_xpos(case: Case) -> Answers:
             m = position_at(ids, token) - case.options["centre"]
             pairs = range(len(factors))
             scaled[token] = [factors[i] * oracle.xpos(sign * m, i, len(pairs), base) for i in pairs]
-        answers[name] = _rotated(forward, name, scaled)
+        answers[name] = _rotated(told, name, scaled)
     return answers
 
 
