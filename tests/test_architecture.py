@@ -30,6 +30,7 @@ ARROWS: dict[str, set[str]] = {
     "pairs": {"phases", "layouts"},
     "rotary": {"pairs"},
     "xpos": {"pairs"},
+    "norm_rotary": {"pairs"},
     "query_scale": set(),
     "weights": {"layouts"},
     "formats": {"rope", "scaling", "positions", "query_scale"},
@@ -37,7 +38,7 @@ ARROWS: dict[str, set[str]] = {
     "bands": {"rope"},
     "plots": {"bands"},
     "": {
-        *("rotary", "xpos", "query_scale", "weights"),
+        *("rotary", "xpos", "norm_rotary", "query_scale", "weights"),
         *("positions", "formats", "models"),
     },  # the package's door
     "golden": {"", "bands", "plots"},

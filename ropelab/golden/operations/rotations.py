@@ -14,7 +14,7 @@ from ..implementation import Implementation
 from .base import Answers, Index, Operation, given_spectrum, indices, numbers_of, position_at
 from .spectra import attested_spectrum
 
-__all__ = ["OPERATIONS"]
+__all__ = ["OPERATIONS", "turns"]
 
 _WORDS = ("layout", "tensor_format", "inverse")
 _OPTIONAL = ("output_layout", "rotary_offset")
@@ -65,7 +65,7 @@ def _attest_rotary(case: Case) -> Answers:
 
 
 def _attest_xpos(case: Case) -> Answers:
-    turn, base = _turns(case, "q", case.arguments), case.options["scale_base"]
+    turn, base = turns(case, "q", case.arguments), case.options["scale_base"]
     forward = replace(case, options={**case.options, "inverse": False})  # it has no other way
     answers = {}
     for name, sign in (("q", 1), ("k", -1)):
@@ -94,7 +94,7 @@ def _attest_cached(case: Case) -> Answers:
 
 def _each(case: Case, spectrum: Mapping[str, Array]) -> Answers:
     names = [name for name in ("x", "q", "k") if name in case.arguments]
-    turn = _turns(case, names[0], spectrum)
+    turn = turns(case, names[0], spectrum)
     return {name: _rotated(case, name, turn) for name in names}
 
 
@@ -105,7 +105,7 @@ def _tokens(case: Case, name: str) -> list[Index]:
     return indices(tuple(shape[axes.index(axis)] for axis in order))
 
 
-def _turns(case: Case, name: str, spectrum: Mapping[str, Array]) -> dict[Index, list[Any]]:
+def turns(case: Case, name: str, spectrum: Mapping[str, Array]) -> dict[Index, list[Any]]:
     """Return the complex factor of every pair of every token."""
     positions, speeds = case.arguments["position_ids"], spectrum["inv_freq"].tolist()
     nothing = np.zeros(len(speeds), np.int64)
