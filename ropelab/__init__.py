@@ -6,6 +6,7 @@ Importing it needs NumPy alone.
 """
 
 from . import models, positions
+from .float8 import float8_e4m3fn, float8_e5m2
 from .formats import (
     from_exllamav2,
     from_gguf,
@@ -47,6 +48,8 @@ __all__ = [
     "bfloat16",
     "cos_sin",
     "exact_phases",
+    "float8_e4m3fn",
+    "float8_e5m2",
     "from_exllamav2",
     "from_gguf",
     "from_megatron",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .dlpack import CPU_DEVICES, read_capsule
-from .precision import bfloat16, float_dtype, widen
+from .precision import RAW, float_dtype, widen
 
 __all__ = ["as_array", "as_floats", "as_integers", "as_reals"]
 
@@ -28,7 +28,8 @@ def as_array(x: ArrayLike, name: str) -> NDArray[Any]:
     Returns
     -------
     ndarray
-        The same numbers; a bfloat16 tensor arrives as raw bits of dtype `ropelab.bfloat16`.
+        The same numbers; what NumPy has none for arrives as raw bits: a bfloat16 tensor, for
+        instance, of dtype `ropelab.bfloat16`.
 
     Raises
     ------
@@ -138,7 +139,7 @@ def _from_capsule(capsule: object, owner: object, name: str) -> NDArray[Any]:
     except TypeError as error:
         msg = f"{name}: {type(owner).__name__} does not export DLPack: {error}"
         raise TypeError(msg) from error
-    dtype = bfloat16 if exported.dtype == "bfloat16" else None
+    dtype = RAW.get(exported.dtype)
     if dtype is None:
         try:
             dtype = np.dtype(exported.dtype)
@@ -170,6 +171,6 @@ class _Memory:
             "version": 3,
             "data": (pointer, True),
             "shape": shape,
-            "typestr": np.dtype(np.uint16).str if dtype == bfloat16 else dtype.str,
+            "typestr": f"<u{dtype.itemsize}" if dtype.names else dtype.str,
             "strides": tuple(step * dtype.itemsize for step in strides),
         }

@@ -29,11 +29,13 @@ __all__ = [
     "check_rope",
     "check_rotary_offset",
     "check_same_tokens",
+    "check_scale",
     "check_table",
     "check_width",
     "finite_real",
     "heads",
     "integer",
+    "pair_of_scales",
     "positive_int",
     "real_within",
     "token_shape",
@@ -70,6 +72,7 @@ TENSOR_FORMATS: Mapping[str, TensorFormat] = MappingProxyType(
         "thd": TensorFormat(token_axes=(0,), head_axis=1),
     }
 )
+_LEAST_SCALE = 2.0**-126
 _TOO_MANY = 2**63  # NumPy counts in int64
 _NOT_REAL = (bool, np.bool_, str, bytes, complex, np.complexfloating, type)
 AXIS_WORDS = {"b": "batch", "s": "sequence", "h": "heads", "t": "tokens", "d": "head_dim"}
@@ -269,6 +272,25 @@ def check_norm_weight(
             f"{tuple(shape)}; across_heads={not across_heads} would {mend}"
         )
         raise ValueError(msg)
+
+
+def check_scale(value: object, name: str = "scale") -> float:
+    """Return `value` as a float, or raise unless float32 holds it and its inverse, both normal."""
+    scale = finite_real(value, name, above=0.0)
+    if not _LEAST_SCALE <= scale <= 1.0 / _LEAST_SCALE:
+        msg = f"{name}: expected a positive finite number from 2**-126 to 2**126; got {scale!r}"
+        raise ValueError(msg)
+    return scale
+
+
+def pair_of_scales(value: object) -> tuple[tuple[str, object], tuple[str, object]]:
+    """Return the names and values, unchecked, of the scales of q and k: one for both, or a pair."""
+    if not isinstance(value, (tuple, list)):
+        return ("scale", value), ("scale", value)
+    if len(value) != 2:
+        msg = f"scale: expected one number, or a pair of them for q and k; got {len(value)}"
+        raise ValueError(msg)
+    return ("scale[0]", value[0]), ("scale[1]", value[1])
 
 
 def check_flag(value: object, name: str) -> bool:

@@ -33,6 +33,8 @@ _DTYPE_NAMES = {
     (5, 64): "complex64",
     (5, 128): "complex128",
     (6, 8): "bool",
+    (10, 8): "float8_e4m3fn",
+    (12, 8): "float8_e5m2",
 }
 
 

@@ -1,11 +1,14 @@
-"""Turning the pairs of a tensor by given cosines and sines, wherever the pairs lie in it."""
+"""Turning the pairs of a tensor by given cosines and sines, wherever the pairs lie in it.
+
+What is stored of a number is its quotient by a scale, rounded once to the format asked for.
+"""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .arrays import as_integers
 from .checks import (
@@ -14,15 +17,16 @@ from .checks import (
     check_layout,
     check_positions,
     check_rotary_offset,
+    check_scale,
     check_width,
     token_shape,
 )
 from .layouts import pair_channels
 from .phases import cos_sin_values
-from .precision import narrow, widen
+from .precision import format_name, narrow, stored_dtype, widen
 from .spectrum import Spectrum, check_spectrum
 
-__all__ = ["Placement", "cos_sin_by_token", "turned"]
+__all__ = ["Placement", "Storage", "cos_sin_by_token", "turned"]
 
 
 class Placement(NamedTuple):
@@ -42,6 +46,22 @@ class Placement(NamedTuple):
         check_layout(self.output_layout, "output_layout")
         ends = (self.layout, self.output_layout)
         return ends[::-1] if self.inverse else ends
+
+
+class Storage(NamedTuple):
+    """How a result is stored, as a caller said; unchecked."""
+
+    dtype: DTypeLike | None = None
+    scale: object = None
+    scale_name: str = "scale"
+
+    def of(self, array: NDArray[Any]) -> tuple[np.dtype[Any], float | None]:
+        """Return the dtype, that of `array` by default, and the scale, both checked."""
+        dtype = array.dtype if self.dtype is None else stored_dtype(self.dtype)
+        return dtype, None if self.scale is None else check_scale(self.scale, self.scale_name)
+
+
+_AS_IT_CAME = Storage()
 
 
 def cos_sin_by_token(
@@ -102,8 +122,9 @@ def turned(
     cos: NDArray[np.float64],
     sin: NDArray[np.float64],
     place: Placement,
+    storage: Storage = _AS_IT_CAME,
 ) -> NDArray[Any]:
-    """Return a copy of a tensor with each pair turned, rounded once to its dtype.
+    """Return a copy of a tensor with each pair turned, rounded once.
 
     Parameters
     ----------
@@ -113,18 +134,20 @@ def turned(
         Of every token, as `cos_sin_by_token` returns them.
     place : Placement
         Where the pairs lie, and which way they turn.
+    storage : Storage, optional
+        In which format, and over which scale, the result is stored; by default in that of `array`.
 
     Returns
     -------
-    ndarray, shape and dtype of `array`
-        Channels outside of the rotated ones keep their bits.
+    ndarray, shape of `array`
+        Channels outside of the rotated ones keep their bits, or are stored like these.
 
     Raises
     ------
     TypeError
-        If the offset is no integer, or `inverse` no bool.
+        If the offset is no integer, `inverse` no bool, or a dtype or a scale is none.
     ValueError
-        If a layout is unknown, or the offset leaves less than d channels.
+        If a layout is unknown, the offset leaves less than d channels, or a scale is not positive.
 
     Examples
     --------
@@ -136,15 +159,22 @@ def turned(
     sin = -sin if check_flag(place.inverse, "inverse") else sin
     source, target = (pair_channels(layout, d) for layout in place.ends())
     offset = check_rotary_offset(place.rotary_offset, d, array.shape[-1])
+    dtype, scale = storage.of(array)
     axes = TENSOR_FORMATS[place.tensor_format]
     # From (tokens..., d/2) to the tensor's own order of axes, with heads to broadcast over.
     order = (*np.argsort(axes.token_axes).tolist(), len(axes.token_axes))
     c = np.expand_dims(cos.transpose(order), axes.head_axis)
     s = np.expand_dims(sin.transpose(order), axes.head_axis)
-    result = array.copy()
+    kept = format_name(dtype) == format_name(array.dtype) and scale is None
+    result = array.copy().view(dtype) if kept else _stored(widen(array), dtype, scale)
     old, new = (side[..., offset : offset + d] for side in (array, result))
     x, y = widen(old[..., source[0]]), widen(old[..., source[1]])
     with np.errstate(over="ignore", invalid="ignore"):
-        new[..., target[0]] = narrow(x * c - y * s, array.dtype)
-        new[..., target[1]] = narrow(y * c + x * s, array.dtype)
+        new[..., target[0]] = _stored(x * c - y * s, dtype, scale)
+        new[..., target[1]] = _stored(y * c + x * s, dtype, scale)
     return result
+
+
+def _stored(values: NDArray[np.float64], dtype: np.dtype[Any], scale: float | None) -> NDArray[Any]:
+    with np.errstate(over="ignore", under="ignore"):
+        return narrow(values if scale is None else values / scale, dtype)

@@ -1,17 +1,31 @@
 """Floating-point formats: widening, which is exact, and narrowing, which rounds once.
 
-NumPy has no bfloat16. A bfloat16 array is here either an ``ml_dtypes.bfloat16`` array, recognised
-by its name, or one of the dtype `bfloat16` below, whose only field holds the raw bits.
+Tensors come in four formats: float64, float32, float16, bfloat16. Results may be stored in two
+more, of 8 bits (`ropelab.float8`). NumPy has no bfloat16. A bfloat16 array is here either an
+``ml_dtypes.bfloat16`` array, recognised by its name, or one of the dtype `bfloat16` below, whose
+only field holds the raw bits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["bfloat16", "eps", "float_dtype", "narrow", "widen"]
+from .float8 import LARGEST, bits_of_float8, float8_e4m3fn, float8_e5m2, numbers_of_float8
+
+__all__ = [
+    "RAW",
+    "bfloat16",
+    "eps",
+    "float_dtype",
+    "format_name",
+    "narrow",
+    "stored_dtype",
+    "widen",
+]
 
 bfloat16 = np.dtype([("bfloat16", "<u2")])
 """Raw bfloat16 bits: ``bits.view(ropelab.bfloat16)`` of any uint16 array.
@@ -19,12 +33,24 @@ bfloat16 = np.dtype([("bfloat16", "<u2")])
 Not a number to NumPy, whose astype would take the bits for an integer: use `widen`.
 """
 
-_SIGNIFICANT_BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
+# Formats that NumPy has no numbers for.
+RAW: Mapping[str, np.dtype[Any]] = {
+    "bfloat16": bfloat16,
+    "float8_e4m3fn": float8_e4m3fn,
+    "float8_e5m2": float8_e5m2,
+}
+_FORMATS = ("float64", "float32", "float16", "bfloat16")
+# Significant bits, and the smallest exponent of a normal number, of what NumPy cannot round to.
+_GRIDS = {"bfloat16": (8, -126), "float8_e4m3fn": (4, -6), "float8_e5m2": (3, -14)}
+_SIGNIFICANT_BITS = {"float64": 53, "float32": 24, "float16": 11} | {
+    name: grid[0] for name, grid in _GRIDS.items()
+}
 
 
-def _name(dtype: np.dtype[Any]) -> str:
-    """Return "bfloat16" for both spellings of it, else NumPy's name."""
-    return "bfloat16" if dtype == bfloat16 else dtype.name
+def format_name(dtype: np.dtype[Any]) -> str:
+    """Return NumPy's name of a dtype; for raw bits, that of their format."""
+    raw = dtype.names[0] if dtype.names else ""
+    return raw if raw in RAW and RAW[raw] == dtype else dtype.name
 
 
 def float_dtype(dtype: DTypeLike, name: str = "dtype") -> np.dtype[Any]:
@@ -47,11 +73,41 @@ def float_dtype(dtype: DTypeLike, name: str = "dtype") -> np.dtype[Any]:
     TypeError
         For any other dtype.
     """
+    return _one_of(_FORMATS, dtype, name)
+
+
+def stored_dtype(dtype: DTypeLike, name: str = "dtype") -> np.dtype[Any]:
+    """Return the NumPy dtype, or raise TypeError unless numbers may be stored in it.
+
+    Parameters
+    ----------
+    dtype : dtype-like
+        One of the four formats, `float8_e4m3fn`, `float8_e5m2`, or a dtype of such a name.
+    name : str
+        The argument's name, for the message.
+
+    Returns
+    -------
+    numpy.dtype
+        The same format.
+
+    Raises
+    ------
+    TypeError
+        For any other dtype.
+    """
+    return _one_of((*_FORMATS, *LARGEST), dtype, name)
+
+
+def _one_of(formats: tuple[str, ...], dtype: DTypeLike, name: str) -> np.dtype[Any]:
     found = _dtype(dtype)
-    if found is None or _name(found) not in _SIGNIFICANT_BITS or not found.isnative:
+    if found is None or format_name(found) not in formats or not found.isnative:
+        came = dtype if found is None else found
+        if found is not None and format_name(found) in RAW:
+            came = format_name(found)
         msg = (
-            f"{name}: expected float64, float32, float16 or bfloat16 in native byte order; "
-            f"got {dtype if found is None else found}; convert it first"
+            f"{name}: expected {', '.join(formats[:-1])} or {formats[-1]} in native byte order; "
+            f"got {came}; convert it first"
         )
         raise TypeError(msg)
     return found
@@ -59,8 +115,8 @@ def float_dtype(dtype: DTypeLike, name: str = "dtype") -> np.dtype[Any]:
 
 def _dtype(dtype: object) -> np.dtype[Any] | None:
     """Return the NumPy dtype, or None for what NumPy has no dtype for."""
-    if isinstance(dtype, str) and dtype == "bfloat16":
-        return bfloat16
+    if isinstance(dtype, str) and dtype in RAW:
+        return RAW[dtype]
     if dtype is None:  # float64 to NumPy, which nobody asked for
         return None
     try:
@@ -75,7 +131,7 @@ def eps(dtype: DTypeLike) -> float:
     Parameters
     ----------
     dtype : dtype-like
-        One of the four formats.
+        As in `stored_dtype`.
 
     Returns
     -------
@@ -87,7 +143,7 @@ def eps(dtype: DTypeLike) -> float:
     >>> eps("bfloat16"), eps("float16")
     (0.0078125, 0.0009765625)
     """
-    return 2.0 ** (1 - _SIGNIFICANT_BITS[_name(float_dtype(dtype))])
+    return 2.0 ** (1 - _SIGNIFICANT_BITS[format_name(stored_dtype(dtype))])
 
 
 def widen(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -95,7 +151,7 @@ def widen(values: NDArray[Any]) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    values : ndarray of any of the four formats
+    values : ndarray of float64, float32, float16, bfloat16, float8_e4m3fn or float8_e5m2
         The numbers.
 
     Returns
@@ -113,9 +169,11 @@ def widen(values: NDArray[Any]) -> NDArray[np.float64]:
     >>> widen(np.array([0x3FC0], np.uint16).view(bfloat16)).tolist()
     [1.5]
     """
-    float_dtype(getattr(values, "dtype", "object"), "values")
+    name = format_name(stored_dtype(getattr(values, "dtype", "object"), "values"))
     with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
-        if _name(values.dtype) != "bfloat16":
+        if name in LARGEST:
+            return numbers_of_float8(values.view(np.uint8), name)
+        if name != "bfloat16":
             return values.astype(np.float64)
         bits = values.view(np.uint16).astype(np.uint32) << 16
         return bits.view(np.float32).astype(np.float64)
@@ -129,26 +187,40 @@ def narrow(values: NDArray[np.float64], dtype: DTypeLike) -> NDArray[Any]:
     values : ndarray of float64
         The numbers.
     dtype : dtype-like
-        One of the four formats.
+        As in `stored_dtype`.
 
     Returns
     -------
     ndarray of that format, same shape
-        The nearest numbers; beyond the format's range, infinity.
+        The nearest numbers. What lies beyond the range becomes infinite; in the 8-bit formats it
+        becomes the largest finite number, and so does an infinity, as CUDA's saturating
+        conversion has it. (ml_dtypes, and ``tensor.to(torch.float8_e4m3fn)`` of torch, make it NaN
+        or infinite.) A NaN stays one.
 
     Examples
     --------
     >>> narrow(np.array([1.00390625, 1.01171875]), "bfloat16").view(np.uint16).tolist()
     [16256, 16258]
+    >>> widen(narrow(np.array([0.3, -1e9]), "float8_e4m3fn")).tolist()
+    [0.3125, -448.0]
     """
-    target = float_dtype(dtype)
+    target = stored_dtype(dtype)
+    name = format_name(target)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        if _name(target) != "bfloat16":
+        if name not in _GRIDS:
             return values.astype(target)
-        # Not through float32, which would round twice. The last place of a bfloat16 in
-        # [2**e, 2**(e+1)) is 2**(e-7); subnormals share that of e = -126.
-        exponent = np.maximum(np.frexp(values)[1] - 1, -126) - 7
-        nearest = np.ldexp(np.rint(np.ldexp(values, -exponent)), exponent)
+        nearest = _nearest(values, *_GRIDS[name])
+        if name in LARGEST:
+            clipped = np.clip(nearest, -LARGEST[name], LARGEST[name])
+            return bits_of_float8(clipped, name).view(target)
         bits = nearest.astype(np.float32).view(np.uint32) >> 16
     rounded: NDArray[Any] = bits.astype(np.uint16).view(target)
     return rounded
+
+
+def _nearest(values: NDArray[np.float64], significant: int, lowest: int) -> NDArray[np.float64]:
+    """Return the nearest numbers of so many significant bits; subnormal ones share a last place."""
+    # Not through a narrower type of NumPy's, which would round twice.
+    exponent = np.maximum(np.frexp(values)[1] - 1, lowest) - (significant - 1)
+    nearest: NDArray[np.float64] = np.ldexp(np.rint(np.ldexp(values, -exponent)), exponent)
+    return nearest

@@ -5,8 +5,8 @@ arXiv:2104.09864, eq. 34):
 
 .. math:: x' = x \cos\varphi - y \sin\varphi, \qquad y' = y \cos\varphi + x \sin\varphi
 
-in float64, rounded once to the dtype of the input. The channels before and after the rotated ones
-pass through bit for bit.
+in float64, rounded once to the dtype of the input, or to another one that is asked for. The
+channels before and after the rotated ones pass through bit for bit, or are converted likewise.
 """
 
 from __future__ import annotations
@@ -14,11 +14,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .arrays import as_floats, as_integers
-from .checks import check_head_dim, check_rope, check_same_tokens, check_table, token_shape
-from .pairs import Placement, cos_sin_by_token, turned
+from .checks import (
+    check_head_dim,
+    check_rope,
+    check_same_tokens,
+    check_table,
+    pair_of_scales,
+    token_shape,
+)
+from .pairs import Placement, Storage, cos_sin_by_token, turned
 from .precision import widen
 from .spectrum import Spectrum
 
@@ -39,6 +46,8 @@ def apply_rotary(
     inverse: bool = False,
     output_layout: str | None = None,
     rotary_offset: int = 0,
+    dtype: DTypeLike | None = None,
+    scale: float | None = None,
 ) -> NDArray[Any]:
     """Rotate each pair of channels by its position times its frequency.
 
@@ -68,13 +77,22 @@ def apply_rotary(
         Transformers goes from ``"interleaved"`` to ``"half"``.
     rotary_offset : int, default 0
         The first rotated channel; DeepSeek-V4 rotates the last d of D channels, from D - d on.
+    dtype : dtype-like, optional
+        Format of the result: float64, float32, float16, bfloat16, float8_e4m3fn or float8_e5m2, by
+        name for instance; by default that of `x`. The last two, for caches of keys, take what is
+        too large for them, infinities too, as their largest number; see `ropelab.float8`.
+    scale : float, optional
+        What a stored number is multiplied by to read it back: the result is the rotated tensor
+        over `scale`, rounded once. With it, or in another dtype, the channels that pass through
+        are stored likewise.
 
     Returns
     -------
-    ndarray, shape and dtype of `x`
+    ndarray, shape of `x`
         The rotated tensor; a bfloat16 tensor that came by DLPack is returned as raw bits of
         dtype `ropelab.bfloat16`: `ropelab.widen` gives their numbers, and
-        ``torch.from_numpy(y.view(np.uint16)).view(torch.bfloat16)`` a torch tensor.
+        ``torch.from_numpy(y.view(np.uint16)).view(torch.bfloat16)`` a torch tensor. So is a
+        `dtype` that is given by such a name.
 
     Raises
     ------
@@ -98,7 +116,7 @@ def apply_rotary(
     array = as_floats(x, "x")
     cos, sin = cos_sin_by_token(array.shape, "x", position_ids, spectrum, tensor_format, angles)
     place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
-    return turned(array, cos, sin, place)
+    return turned(array, cos, sin, place, Storage(dtype, scale))
 
 
 def apply_rotary_qk(
@@ -113,6 +131,8 @@ def apply_rotary_qk(
     inverse: bool = False,
     output_layout: str | None = None,
     rotary_offset: int = 0,
+    dtype: DTypeLike | None = None,
+    scale: float | tuple[float, float] | None = None,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Rotate queries and keys of the same tokens; their head counts may differ.
 
@@ -136,6 +156,10 @@ def apply_rotary_qk(
         As in `apply_rotary`.
     rotary_offset : int, default 0
         As in `apply_rotary`.
+    dtype : dtype-like, optional
+        As in `apply_rotary`, of both results.
+    scale : float or (float, float), optional
+        As in `apply_rotary`; of a pair, the first is for q, the second for k.
 
     Returns
     -------
@@ -160,7 +184,12 @@ def apply_rotary_qk(
     check_same_tokens(queries.shape, keys.shape, tensor_format)
     cos, sin = cos_sin_by_token(queries.shape, "q", position_ids, spectrum, tensor_format, angles)
     place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
-    return turned(queries, cos, sin, place), turned(keys, cos, sin, place)
+    stores = (Storage(dtype, value, name) for name, value in pair_of_scales(scale))
+    q_out, k_out = (
+        turned(array, cos, sin, place, storage)
+        for array, storage in zip((queries, keys), stores, strict=True)
+    )
+    return q_out, k_out
 
 
 def apply_rotary_cached(
@@ -173,6 +202,8 @@ def apply_rotary_cached(
     inverse: bool = False,
     output_layout: str | None = None,
     rotary_offset: int = 0,
+    dtype: DTypeLike | None = None,
+    scale: float | None = None,
 ) -> NDArray[Any]:
     """Rotate by given cosines and sines.
 
@@ -193,10 +224,14 @@ def apply_rotary_cached(
         As in `apply_rotary`.
     rotary_offset : int, default 0
         As in `apply_rotary`.
+    dtype : dtype-like, optional
+        As in `apply_rotary`.
+    scale : float, optional
+        As in `apply_rotary`.
 
     Returns
     -------
-    ndarray, shape and dtype of `x`
+    ndarray, shape of `x`
         The rotated tensor.
 
     Raises
@@ -223,7 +258,7 @@ def apply_rotary_cached(
         msg = f"sin: expected the width of cos, {tables[0].shape[-1]}; got {tables[1].shape[-1]}"
         raise ValueError(msg)
     place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
-    return turned(array, tables[0], tables[1], place)
+    return turned(array, tables[0], tables[1], place, Storage(dtype, scale))
 
 
 def rotate(

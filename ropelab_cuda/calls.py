@@ -17,19 +17,24 @@ from ropelab.checks import (
     check_width,
     token_shape,
 )
-from ropelab.pairs import Placement
+from ropelab.pairs import Placement, Storage
 from ropelab.spectrum import check_spectrum
 
 from .exchange import Gate
 from .launch_rotary import plan_rotary, plan_rotary_cached
 from .overlaps import check_overlaps
+from .storage import dtype_name, take_scales
 from .views import View
+from .work import Scale
 
 __all__ = [
     "named_pair",
     "rotate_by_positions",
     "rotate_by_tables",
 ]
+
+
+_AS_IT_CAME = Storage()
 
 
 def named_pair(out: object) -> dict[str, Any]:
@@ -47,6 +52,7 @@ def rotate_by_positions(
     spectrum: Spectrum,
     angles: str,
     place: Placement,
+    storage: Storage = _AS_IT_CAME,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by their positions, in one launch.
 
@@ -63,7 +69,9 @@ def rotate_by_positions(
     angles : str
         As in `ropelab.apply_rotary`.
     place : Placement
-        The other options.
+        Where the pairs lie, and which way they turn.
+    storage : Storage
+        In which format, and over which scales, the results are stored.
 
     Returns
     -------
@@ -72,20 +80,22 @@ def rotate_by_positions(
     """
     check_choice(angles, ANGLES, "angles")
     check_spectrum(spectrum)
-    gate, views = _take(tensors, place)
+    gate, views, scales = _take(tensors, place, storage)
     name, first = next(iter(views.items()))
     check_width(spectrum.rotary_dim, first.shape[-1], name)
     check_rotary_offset(place.rotary_offset, spectrum.rotary_dim, first.shape[-1])
     positions = gate.integers(position_ids, "position_ids")
     tokens = token_shape(first.shape, place.tensor_format, name)
     check_positions(positions.shape, tokens, axes=spectrum.position_axes)
-    results, operands = _outputs(gate, tensors, views, outs, {"position_ids": positions})
+    others = [("position_ids", positions), *scales]
+    results, operands = _outputs(gate, tensors, views, outs, others, storage)
     plan = plan_rotary(
         operands,
         positions,
         spectrum,
         place=place,
         angles=angles,
+        scales=[scale for _, scale in scales],
     )
     gate.launch(plan, results)
     return results
@@ -97,6 +107,7 @@ def rotate_by_tables(
     cos: Any,
     sin: Any,
     place: Placement,
+    storage: Storage = _AS_IT_CAME,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by given cosines and sines, in one launch.
 
@@ -109,14 +120,16 @@ def rotate_by_tables(
     cos, sin : tensor
         As in `ropelab.apply_rotary_cached`.
     place : Placement
-        The other options.
+        Where the pairs lie, and which way they turn.
+    storage : Storage
+        In which format, and over which scales, the results are stored.
 
     Returns
     -------
     tuple of tensors
         The rotated tensors.
     """
-    gate, views = _take(tensors, place)
+    gate, views, scales = _take(tensors, place, storage)
     name, first = next(iter(views.items()))
     tokens = token_shape(first.shape, place.tensor_format, name)
     tables = {
@@ -131,19 +144,22 @@ def rotate_by_tables(
         raise ValueError(msg)
     check_rotary_offset(place.rotary_offset, 2 * tables["cos"].shape[-1], first.shape[-1])
     _check_same_dtype(tables)
-    results, operands = _outputs(gate, tensors, views, outs, tables)
+    results, operands = _outputs(gate, tensors, views, outs, [*tables.items(), *scales], storage)
     plan = plan_rotary_cached(
         operands,
         tables["cos"],
         tables["sin"],
         place=place,
+        scales=[scale for _, scale in scales],
     )
     gate.launch(plan, results)
     return results
 
 
-def _take(tensors: Mapping[str, Any], place: Placement) -> tuple[Gate, dict[str, View]]:
-    """Check how the tensors are to be rotated, open the gate, and take them."""
+def _take(
+    tensors: Mapping[str, Any], place: Placement, storage: Storage
+) -> tuple[Gate, dict[str, View], list[tuple[str, Scale]]]:
+    """Check how the tensors are to be rotated, open the gate, and take them and their scales."""
     place.ends()
     check_flag(place.inverse, "inverse")
     name, first = next(iter(tensors.items()))
@@ -155,7 +171,7 @@ def _take(tensors: Mapping[str, Any], place: Placement) -> tuple[Gate, dict[str,
         q, k = views.values()
         check_same_tokens(q.shape, k.shape, place.tensor_format)
         _check_same_dtype(views)
-    return gate, views
+    return gate, views, take_scales(gate, storage.scale, len(views))
 
 
 def _check_same_dtype(views: Mapping[str, View]) -> None:
@@ -173,21 +189,25 @@ def _outputs(
     tensors: Mapping[str, Any],
     views: Mapping[str, View],
     outs: Mapping[str, Any] | None,
-    others: Mapping[str, View],
+    others: Sequence[tuple[str, View | float]],
+    storage: Storage,
 ) -> tuple[tuple[Any, ...], Sequence[tuple[View, View]]]:
     """Return the output tensors, and each input's view beside its output's."""
+    asked = None if storage.dtype is None else dtype_name(storage.dtype)
+    dtypes = [asked or view.dtype for view in views.values()]
     if outs is None:
         results = tuple(
-            gate.framework.empty_like(tensor, view)
-            for tensor, view in zip(tensors.values(), views.values(), strict=True)
+            gate.framework.empty_like(tensor, view, dtype)
+            for tensor, view, dtype in zip(tensors.values(), views.values(), dtypes, strict=True)
         )
         names = tuple(f"out for {name}" for name in tensors)
     else:
         results, names = tuple(outs.values()), tuple(outs)
     targets = [
-        gate.output(result, name, view.shape, view.dtype)
-        for result, name, view in zip(results, names, views.values(), strict=True)
+        gate.output(result, name, view.shape, dtype)
+        for result, name, view, dtype in zip(results, names, views.values(), dtypes, strict=True)
     ]
     if outs is not None:
-        check_overlaps(list(zip(names, targets, strict=True)), [*views.items()], [*others.items()])
+        read = [(name, other) for name, other in others if isinstance(other, View)]
+        check_overlaps(list(zip(names, targets, strict=True)), [*views.items()], read)
     return results, list(zip(views.values(), targets, strict=True))

@@ -113,6 +113,37 @@ class Gate:
             raise TypeError(msg)
         return view
 
+    def scalar(self, x: Any, name: str) -> View:
+        """Take a number that stays in device memory.
+
+        Parameters
+        ----------
+        x : tensor
+            Of one element.
+        name : str
+            The argument's name.
+
+        Returns
+        -------
+        View
+            Its memory.
+
+        Raises
+        ------
+        TypeError
+            If it is no tensor, or of another dtype than float32.
+        ValueError
+            If it lies elsewhere, or has several elements.
+        """
+        view = self._take(x, name, foreign=True)
+        if view.dtype != "float32":
+            msg = f"{name}: expected a number, or float32; got a tensor of {view.dtype}; convert it"
+            raise TypeError(msg)
+        if view.size != 1:
+            msg = f"{name}: expected a number, or one element; got shape {view.shape}; pass one"
+            raise ValueError(msg)
+        return view
+
     def output(self, x: Any, name: str, shape: tuple[int, ...], dtype: str) -> View:
         """Take a tensor that a kernel will write.
 

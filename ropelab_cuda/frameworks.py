@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ropelab.dlpack import CUDA_DEVICES, DLTensor, Exported, describe, read_capsule
+from ropelab.precision import RAW
 
 from ._cupy import require_cupy
 from .views import View
@@ -42,8 +43,8 @@ class Framework(Protocol):
     def on_device(self, device: int) -> AbstractContextManager[object]:
         """Return a context in which that device is the current one."""
 
-    def empty_like(self, x: Any, view: View) -> Any:
-        """Return a new tensor of the shape and dtype of `x`, whose view is given."""
+    def empty_like(self, x: Any, view: View, dtype: str) -> Any:
+        """Return a new tensor of the shape of `x`, whose view is given, and of a dtype."""
 
     def empty(self, x: Any, view: View, shape: tuple[int, ...], dtype: str) -> Any:
         """Return a new compact tensor on the device of `x`, whose view is given."""
@@ -170,9 +171,9 @@ class Torch:
         guard: AbstractContextManager[object] = self.torch.cuda.device(device)
         return guard
 
-    def empty_like(self, x: Any, view: View) -> Any:
+    def empty_like(self, x: Any, view: View, dtype: str) -> Any:
         """Allocate by torch, which keeps a dense tensor's order of axes."""
-        return self.torch.empty_like(x, requires_grad=False)
+        return self.torch.empty_like(x, dtype=getattr(self.torch, dtype), requires_grad=False)
 
     def empty(self, x: Any, view: View, shape: tuple[int, ...], dtype: str) -> Any:
         """Allocate by torch."""
@@ -210,10 +211,10 @@ class CuPy:
         guard: AbstractContextManager[object] = cuda.Device(device)
         return guard
 
-    def empty_like(self, x: Any, view: View) -> Any:
+    def empty_like(self, x: Any, view: View, dtype: str) -> Any:
         """Allocate by CuPy, which keeps a dense array's order of axes."""
         with self.on_device(view.device):
-            return require_cupy().empty_like(x)
+            return require_cupy().empty_like(x, _numpy_dtype(dtype))
 
     def empty(self, x: Any, view: View, shape: tuple[int, ...], dtype: str) -> Any:
         """Allocate by CuPy."""
@@ -245,9 +246,9 @@ class Foreign(CuPy):
             raise ValueError(msg) from error
         return read_capsule(capsule), (x, capsule)
 
-    def empty_like(self, x: Any, view: View) -> Any:
+    def empty_like(self, x: Any, view: View, dtype: str) -> Any:
         """Allocate by CuPy."""
-        return self.empty(x, view, view.shape, view.dtype)
+        return self.empty(x, view, view.shape, dtype)
 
 
 @cache
@@ -256,12 +257,12 @@ def _torch() -> Torch:
 
 
 def _numpy_dtype(name: str) -> np.dtype[Any]:
-    if name != "bfloat16":
+    if name not in RAW:
         return np.dtype(name)
     try:
         import ml_dtypes
     except ImportError as error:
-        msg = "a CuPy array of bfloat16 needs ml_dtypes: pip install ml_dtypes"
+        msg = f"a CuPy array of {name} needs ml_dtypes: pip install ml_dtypes"
         raise ImportError(msg) from error
-    found: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    found: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
     return found

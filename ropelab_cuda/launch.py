@@ -21,6 +21,7 @@ __all__ = [
     "FORMATS",
     "MAX_THREADS",
     "MAX_TOKENS",
+    "OUTPUT_FORMATS",
     "Macros",
     "Plan",
     "grid_of",
@@ -28,13 +29,14 @@ __all__ = [
     "plan_phases",
 ]
 
-# The kernels' names of the dtypes.
+# The kernels' names of the dtypes: of what comes in, and of what goes out.
 FORMATS = {
     "float64": "Float64",
     "float32": "Float32",
     "float16": "Float16",
     "bfloat16": "Bfloat16",
 }
+OUTPUT_FORMATS = {**FORMATS, "float8_e4m3fn": "Float8E4M3", "float8_e5m2": "Float8E5M2"}
 MAX_THREADS = 512  # of a block
 MAX_TOKENS = 64  # of a block: the hardware counts no further along its third axis
 MAX_BLOCKS = 2**31 - 1  # of a launch

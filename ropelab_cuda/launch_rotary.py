@@ -13,7 +13,7 @@ from .launch import FORMATS, Macros, Plan, grid_of, specialise
 from .tokens import Axes, broadcast_strides
 from .tuning import Tuning, choose_tuning
 from .views import View
-from .work import Operand, Work, arrange, token_axes
+from .work import Operand, Scale, Work, arrange, token_axes
 
 __all__ = ["plan_rotary", "plan_rotary_cached"]
 
@@ -25,6 +25,7 @@ def plan_rotary(
     *,
     place: Placement,
     angles: str,
+    scales: Sequence[Scale] = (),
     tuning: Tuning | None = None,
 ) -> Plan:
     """Plan the rotation of one or two tensors by their positions, in one launch.
@@ -32,7 +33,8 @@ def plan_rotary(
     Parameters
     ----------
     operands : sequence of (View, View)
-        Each tensor and where its rotation goes: itself, or a tensor of the same shape.
+        Each tensor and where its rotation goes: itself, or a tensor of the same shape, of any
+        format.
     position_ids : View
         Integers, broadcastable to the tokens; a leading axis if the spectrum names several.
     spectrum : Spectrum
@@ -41,6 +43,8 @@ def plan_rotary(
         Where the pairs lie, and which way they turn.
     angles : str
         As in `ropelab.apply_rotary`.
+    scales : sequence of float or View
+        What is stored is divided by, for each tensor; by default it is not.
     tuning : Tuning, optional
         By default chosen from the shapes.
 
@@ -49,10 +53,10 @@ def plan_rotary(
     Plan
         What to launch.
     """
-    numbers = parameters.Numbers.of(spectrum, angles, operands[0][0].dtype)
+    numbers = parameters.Numbers.of(spectrum, angles, *(view.dtype for view in operands[0]))
     tokens = token_axes(operands[0][0].shape, place.tensor_format)
     strides = broadcast_strides(position_ids, tokens, skip=int(numbers.axes > 1))
-    work = _work(operands, numbers.pairs, place, [strides])
+    work = _work(operands, numbers.pairs, place, [strides], scales)
     structure = parameters.rotary(numbers)()
     structure.tensors = work.tensors
     structure.positions = parameters.positions(position_ids, work.others[0], numbers.axes)
@@ -66,6 +70,7 @@ def plan_rotary_cached(
     sin: View,
     *,
     place: Placement,
+    scales: Sequence[Scale] = (),
     tuning: Tuning | None = None,
 ) -> Plan:
     """Plan the rotation of one or two tensors by given cosines and sines, in one launch.
@@ -78,6 +83,8 @@ def plan_rotary_cached(
         Of one dtype, shape (..., d/2), broadcastable to the tokens; last stride 1.
     place : Placement
         Where the pairs lie, and which way they turn.
+    scales : sequence of float or View
+        As in `plan_rotary`.
     tuning : Tuning, optional
         By default chosen from the shapes.
 
@@ -89,7 +96,7 @@ def plan_rotary_cached(
     pairs = cos.shape[-1]
     tokens = token_axes(operands[0][0].shape, place.tensor_format)
     rows = [broadcast_strides(table, (*tokens, pairs))[:-1] for table in (cos, sin)]
-    work = _work(operands, pairs, place, rows)
+    work = _work(operands, pairs, place, rows, scales)
     tables = [
         parameters.Table(table.pointer, *row)
         for table, row in zip((cos, sin), work.others, strict=True)
@@ -99,8 +106,15 @@ def plan_rotary_cached(
     return _plan("rotary_cached", macros, structure, work, tuning)
 
 
-def _work(operands: Sequence[Operand], pairs: int, place: Placement, rows: Sequence[Axes]) -> Work:
-    return arrange(operands, pairs, place.ends(), place.tensor_format, rows, place.rotary_offset)
+def _work(
+    operands: Sequence[Operand],
+    pairs: int,
+    place: Placement,
+    rows: Sequence[Axes],
+    scales: Sequence[Scale],
+) -> Work:
+    ends, first = place.ends(), place.rotary_offset
+    return arrange(operands, pairs, ends, place.tensor_format, rows, first, scales)
 
 
 def _plan(

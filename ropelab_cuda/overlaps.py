@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .views import View
 
-__all__ = ["check_overlaps", "overlap", "overlaps_itself"]
+__all__ = ["check_overlaps", "is_same", "overlap", "overlaps_itself"]
 
 NamedView = tuple[str, View]
 
@@ -33,11 +33,15 @@ def check_overlaps(
     """
     for i, (out_name, out) in enumerate(outs):
         for j, (name, source) in enumerate(sources):
-            in_place = i == j and (out.pointer, out.strides) == (source.pointer, source.strides)
-            if not in_place:
+            if i != j or not is_same(out, source):
                 _refuse(out_name, out, name, source)
         for name, other in (*others, *outs[:i]):
             _refuse(out_name, out, name, other)
+
+
+def is_same(a: View, b: View) -> bool:
+    """Return whether two views of one shape are one tensor."""
+    return (a.pointer, a.strides, a.dtype) == (b.pointer, b.strides, b.dtype)
 
 
 def _refuse(out_name: str, out: View, name: str, other: View) -> None:

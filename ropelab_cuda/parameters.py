@@ -48,7 +48,10 @@ class TokenGrid(ctypes.Structure):
 
 
 class Operand(ctypes.Structure):
-    """A query or key tensor and where its rotation goes; strides count elements."""
+    """A query or key tensor and where its rotation goes; strides count elements.
+
+    `scale` is the address of a float32, or 0 if `inverse_scale` is given.
+    """
 
     _fields_ = (
         ("x", c_uint64),
@@ -60,11 +63,13 @@ class Operand(ctypes.Structure):
         ("out_inner", c_int64),
         ("out_head", c_int64),
         ("heads", c_int64),
+        ("inverse_scale", c_double),
+        ("scale", c_uint64),
     )
 
 
 class Tensors(ctypes.Structure):
-    """Queries and keys over the same tokens; `tail` counts channels that are copied."""
+    """Queries and keys over the same tokens; `tail` counts channels that pass through."""
 
     _fields_ = (("q", Operand), ("k", Operand), ("grid", TokenGrid), ("tail", c_int64))
 
@@ -115,9 +120,9 @@ class Numbers(NamedTuple):
     trig: str
 
     @classmethod
-    def of(cls, spectrum: Spectrum, angles: str, dtype: str) -> Numbers:
-        """Return how an angle pipeline stores a spectrum, for results of a dtype."""
-        frequency, trig = "unsigned long long", "double" if dtype == "float64" else "float"
+    def of(cls, spectrum: Spectrum, angles: str, *dtypes: str) -> Numbers:
+        """Return how an angle pipeline stores a spectrum, for tensors of these dtypes."""
+        frequency, trig = "unsigned long long", "double" if "float64" in dtypes else "float"
         if angles == "float32":
             frequency = trig = "float"
         periods = spectrum.periods is not None

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from ropelab import Spectrum, bfloat16
+from ropelab import Spectrum
 from ropelab.checks import ANGLES, check_choice, check_position_axes
 from ropelab.spectrum import check_spectrum
 
@@ -15,6 +13,7 @@ from .calls import named_pair
 from .exchange import Gate
 from .launch import FORMATS, plan_cos_sin, plan_phases
 from .overlaps import check_overlaps
+from .storage import dtype_name
 from .views import View
 
 __all__ = ["cos_sin", "exact_phases"]
@@ -96,7 +95,7 @@ def cos_sin(
     """
     check_choice(angles, ANGLES, "angles")
     check_spectrum(spectrum)
-    name = _dtype_name(dtype)
+    name = dtype_name(dtype, FORMATS)
     gate, positions, shape = _take(position_ids, spectrum)
     if out is None:
         out = tuple(gate.framework.empty(position_ids, positions, shape, name) for _ in range(2))
@@ -125,15 +124,3 @@ def _compact(gate: Gate, x: Any, name: str, shape: tuple[int, ...], dtype: str) 
         msg = f"{name}: expected a compact tensor; got strides {view.strides}; make it contiguous"
         raise ValueError(msg)
     return view
-
-
-def _dtype_name(dtype: object) -> str:
-    """Return the name of a floating-point format, however a framework spells it."""
-    if isinstance(dtype, np.dtype) and dtype == bfloat16:
-        return "bfloat16"
-    name = str(getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or dtype)
-    name = name.rpartition(".")[2]  # torch.float32
-    if name not in FORMATS:
-        msg = f"dtype: expected float64, float32, float16 or bfloat16; got {dtype!r}"
-        raise TypeError(msg)
-    return name

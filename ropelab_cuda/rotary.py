@@ -1,8 +1,9 @@
 """Rotating queries and keys on the GPU: `ropelab.rotary`, for tensors in device memory.
 
-Arithmetic is float32, for float64 tensors float64, and rounds once, at the store. Channels past
-the rotary width are copied bit for bit. A tensor may have any strides but the last. The work goes
-to the caller's current stream; nothing synchronises, so it can be captured in a CUDA graph.
+Arithmetic is float32, or float64 if tensors come or go in it, and rounds once, at the store.
+Channels past the rotary width are copied bit for bit, or converted as the others are. A tensor may
+have any strides but the last. The work goes to the caller's current stream; nothing synchronises,
+so it can be captured in a CUDA graph.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ropelab import Rope, Spectrum
-from ropelab.pairs import Placement
+from ropelab.pairs import Placement, Storage
 
 from .calls import named_pair, rotate_by_positions, rotate_by_tables
 from .ropes import spectrum_for
@@ -30,6 +31,8 @@ def apply_rotary(
     inverse: bool = False,
     output_layout: str | None = None,
     rotary_offset: int = 0,
+    dtype: Any = None,
+    scale: Any = None,
     out: Any = None,
 ) -> Any:
     """Rotate each pair of channels by its position times its frequency.
@@ -57,13 +60,21 @@ def apply_rotary(
         As in `ropelab.apply_rotary`.
     rotary_offset : int, default 0
         As in `ropelab.apply_rotary`.
+    dtype : str or dtype, optional
+        Format of the result: float64, float32, float16, bfloat16, float8_e4m3fn or float8_e5m2, by
+        name or as the dtype of any framework; by default that of `x`. The last two saturate, as in
+        `ropelab.apply_rotary`.
+    scale : float or CUDA tensor of float32 with one element, optional
+        What a stored number is multiplied by to read it back, as in `ropelab.apply_rotary`. The
+        product with its inverse is stored, which is within an eps of float32 of the quotient. A
+        tensor is read on the device alone, so nobody looks whether it is positive.
     out : CUDA tensor, optional
-        Where the result goes: `x` itself, or a tensor of its shape, dtype, device and framework
-        that shares no memory with it.
+        Where the result goes: `x` itself, or a tensor of its shape, device and framework, and of
+        the result's dtype, that shares no memory with it.
 
     Returns
     -------
-    CUDA tensor, shape and dtype of `x`
+    CUDA tensor, shape of `x`
         The rotated tensor: `out`, or a new one of the framework of `x` (CuPy for any framework
         but torch).
 
@@ -85,7 +96,8 @@ def apply_rotary(
     """
     outs = None if out is None else {"out": out}
     place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
-    return rotate_by_positions({"x": x}, outs, position_ids, spectrum, angles, place)[0]
+    storage = Storage(dtype, scale)
+    return rotate_by_positions({"x": x}, outs, position_ids, spectrum, angles, place, storage)[0]
 
 
 def apply_rotary_qk(
@@ -100,6 +112,8 @@ def apply_rotary_qk(
     inverse: bool = False,
     output_layout: str | None = None,
     rotary_offset: int = 0,
+    dtype: Any = None,
+    scale: Any = None,
     out: Sequence[Any] | None = None,
 ) -> tuple[Any, Any]:
     """Rotate queries and keys of the same tokens in one launch; their head counts may differ.
@@ -124,6 +138,10 @@ def apply_rotary_qk(
         As in `ropelab.apply_rotary`.
     rotary_offset : int, default 0
         As in `ropelab.apply_rotary`.
+    dtype : str or dtype, optional
+        As in `apply_rotary`, of both results.
+    scale : float, CUDA tensor of float32 with one element, or a pair of these, optional
+        As in `apply_rotary`; of a pair, the first is for q, the second for k.
     out : (CUDA tensor, CUDA tensor), optional
         Where the results go, as in `apply_rotary`.
 
@@ -143,8 +161,10 @@ def apply_rotary_qk(
     """
     outs = None if out is None else named_pair(out)
     place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
-    tensors = {"q": q, "k": k}
-    q_out, k_out = rotate_by_positions(tensors, outs, position_ids, spectrum, angles, place)
+    tensors, storage = {"q": q, "k": k}, Storage(dtype, scale)
+    q_out, k_out = rotate_by_positions(
+        tensors, outs, position_ids, spectrum, angles, place, storage
+    )
     return q_out, k_out
 
 
@@ -158,6 +178,8 @@ def apply_rotary_cached(
     inverse: bool = False,
     output_layout: str | None = None,
     rotary_offset: int = 0,
+    dtype: Any = None,
+    scale: Any = None,
     out: Any = None,
 ) -> Any:
     """Rotate by given cosines and sines.
@@ -179,12 +201,16 @@ def apply_rotary_cached(
         As in `ropelab.apply_rotary`.
     rotary_offset : int, default 0
         As in `ropelab.apply_rotary`.
+    dtype : str or dtype, optional
+        As in `apply_rotary`.
+    scale : float or CUDA tensor of float32 with one element, optional
+        As in `apply_rotary`.
     out : CUDA tensor, optional
         As in `apply_rotary`.
 
     Returns
     -------
-    CUDA tensor, shape and dtype of `x`
+    CUDA tensor, shape of `x`
         The rotated tensor.
 
     Raises
@@ -198,7 +224,7 @@ def apply_rotary_cached(
     """
     outs = None if out is None else {"out": out}
     place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
-    return rotate_by_tables({"x": x}, outs, cos, sin, place)[0]
+    return rotate_by_tables({"x": x}, outs, cos, sin, place, Storage(dtype, scale))[0]
 
 
 def rotate(

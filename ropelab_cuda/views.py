@@ -12,6 +12,8 @@ ITEM_BYTES = {
     "float32": 4,
     "float16": 2,
     "bfloat16": 2,
+    "float8_e4m3fn": 1,
+    "float8_e5m2": 1,
     "int8": 1,
     "int16": 2,
     "int32": 4,
@@ -34,7 +36,7 @@ class View:
     shape, strides : tuple of int
         Lengths, and steps in elements, of the axes.
     dtype : str
-        NumPy's name of the dtype, or "bfloat16".
+        NumPy's name of the dtype, or that of a format in `ropelab.precision`.
     device : int
         Index of the CUDA device.
     owner : object

@@ -9,17 +9,19 @@ from dataclasses import dataclass, replace
 from ropelab.checks import TENSOR_FORMATS
 
 from . import parameters
-from .launch import FORMATS, MAX_THREADS, Macros
+from .launch import FORMATS, MAX_THREADS, OUTPUT_FORMATS, Macros
+from .overlaps import is_same
 from .tokens import Axes, walk
 from .views import View
 
-__all__ = ["Operand", "Work", "arrange", "token_axes"]
+__all__ = ["Operand", "Scale", "Work", "arrange", "token_axes"]
 
 LAYOUTS = {"half": "Half", "interleaved": "Interleaved"}
 VECTOR_BYTES = 16  # the widest load and store
 PAIRS_HELD = 4  # at most, by a thread: more would take registers from threads with reads in flight
 
 Operand = tuple[View, View]  # a tensor, and where its rotation goes
+Scale = float | View  # a number, or where a float32 lies in device memory
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Work:
     across : int
         Threads along a head.
     item_bytes : int
-        Bytes of an element.
+        Bytes of an element on the way in.
     angle_bytes : int
         Bytes of the cosines and sines of one token.
     macros : dict
@@ -69,6 +71,7 @@ def arrange(
     tensor_format: str,
     rows: Sequence[Axes],
     rotary_offset: int = 0,
+    scales: Sequence[Scale] = (),
 ) -> Work:
     """Return how to walk some tensors and how wide to access them.
 
@@ -77,7 +80,7 @@ def arrange(
     operands : sequence of (View, View)
         One or two tensors over the same tokens, each with its output.
     pairs : int
-        Pairs to rotate; further channels are copied, unless every rotation is in place.
+        Pairs to rotate; further channels are copied or converted, unless they stay as they are.
     layouts : (str, str)
         Where the members of a pair come from, and where they go.
     tensor_format : str
@@ -86,6 +89,8 @@ def arrange(
         Strides of positions or tables along the token axes.
     rotary_offset : int
         The first rotated channel.
+    scales : sequence of float or View
+        What is stored of each tensor is divided by; by default it is not.
 
     Returns
     -------
@@ -97,9 +102,9 @@ def arrange(
     ValueError
         If a block cannot hold a whole head, where that is needed.
     """
-    first, size = operands[0][0], operands[0][0].item_bytes
+    first, output = operands[0]
     views = [
-        replace(view, pointer=view.pointer + rotary_offset * size)
+        replace(view, pointer=view.pointer + rotary_offset * view.item_bytes)
         for operand in operands
         for view in operand
     ]
@@ -114,15 +119,17 @@ def arrange(
         (*walk_strides, view.strides[head_axis] if view.shape[head_axis] > 1 else 0)
         for view, walk_strides in zip(views, walked, strict=False)
     ]
-    in_place = all(x.pointer == out.pointer for x, out in operands)
-    tail = 0 if in_place else first.shape[-1] - 2 * pairs
-
-    rows_start_at = [view.pointer for view in views]
-    rows_start_at += [stride * size for three in strides for stride in three]
+    stays = all(is_same(x, out) for x, out in operands) and not scales
+    tail = 0 if stays else first.shape[-1] - 2 * pairs
 
     def widest(*lengths: int) -> int:
         """Return the elements of the widest access to which all rows and lengths align."""
-        return math.gcd(VECTOR_BYTES, *rows_start_at, *(n * size for n in lengths)) // size
+        fitting = []
+        for view, steps in zip(views, strides, strict=True):
+            size = view.item_bytes
+            starts = (view.pointer, *(n * size for n in (*steps, *lengths)))
+            fitting.append(math.gcd(VECTOR_BYTES, *starts) // size)
+        return min(fitting)  # of powers of two
 
     halves = "half" in layouts
     vector = widest(pairs if halves else 2 * pairs)
@@ -145,6 +152,7 @@ def arrange(
             *strides[2 * i],
             *strides[2 * i + 1],
             heads[i],
+            *(_scale(scales[i]) if scales else ()),
         )
         for i in range(len(operands))
     ]
@@ -156,10 +164,12 @@ def arrange(
         others=walked[len(views) :],
         heads=heads,
         across=min(units, MAX_THREADS),
-        item_bytes=size,
-        angle_bytes=2 * pairs * max(size, 4),
+        item_bytes=first.item_bytes,
+        angle_bytes=2 * pairs * max(first.item_bytes, output.item_bytes, 4),
         macros={
             "FORMAT": FORMATS[first.dtype],
+            "OUTPUT_FORMAT": OUTPUT_FORMATS[output.dtype],
+            "SCALED": int(bool(scales)),
             "LAYOUT": LAYOUTS[layouts[0]],
             "OUTPUT_LAYOUT": LAYOUTS[layouts[1]],
             "ONE_LAYOUT": int(one_layout),
@@ -170,3 +180,8 @@ def arrange(
             "OFFSET": rotary_offset if tail else 0,
         },
     )
+
+
+def _scale(scale: Scale) -> tuple[float, int]:
+    """Return the inverse of a scale, and its address: one of both."""
+    return (0.0, scale.pointer) if isinstance(scale, View) else (1.0 / scale, 0)

@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LONGEST_FILE = 400
 
-GROUND = {"arrays", "checks", "dlpack", "precision"}
+GROUND = {"arrays", "checks", "dlpack", "float8", "precision"}
 
 ARROWS: dict[str, set[str]] = {
     "spectrum": set(),

@@ -25,7 +25,7 @@ cos_sin_table(const __grid_constant__ CosSinTable p) {
   const long long row = (token.outer * p.grid.inner + token.inner) * PAIRS;
   for (int pair = threadIdx.x; pair < PAIRS; pair += blockDim.x) {
     const CosSin<TRIG> angle = cos_sin(p.spectrum, position.of_pair(pair), pair);
-    p.cos[row + pair] = FORMAT::encode(angle.cos);
-    p.sin[row + pair] = FORMAT::encode(angle.sin);
+    p.cos[row + pair] = encoded<FORMAT>(angle.cos);
+    p.sin[row + pair] = encoded<FORMAT>(angle.sin);
   }
 }

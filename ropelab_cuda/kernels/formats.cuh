@@ -7,6 +7,18 @@
 
 #pragma once
 
+// A double on its way to a format much narrower than float, which rounds it as if there were no
+// float in between: the last of the float's 24 bits says whether any of the double's was lost.
+__device__ float before_rounding(double x) {
+  constexpr unsigned long long lost = (1ull << 29) - 1;
+  unsigned long long bits;
+  memcpy(&bits, &x, sizeof bits);
+  bits = bits & lost ? (bits & ~lost) | (lost + 1) : bits;
+  memcpy(&x, &bits, sizeof bits);
+  return (float)x;
+}
+__device__ float before_rounding(float x) { return x; }
+
 struct Float64 {
   using Bits = double;
   using Number = double;
@@ -19,11 +31,13 @@ struct Float32 {
   using Number = float;
   static __device__ float decode(float x) { return x; }
   static __device__ float encode(float x) { return x; }
+  static __device__ float encode(double x) { return (float)x; }
 };
 
 struct Float16 {
   using Bits = unsigned short;
   using Number = float;
+  using Two = unsigned;
 
   static __device__ float decode(Bits bits) {
 #ifdef __CUDA_ARCH__
@@ -35,10 +49,8 @@ struct Float16 {
 #endif
   }
 
-  static __device__ Bits encode(float x) { return (Bits)encode_two(x, 0.0f); }
-
   // Two neighbours at once, the first in the low half.
-  static __device__ unsigned encode_two(float first, float second) {
+  static __device__ Two encode_two(float first, float second) {
 #ifdef __CUDA_ARCH__
     unsigned word;
     asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(second), "f"(first));
@@ -52,12 +64,11 @@ struct Float16 {
 struct Bfloat16 {
   using Bits = unsigned short;
   using Number = float;
+  using Two = unsigned;
 
   static __device__ float decode(Bits bits) { return __uint_as_float((unsigned)bits << 16); }
 
-  static __device__ Bits encode(float x) { return (Bits)encode_two(x, 0.0f); }
-
-  static __device__ unsigned encode_two(float first, float second) {
+  static __device__ Two encode_two(float first, float second) {
 #ifdef __CUDA_ARCH__
     unsigned word;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(second), "f"(first));
@@ -69,9 +80,77 @@ struct Bfloat16 {
 };
 
 // ----------------------------------------------------------------------------------------------
+// Eight bits, for what is stored and not computed with. What is too large, infinity too, becomes
+// the largest finite number, as caches of keys and values want it; NaN stays NaN.
+
+// The same bits by integers, where there is no instruction.
+template <int FRACTION, int BIAS, unsigned LARGEST>
+__device__ unsigned float8_by_hand(float x) {
+  constexpr unsigned dropped = 23 - FRACTION, least_normal = (128u - BIAS) << 23;
+  const unsigned bits = __float_as_uint(x), magnitude = bits & 0x7fffffff;
+  unsigned rounded;
+  if (magnitude > 0x7f800000) return 0x7f;
+  if (magnitude < least_normal) {
+    // The last place of 2^23 times the step of subnormals is that step.
+    constexpr unsigned steps = (127u + 24 - BIAS - FRACTION) << 23;
+    rounded = __float_as_uint(__uint_as_float(magnitude) + __uint_as_float(steps)) - steps;
+  } else {
+    const unsigned half = (1u << (dropped - 1)) - 1 + (magnitude >> dropped & 1);
+    rounded = (magnitude - ((127u - BIAS) << 23) + half) >> dropped;
+  }
+  return (bits >> 24 & 0x80) | (rounded < LARGEST ? rounded : LARGEST);
+}
+
+struct Float8E4M3 {  // float8_e4m3fn
+  using Bits = unsigned char;
+  using Number = float;
+  using Two = unsigned short;
+
+  static __device__ Two encode_two(float first, float second) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+    Two two;
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(two) : "f"(second), "f"(first));
+    return two;
+#else
+    return float8_by_hand<3, 7, 0x7e>(first) | float8_by_hand<3, 7, 0x7e>(second) << 8;
+#endif
+  }
+};
+
+struct Float8E5M2 {
+  using Bits = unsigned char;
+  using Number = float;
+  using Two = unsigned short;
+
+  static __device__ Two encode_two(float first, float second) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+    Two two;
+    asm("cvt.rn.satfinite.e5m2x2.f32 %0, %1, %2;" : "=h"(two) : "f"(second), "f"(first));
+    return two;
+#else
+    return float8_by_hand<2, 15, 0x7b>(first) | float8_by_hand<2, 15, 0x7b>(second) << 8;
+#endif
+  }
+};
+
+template <class A, class B> constexpr bool SAME = false;
+template <class A> constexpr bool SAME<A, A> = true;
+
+// One element, of any format.
+template <class Format, class Number>
+__device__ typename Format::Bits encoded(Number x) {
+  if constexpr (sizeof(typename Format::Bits) > 2) {
+    return Format::encode(x);
+  } else {
+    return (typename Format::Bits)Format::encode_two(before_rounding(x), 0.0f);
+  }
+}
+
+// ----------------------------------------------------------------------------------------------
 // Vectors: N neighbouring elements, read or written by one instruction of at most 16 bytes.
 
 template <int BYTES> struct WordOf;
+template <> struct WordOf<1> { using Word = unsigned char; };
 template <> struct WordOf<2> { using Word = unsigned short; };
 template <> struct WordOf<4> { using Word = unsigned; };
 template <> struct WordOf<8> { using Word = uint2; };
@@ -84,7 +163,6 @@ template <class Word> __device__ void store_word(Word* address, Word word) { *ad
 
 template <class Format, int N> struct Vector {
   using Bits = typename Format::Bits;
-  using Number = typename Format::Number;
   using Word = typename WordOf<N * sizeof(Bits)>::Word;
 
   Word word;
@@ -92,25 +170,26 @@ template <class Format, int N> struct Vector {
   __device__ void load(const Bits* from) { word = load_word(reinterpret_cast<const Word*>(from)); }
   __device__ void store(Bits* to) const { store_word(reinterpret_cast<Word*>(to), word); }
 
-  __device__ void decode(Number* numbers) const {
+  template <class Number> __device__ void decode(Number* numbers) const {
     Bits bits[N];
     memcpy(bits, &word, sizeof(word));
 #pragma unroll
     for (int i = 0; i < N; ++i) numbers[i] = Format::decode(bits[i]);
   }
 
-  __device__ void encode(const Number* numbers) {
-    if constexpr (sizeof(Bits) == 2 && N > 1) {
-      unsigned pairs[N / 2];
+  template <class Number> __device__ void encode(const Number* numbers) {
+    if constexpr (sizeof(Bits) <= 2 && N > 1) {
+      typename Format::Two pairs[N / 2];
 #pragma unroll
       for (int i = 0; i < N / 2; ++i) {
-        pairs[i] = Format::encode_two(numbers[2 * i], numbers[2 * i + 1]);
+        pairs[i] = Format::encode_two(before_rounding(numbers[2 * i]),
+                                      before_rounding(numbers[2 * i + 1]));
       }
       memcpy(&word, pairs, sizeof(word));
     } else {
       Bits bits[N];
 #pragma unroll
-      for (int i = 0; i < N; ++i) bits[i] = Format::encode(numbers[i]);
+      for (int i = 0; i < N; ++i) bits[i] = encoded<Format>(numbers[i]);
       memcpy(&word, bits, sizeof(word));
     }
   }

@@ -1,7 +1,8 @@
 // Rotate every head of every token, given the cosines and sines of the token's pairs.
 //
 //   q (tokens, heads_q, D) and k (tokens, heads_k, D): any strides, except that channels adjoin
-//   D = 2 * PAIRS rotated channels; `tail` channels pass through, OFFSET of them before the others
+//   D = 2 * PAIRS rotated channels; `tail` channels pass through, OFFSET of them before the others,
+//   as bits, or converted as the rotated ones are
 //
 //   threadIdx.x   of ACROSS, unit: a few pairs of one head, or one vector of the tail
 //   threadIdx.y   of LANES, head lane: of the heads of q and then k, number y, y + LANES, ...
@@ -42,8 +43,8 @@ struct Flight {
     }
   }
 
-  __device__ void rotate_and_store(const Tensors& t, const Rows& rows, int start, int unit,
-                                   const Number* cos, const Number* sin) {
+  __device__ void rotate_and_store(const Tensors& t, const Rows& rows, const Factors& factors,
+                                   int start, int unit, const Number* cos, const Number* sin) {
 #pragma unroll
     for (int j = 0; j < UNROLL; ++j) {
       const int head = start + j * STRIDE;
@@ -52,6 +53,8 @@ struct Flight {
         held[j].decode(first, second);
 #pragma unroll
         for (int i = 0; i < PAIRS_HELD; ++i) rotate_pair(first[i], second[i], cos[i], sin[i]);
+        factors.apply(rows, head, first);
+        factors.apply(rows, head, second);
         Target turned;
         turned.encode(first, second);
         turned.store(row_out(t, rows, head), unit);
@@ -61,13 +64,31 @@ struct Flight {
 };
 
 #if TAIL_VECTOR > 0
-__device__ void copy_tails(const Tensors& t, const Rows& rows, int vector) {
+// Channels that are not rotated: their bits, or what is stored of their numbers.
+template <class Stored>
+__device__ Stored passed_on(const Vector<Format, TAIL_VECTOR>& held, const Rows& rows,
+                            const Factors& factors, int head) {
+  if constexpr (SAME<Stored, Vector<Format, TAIL_VECTOR>> && !SCALED) {
+    return held;
+  } else {
+    Number numbers[TAIL_VECTOR];
+    held.decode(numbers);
+    factors.apply(rows, head, numbers);
+    Stored stored;
+    stored.encode(numbers);
+    return stored;
+  }
+}
+
+__device__ void copy_tails(const Tensors& t, const Rows& rows, const Factors& factors,
+                           int vector) {
   int channel = vector * TAIL_VECTOR - OFFSET;  // from the first rotated one
   if (channel >= 0) channel += 2 * PAIRS;
   for (int head = first_head(); head < rows.heads; head += STRIDE) {
     Vector<Format, TAIL_VECTOR> held;
     held.load(row_in(t, rows, head) + channel);
-    held.store(row_out(t, rows, head) + channel);
+    const auto stored = passed_on<Vector<Output, TAIL_VECTOR>>(held, rows, factors, head);
+    stored.store(row_out(t, rows, head) + channel);
   }
 }
 #endif
@@ -90,6 +111,7 @@ __device__ void look_up(const Angles& angles, int unit, Number* cos, Number* sin
 __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& angles,
                              Flight& flight, bool present) {
   if (!present) return;
+  const Factors factors(t);
 #if TAIL_VECTOR > 0
   const int units = UNITS + (int)(t.tail / TAIL_VECTOR);
 #else
@@ -98,7 +120,7 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
   for (int unit = threadIdx.x; unit < units; unit += ACROSS) {
 #if TAIL_VECTOR > 0
     if (unit >= UNITS) {
-      copy_tails(t, rows, unit - UNITS);
+      copy_tails(t, rows, factors, unit - UNITS);
       continue;
     }
 #endif
@@ -107,7 +129,7 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
     Number cos[PAIRS_HELD], sin[PAIRS_HELD];
     look_up(angles, unit, cos, sin);
     while (true) {
-      flight.rotate_and_store(t, rows, head, unit, cos, sin);
+      flight.rotate_and_store(t, rows, factors, head, unit, cos, sin);
       head += UNROLL * STRIDE;
       if (head >= rows.heads) break;
       flight.load(t, rows, head, unit);
@@ -122,6 +144,7 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
   static_assert(UNITS <= ACROSS, "a head must be read whole before it is written");
   const int unit = threadIdx.x;
   const bool rotates = present && unit < UNITS;
+  const Factors factors(t);
   Number cos[PAIRS_HELD], sin[PAIRS_HELD];
   if (rotates) look_up(angles, unit, cos, sin);
   const int first = blockIdx.y * LANES;
@@ -129,12 +152,12 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
     const int head = start + threadIdx.y;
     if (rotates && start > first) flight.load(t, rows, head, unit);
     __syncthreads();
-    if (rotates) flight.rotate_and_store(t, rows, head, unit, cos, sin);
+    if (rotates) flight.rotate_and_store(t, rows, factors, head, unit, cos, sin);
   }
 #if TAIL_VECTOR > 0
   const int vectors = (int)(t.tail / TAIL_VECTOR);
   for (int vector = unit; present && vector < vectors; vector += ACROSS) {
-    copy_tails(t, rows, vector);
+    copy_tails(t, rows, factors, vector);
   }
 #endif
 }

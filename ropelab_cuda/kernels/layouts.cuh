@@ -1,5 +1,5 @@
 // Layouts: which channels a unit of PAIRS_HELD pairs holds, in accesses of VECTOR elements, the
-// widest that are aligned.
+// widest that are aligned on the way in and on the way out.
 
 #pragma once
 
@@ -8,7 +8,6 @@
 // Pair i = (i, i + PAIRS). A unit is one vector of each half: PAIRS_HELD is VECTOR.
 template <class Format> struct Half {
   using Bits = typename Format::Bits;
-  using Number = typename Format::Number;
 
   Vector<Format, VECTOR> low, high;
 
@@ -20,11 +19,11 @@ template <class Format> struct Half {
     low.store(row + unit * VECTOR);
     high.store(row + PAIRS + unit * VECTOR);
   }
-  __device__ void decode(Number* first, Number* second) const {
+  template <class Number> __device__ void decode(Number* first, Number* second) const {
     low.decode(first);
     high.decode(second);
   }
-  __device__ void encode(const Number* first, const Number* second) {
+  template <class Number> __device__ void encode(const Number* first, const Number* second) {
     low.encode(first);
     high.encode(second);
   }
@@ -34,7 +33,6 @@ template <class Format> struct Half {
 // bytes; two where only single elements are aligned, or where the other end of the rotation is Half.
 template <class Format> struct Interleaved {
   using Bits = typename Format::Bits;
-  using Number = typename Format::Number;
 
   static constexpr int ACCESSES = 2 * PAIRS_HELD / VECTOR;
   Vector<Format, VECTOR> part[ACCESSES];
@@ -51,14 +49,14 @@ template <class Format> struct Interleaved {
       part[i].store(row + (unit * ACCESSES + i) * VECTOR);
     }
   }
-  __device__ void decode(Number* first, Number* second) const {
+  template <class Number> __device__ void decode(Number* first, Number* second) const {
     Number both[2 * PAIRS_HELD];
 #pragma unroll
     for (int i = 0; i < ACCESSES; ++i) part[i].decode(both + i * VECTOR);
 #pragma unroll
     for (int i = 0; i < PAIRS_HELD; ++i) first[i] = both[2 * i], second[i] = both[2 * i + 1];
   }
-  __device__ void encode(const Number* first, const Number* second) {
+  template <class Number> __device__ void encode(const Number* first, const Number* second) {
     Number both[2 * PAIRS_HELD];
 #pragma unroll
     for (int i = 0; i < PAIRS_HELD; ++i) both[2 * i] = first[i], both[2 * i + 1] = second[i];
@@ -68,6 +66,6 @@ template <class Format> struct Interleaved {
 };
 
 using Source = LAYOUT<FORMAT>;
-using Target = OUTPUT_LAYOUT<FORMAT>;
+using Target = OUTPUT_LAYOUT<OUTPUT_FORMAT>;
 constexpr int UNITS = PAIRS / PAIRS_HELD;
 static_assert(PAIRS % PAIRS_HELD == 0, "a unit must not cross the end of the rotated channels");

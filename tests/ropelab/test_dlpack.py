@@ -34,7 +34,8 @@ def test_strides_count_elements_and_may_be_negative() -> None:
     assert describe(c_tensor((2, 3), (-3, 7))).strides == (-3, 7)
 
 
-# dlpack.h: 0 int, 1 unsigned, 2 float, 4 bfloat, 5 complex, 6 bool.
+# dlpack.h: 0 int, 1 unsigned, 2 float, 4 bfloat, 5 complex, 6 bool, 10 to 13 float8 in
+# its variants e4m3fn, e4m3fnuz, e5m2, e5m2fnuz.
 @pytest.mark.parametrize(
     ("code", "bits", "lanes", "name"),
     [
@@ -45,7 +46,9 @@ def test_strides_count_elements_and_may_be_negative() -> None:
         (5, 128, 1, "complex128"),
         (6, 8, 1, "bool"),
         (2, 32, 4, "float32 x 4 lanes"),
-        (10, 8, 1, "DLPack dtype code 10 of 8 bits"),
+        (10, 8, 1, "float8_e4m3fn"),
+        (12, 8, 1, "float8_e5m2"),
+        (13, 8, 1, "DLPack dtype code 13 of 8 bits"),
     ],
 )
 def test_dtypes_have_the_names_of_numpy(code: int, bits: int, lanes: int, name: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from transformers.models.deepseek_v3.modeling_deepseek_v3 import apply_rotary_pos_emb_interleave
 from transformers.models.deepseek_v4.modeling_deepseek_v4 import apply_rotary_pos_emb
 
@@ -15,11 +16,12 @@ from ropelab import (
     apply_rotary,
     apply_rotary_cached,
     apply_rotary_qk,
+    cos_sin,
     to_half,
     to_interleaved,
 )
-from ropelab.pairs import Placement, cos_sin_by_token, turned
-from ropelab.precision import eps, widen
+from ropelab.pairs import Placement, Storage, cos_sin_by_token, turned
+from ropelab.precision import eps, narrow, widen
 from tests.ropelab.support import (
     POSITIONS,
     bits,
@@ -151,3 +153,97 @@ def test_a_placement_that_does_not_fit_is_refused(
 ) -> None:
     with refuses(kind, name):
         turned(np.zeros((1, 1, 8)), *QUARTER, place)
+
+
+FORMATS = ("float64", "float32", "float16", "bfloat16")
+STORED = (*FORMATS, "float8_e4m3fn", "float8_e5m2")
+
+
+@pytest.mark.parametrize("scale", [None, 1.0, 0.37, 3.0e4])
+@pytest.mark.parametrize("target", STORED)
+@pytest.mark.parametrize("source", FORMATS)
+def test_what_is_stored_is_the_quotient_rounded_once(
+    source: str, target: str, scale: float | None
+) -> None:
+    x = narrow(np.random.default_rng(0).standard_normal((2, 3, 9)) * 50.0, source)
+    place, storage = Placement("thd", "interleaved", rotary_offset=2), Storage(target, scale)
+    got = turned(x, *QUARTER, place, storage)
+    exact = widen(x).copy()
+    exact[..., 2:8:2], exact[..., 3:8:2] = -exact[..., 3:8:2], exact[..., 2:8:2].copy()
+    expected = narrow(exact / (scale or 1.0), target)
+    assert got.dtype == expected.dtype
+    assert bits(got) == bits(expected)
+
+
+def test_without_a_word_about_storage_bits_stay() -> None:
+    words = np.array([0x7FF0_0000_DEAD_BEEF, 1 << 63], np.uint64).view(float)
+    x = np.concatenate([words, np.ones(6)]).reshape(1, 1, 8)
+    place = Placement("thd", "half", rotary_offset=2)
+    for storage in (Storage(), Storage("float64"), Storage(np.float64)):
+        assert bits(turned(x, *QUARTER, place, storage)[..., :2]) == bits(x[..., :2])
+
+
+def test_nan_stays_nan_and_infinities_are_stored_as_the_format_can() -> None:
+    x = np.array([[[np.nan, 1.0, np.inf, 5e4, -np.inf]]])
+    place, quarter = Placement("thd", "half", rotary_offset=1), (np.zeros((1, 1)), np.ones((1, 1)))
+    for name, largest in (("float8_e4m3fn", 448.0), ("float8_e5m2", 57344.0), ("bfloat16", np.inf)):
+        y = widen(turned(x, *quarter, place, Storage(name)))[0, 0]
+        assert np.isnan(y[0])
+        assert y[1] == y[4] == -largest
+        assert np.isnan(y[2])  # infinity times a cosine of zero
+    scaled = turned(x[..., 3:4].repeat(3, -1), *quarter, place, Storage("float8_e4m3fn", 200.0))
+    assert widen(scaled).ravel().tolist() == [256.0, -256.0, 256.0]
+
+
+@pytest.mark.parametrize(
+    ("storage", "kind", "name", "came"),
+    [
+        (Storage("int8"), TypeError, "dtype", "int8"),
+        (Storage("float8_e4m3fnuz"), TypeError, "dtype", "float8_e4m3fnuz"),
+        (Storage(None, 0.0), ValueError, "scale", "0.0"),
+        (Storage(None, -1), ValueError, "scale", "-1.0"),
+        (Storage(None, np.inf), ValueError, "scale", "inf"),
+        (Storage(None, np.nan), ValueError, "scale", "nan"),
+        (Storage(None, 1e-39), ValueError, "scale", "1e-39"),
+        (Storage(None, 1e38), ValueError, "scale", "1e+38"),
+        (Storage(None, "1"), TypeError, "scale", "'1'"),
+        (Storage(None, np.ones(2), "scale[1]"), TypeError, "scale[1]", "ndarray"),
+    ],
+)
+def test_a_storage_that_is_none_is_refused(
+    storage: Storage, kind: type[Exception], name: str, came: str
+) -> None:
+    with refuses(kind, name, came):
+        turned(np.zeros((1, 1, 8)), *QUARTER, Placement("thd", "half"), storage)
+
+
+def test_every_function_stores_as_it_is_told() -> None:
+    """Where the result goes is said alike; q and k may have scales of their own."""
+    q, k = numbers(B, S, H, D), numbers(B, S, 1, D, seed=1)
+    options: dict[str, Any] = {"dtype": "float8_e4m3fn", "layout": "interleaved"}
+    plain = [apply_rotary(x, IDS, SPECTRUM, layout="interleaved") for x in (q, k)]
+
+    def stored(x: NDArray[Any], scale: float) -> bytes:
+        return bits(narrow(x / scale, "float8_e4m3fn"))
+
+    assert bits(apply_rotary(q, IDS, SPECTRUM, scale=0.7, **options)) == stored(plain[0], 0.7)
+    for scale, each in ((0.7, (0.7, 0.7)), ((0.25, 3.0), (0.25, 3.0)), (None, (1.0, 1.0))):
+        both = apply_rotary_qk(q, k, IDS, SPECTRUM, scale=scale, **options)
+        assert [bits(y) for y in both] == [stored(*pair) for pair in zip(plain, each, strict=True)]
+    cos, sin = cos_sin(IDS, SPECTRUM, dtype=np.float64)
+    cached = apply_rotary_cached(q, cos, sin, scale=0.7, **options)
+    assert bits(cached) == stored(plain[0], 0.7)
+
+
+@pytest.mark.parametrize(
+    ("scale", "kind", "name"),
+    [
+        ((1.0,), ValueError, "scale"),
+        ((1.0, 0.0), ValueError, "scale[1]"),
+        (("1", 1.0), TypeError, "scale[0]"),
+        (-2.0, ValueError, "scale"),
+    ],
+)
+def test_a_pair_of_scales_that_is_none(scale: Any, kind: type[Exception], name: str) -> None:
+    with refuses(kind, name):
+        apply_rotary_qk(numbers(B, S, H, D), numbers(B, S, 1, D), IDS, SPECTRUM, scale=scale)

@@ -14,10 +14,10 @@ from unittest import mock
 
 import numpy as np
 
-import ropelab
 import ropelab_cuda
 from ropelab.dlpack import CPU_DEVICES, CUDA_DEVICES, Exported
 from ropelab.golden import SPECIFICATION, Implementation
+from ropelab.precision import RAW, format_name
 from ropelab_cuda import frameworks
 from ropelab_cuda.exchange import Gate
 from ropelab_cuda.frameworks import Framework
@@ -33,14 +33,14 @@ POISON = 0xCB
 
 
 class Host:
-    """NumPy, with bfloat16 as `ropelab.bfloat16`; outputs are poisoned and guarded."""
+    """NumPy, with raw bits as `ropelab.bfloat16`; outputs are poisoned and guarded."""
 
     name = family = "numpy"
 
     def export(self, x: Any, name: str, stream: int | None) -> tuple[Exported, object]:
         """Describe an array."""
         assert stream is None, name
-        dtype = "bfloat16" if x.dtype == ropelab.bfloat16 else x.dtype.name
+        dtype = format_name(x.dtype)
         strides = tuple(step // x.itemsize for step in x.strides)
         read_only = not x.flags.writeable
         return Exported(x.ctypes.data, x.shape, strides, dtype, 1, 0, read_only), x
@@ -53,14 +53,14 @@ class Host:
         """Return a context that does nothing."""
         return nullcontext(device)
 
-    def empty_like(self, x: Any, view: View) -> Any:
+    def empty_like(self, x: Any, view: View, dtype: str) -> Any:
         """Return a poisoned array between guards."""
-        return self.empty(x, view, view.shape, view.dtype)
+        return self.empty(x, view, view.shape, dtype)
 
     def empty(self, x: Any, view: View, shape: tuple[int, ...], dtype: str) -> Any:
         """Return a poisoned array between guards."""
         assert view.owner is x
-        return guarded(shape, ropelab.bfloat16 if dtype == "bfloat16" else np.dtype(dtype))
+        return guarded(shape, RAW[dtype] if dtype in RAW else np.dtype(dtype))
 
     def written(self, x: Any) -> None:
         """Check the guards around an array that has been written."""

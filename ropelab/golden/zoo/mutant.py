@@ -13,7 +13,12 @@ __all__ = ["ROTATIONS", "Entries", "Mutant"]
 Entries = Mapping[str, tuple[str, str, Implementation] | tuple[str, str, Implementation, str]]
 """What a module of the zoo defines: by name, the arguments of a `Mutant`."""
 
-ROTATIONS = frozenset({"apply_rotary", "apply_rotary_qk", "apply_rotary_cached", "apply_xpos_qk"})
+ROTATIONS = frozenset(
+    {
+        *("apply_rotary", "apply_rotary_qk", "apply_rotary_cached"),
+        *("apply_norm_rotary_qk", "apply_xpos_qk"),
+    }
+)
 """The functions whose answers have a dtype of their own."""
 
 
