@@ -20,6 +20,7 @@ from .views import View
 __all__ = [
     "INTEGER_TYPES",
     "MAX_BYTES",
+    "Norm",
     "Numbers",
     "Operand",
     "Positions",
@@ -29,6 +30,7 @@ __all__ = [
     "TokenGrid",
     "cos_sin_table",
     "fill_spectrum",
+    "norm_rotary",
     "phases",
     "positions",
     "rotary",
@@ -84,6 +86,12 @@ class Positions(ctypes.Structure):
         ("inner_stride", c_int64),
         ("type", c_int64),
     )
+
+
+class Norm(ctypes.Structure):
+    """Weights of one tensor's heads, 0 for none, and the share of a channel in the mean."""
+
+    _fields_ = (("weights", c_uint64), ("head_stride", c_int64), ("share", c_double))
 
 
 class Table(ctypes.Structure):
@@ -148,6 +156,20 @@ def rotary(numbers: Numbers) -> type[Any]:
 
 
 @cache
+def norm_rotary(numbers: Numbers) -> type[Any]:
+    """Return the parameters of norm_rotary.cu with such a spectrum."""
+    head = (
+        ("tensors", Tensors),
+        ("q", Norm),
+        ("k", Norm),
+        ("eps", c_double),
+        ("weight_offset", c_double),
+        ("positions", Positions),
+    )
+    return _ending_in_spectrum("NormRotary", head, numbers)
+
+
+@cache
 def cos_sin_table(numbers: Numbers) -> type[Any]:
     """Return the parameters of cos_sin_table.cu with such a spectrum."""
     head = (("cos", c_uint64), ("sin", c_uint64), ("grid", TokenGrid), ("positions", Positions))
@@ -193,7 +215,7 @@ def fill_spectrum(target: Any, spectrum: Spectrum, numbers: Numbers, *, inverse:
     Parameters
     ----------
     target : ctypes.Structure
-        One made by `rotary`, `cos_sin_table` or `phases`.
+        One made by `rotary`, `norm_rotary`, `cos_sin_table` or `phases`.
     spectrum : Spectrum
         The frequencies and the attention factor.
     numbers : Numbers

@@ -72,6 +72,7 @@ def arrange(
     rows: Sequence[Axes],
     rotary_offset: int = 0,
     scales: Sequence[Scale] = (),
+    weights: Sequence[View] | None = None,
 ) -> Work:
     """Return how to walk some tensors and how wide to access them.
 
@@ -91,6 +92,8 @@ def arrange(
         The first rotated channel.
     scales : sequence of float or View
         What is stored of each tensor is divided by; by default it is not.
+    weights : sequence of View, optional
+        Where a norm changes every channel: its weights, (heads, head_dim) each.
 
     Returns
     -------
@@ -119,13 +122,16 @@ def arrange(
         (*walk_strides, view.strides[head_axis] if view.shape[head_axis] > 1 else 0)
         for view, walk_strides in zip(views, walked, strict=False)
     ]
-    stays = all(is_same(x, out) for x, out in operands) and not scales
+    stays = all(is_same(x, out) for x, out in operands) and not scales and weights is None
     tail = 0 if stays else first.shape[-1] - 2 * pairs
+
+    rows_of = [*zip(views, strides, strict=True)]
+    rows_of += [(weight, (rotary_offset, weight.strides[0])) for weight in weights or ()]
 
     def widest(*lengths: int) -> int:
         """Return the elements of the widest access to which all rows and lengths align."""
         fitting = []
-        for view, steps in zip(views, strides, strict=True):
+        for view, steps in rows_of:
             size = view.item_bytes
             starts = (view.pointer, *(n * size for n in (*steps, *lengths)))
             fitting.append(math.gcd(VECTOR_BYTES, *starts) // size)

@@ -15,17 +15,10 @@
 
 #pragma once
 
-#include "arithmetic.cuh"
+#include "angles.cuh"
 #include "dependent.cuh"
 #include "layouts.cuh"
 #include "operands.cuh"
-
-// x' = x cos - y sin,  y' = y cos + x sin
-__device__ void rotate_pair(Number& x, Number& y, Number cos, Number sin) {
-  const Number turned = fma(x, cos, -product(y, sin));
-  y = fma(y, cos, product(x, sin));
-  x = turned;
-}
 
 constexpr int STRIDE = LANES * HEAD_BLOCKS;  // between the heads of one thread
 
@@ -93,19 +86,6 @@ __device__ void copy_tails(const Tensors& t, const Rows& rows, const Factors& fa
 }
 #endif
 
-// Cosines and sines of all pairs of a token, in shared memory.
-struct alignas(16) Angles {
-  Number cos[PAIRS], sin[PAIRS];
-};
-
-__device__ void look_up(const Angles& angles, int unit, Number* cos, Number* sin) {
-#pragma unroll
-  for (int i = 0; i < PAIRS_HELD; ++i) {
-    cos[i] = angles.cos[unit * PAIRS_HELD + i];
-    sin[i] = angles.sin[unit * PAIRS_HELD + i];
-  }
-}
-
 // Rotate one token's heads; `flight` holds the first of the thread's first unit.
 #if ONE_LAYOUT
 __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& angles,
@@ -162,16 +142,6 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
 #endif
 }
 #endif
-
-// The threads of a token compute its angles, each a few pairs.
-template <class Angle> __device__ void compute(Angles& angles, const Angle& angle) {
-  constexpr int threads = ACROSS * LANES;
-  for (int pair = threadIdx.y * ACROSS + threadIdx.x; pair < PAIRS; pair += threads) {
-    const auto [cos, sin] = angle.of_pair(pair);
-    angles.cos[pair] = cos;
-    angles.sin[pair] = sin;
-  }
-}
 
 // `angles_of(token)` knows a token's angles: of_pair(pair) is the cosine and sine of one pair, and
 // was_outdated() reads again what they depend on, and says whether it has changed.

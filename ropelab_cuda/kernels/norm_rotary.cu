@@ -1,0 +1,177 @@
+// Norm queries and keys by their root mean square, then rotate them by their positions.
+//
+//   q (tokens, heads_q, D) and k (tokens, heads_k, D): any strides, except that channels adjoin
+//   weights        (D), or where ACROSS_HEADS (heads, D); null for none
+//   position_ids   (axes, outer, inner), any integer type
+//
+//   threadIdx.x   of ACROSS, as in norm.cuh
+//   threadIdx.y   of LANES, head lane: of the heads of q and then k, number y, y + LANES, ...
+//   threadIdx.z   of TOKENS, token within the block, as in tokens.cuh; a warp has one token
+//
+// Moved: each element in and out once, 1 to 8 bytes of position a token, and the weights, which
+// stay in L1 or L2. Where the norm goes ACROSS_HEADS, a block has all heads of its token and reads
+// them all before it writes: from registers, if UNROLL heads a thread are enough, else once more,
+// from L2. Sums have one order whatever the block is. Every store comes after the sum to which all
+// of its head has been read, so out may be x itself, whatever the layouts.
+
+#include "dependent.cuh"
+#include "norm.cuh"
+#include "spectrum.cuh"
+
+struct Norm {
+  const void* weights;
+  long long head_stride;
+  double share;  // of one channel in the mean
+};
+
+struct NormRotary {
+  Tensors tensors;
+  Norm q, k;
+  double eps, weight_offset;
+  Positions positions;
+  Spectrum spectrum;
+};
+static_assert(sizeof(NormRotary) == PARAMETER_BYTES, "parameters.py packs another structure");
+static_assert(ACROSS * LANES % 32 == 0, "the threads of a token must fill their warps");
+
+constexpr int STRIDE = LANES * HEAD_BLOCKS;  // between the heads of one thread
+
+__device__ const WeightBits* weights_of(const NormRotary& p, const Rows& rows, int head) {
+  const bool is_q = head < rows.q_heads;
+  const auto* weights = static_cast<const WeightBits*>(is_q ? p.q.weights : p.k.weights);
+  if (!weights) return nullptr;
+  return weights + (is_q ? head * p.q.head_stride : (head - rows.q_heads) * p.k.head_stride);
+}
+
+__device__ Scaling scaling_of(const NormRotary& p, bool is_q, Number squares) {
+  const Norm& norm = is_q ? p.q : p.k;
+  const Number factor = inverse_root(fma(squares, (Number)norm.share, (Number)p.eps));
+  return {factor, (WeightNumber)p.weight_offset, norm.weights != nullptr};
+}
+
+// Some heads in flight: all are loaded before the first is used.
+struct Flight {
+  Held held[UNROLL];
+  Number squares[UNROLL];
+
+  __device__ void load(const NormRotary& p, const Rows& rows, int start) {
+#pragma unroll
+    for (int j = 0; j < UNROLL; ++j) {
+      const int head = start + j * STRIDE;
+      if (head < rows.heads) held[j].load(row_in(p.tensors, rows, head), weights_of(p, rows, head));
+    }
+  }
+
+  // All threads of a warp must come here together, with heads or without.
+  __device__ void sum(const Rows& rows, int start, bool present) {
+#pragma unroll
+    for (int j = 0; j < UNROLL; ++j) {
+      const bool is_there = present && start + j * STRIDE < rows.heads;
+      squares[j] = sum_over(ACROSS, is_there ? held[j].squares() : 0);
+    }
+#if !ONE_LAYOUT
+    __syncwarp();  // a unit goes where others came from: no store before it may pass their loads
+#endif
+  }
+
+  template <class ScalingOf>
+  __device__ void store(const NormRotary& p, const Rows& rows, int start, const Angles& angles,
+                        const ScalingOf& scaling_of_head) const {
+#pragma unroll
+    for (int j = 0; j < UNROLL; ++j) {
+      const int head = start + j * STRIDE;
+      if (head < rows.heads) {
+        const Scaling scaling = scaling_of_head(head < rows.q_heads, squares[j]);
+        held[j].norm_rotate_and_store(row_out(p.tensors, rows, head), scaling, angles);
+      }
+    }
+  }
+};
+
+// `flight` holds the thread's first heads already.
+#if !ACROSS_HEADS
+__device__ void norm_and_rotate(const NormRotary& p, const Rows& rows, const Angles& angles,
+                                Flight& flight, bool present) {
+  __syncthreads();  // the angles are there
+  const int first = blockIdx.y * LANES;
+  for (int start = first; start < rows.heads; start += UNROLL * STRIDE) {
+    const int head = start + (int)threadIdx.y;
+    if (present && start > first) flight.load(p, rows, head);
+    flight.sum(rows, head, present);
+    if (!present) continue;
+    flight.store(p, rows, head, angles,
+                 [&](bool is_q, Number squares) { return scaling_of(p, is_q, squares); });
+  }
+}
+#else
+// The sum of squares of some heads, by every warp for itself.
+__device__ Number sum_of_heads(const Number* squares, int heads) {
+  Number sum = 0;
+  for (int head = (threadIdx.y * ACROSS + threadIdx.x) % 32; head < heads; head += 32) {
+    sum += squares[head];
+  }
+  return sum_over(32, sum);
+}
+
+__device__ void norm_and_rotate(const NormRotary& p, const Rows& rows, const Angles& angles,
+                                Flight& flight, bool present) {
+  static_assert(HEAD_BLOCKS == 1, "a block must have all heads of its token");
+  __shared__ Number shared[TOKENS][HEADS];
+  Number* squares = shared[threadIdx.z];
+  constexpr int step = UNROLL * LANES;
+  int start = 0;
+  while (true) {
+    const int head = start + (int)threadIdx.y;
+    flight.sum(rows, head, present);
+#pragma unroll
+    for (int j = 0; j < UNROLL; ++j) {
+      const bool is_there = present && head + j * LANES < rows.heads;
+      if (is_there && threadIdx.x == 0) squares[head + j * LANES] = flight.squares[j];
+    }
+    if (start + step >= rows.heads) break;
+    start += step;
+    if (present) flight.load(p, rows, start + (int)threadIdx.y);
+  }
+  __syncthreads();  // the sums are there, and the angles
+  if (!present) return;
+  const Scaling of_q = scaling_of(p, true, sum_of_heads(squares, rows.q_heads));
+  const Scaling of_k = scaling_of(p, false, sum_of_heads(squares + rows.q_heads,
+                                                         rows.heads - rows.q_heads));
+  while (true) {  // from the last flight, which is still held, to the first
+    flight.store(p, rows, start + (int)threadIdx.y, angles,
+                 [&](bool is_q, Number) { return is_q ? of_q : of_k; });
+    if (start == 0) break;
+    start -= step;
+    flight.load(p, rows, start + (int)threadIdx.y);
+#if !ONE_LAYOUT
+    __syncwarp();
+#endif
+  }
+}
+#endif
+
+// The angles of one token, from its position.
+struct Angle {
+  TokenPosition position;
+  __device__ CosSin<TRIG> of_pair(int pair) const {
+    return cos_sin(position.spectrum, position.of_pair(pair), pair);
+  }
+};
+
+extern "C" __global__ void __launch_bounds__(ACROSS * LANES * TOKENS, 1)
+norm_rotary(const __grid_constant__ NormRotary p) {
+  __shared__ Angles shared[TOKENS];
+  Angles& angles = shared[threadIdx.z];
+  const Token token = token_of_thread(p.tensors.grid);
+  const bool present = is_present(p.tensors.grid, token);
+  const Rows rows = rows_of(p.tensors, token);
+  const int head = blockIdx.y * LANES + threadIdx.y;
+  Flight flight;
+  wait_for_predecessors();
+  let_successors_start();
+  if (present) {
+    flight.load(p, rows, head);
+    compute(angles, Angle{TokenPosition(p.positions, p.spectrum, token)});
+  }
+  norm_and_rotate(p, rows, angles, flight, present);
+}
