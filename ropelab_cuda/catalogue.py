@@ -9,10 +9,12 @@ import numpy as np
 
 from ropelab import Spectrum
 from ropelab.checks import ANGLES
+from ropelab.norm_rotary import Norm
 from ropelab.pairs import Placement
 
 from .compile import Specialisation
 from .launch import FORMATS, plan_cos_sin, plan_phases
+from .launch_norm import plan_norm_rotary
 from .launch_rotary import plan_rotary, plan_rotary_cached
 from .parameters import INTEGER_TYPES
 from .views import View
@@ -29,7 +31,8 @@ def specialisations() -> list[Specialisation]:
     list of Specialisation
         Without repetition, always in the same order.
     """
-    return list(dict.fromkeys((*_rotary(), *_rotary_rare(), *_rotary_cached(), *_tables())))
+    rotations = (*_rotary(), *_rotary_rare(), *_rotary_cached(), *_norm_rotary())
+    return list(dict.fromkeys((*rotations, *_tables())))
 
 
 def _compact(shape: tuple[int, ...], dtype: str, pointer: int = 1 << 20) -> View:
@@ -101,6 +104,39 @@ def _rotary_cached() -> Iterator[Specialisation]:
                         table,
                         place=Placement("bshd", layout),
                     ).specialisation
+
+
+# (heads of q and k, head_dim, rotary_dim, offset, across heads, layout in and out, unaligned)
+_NORMS = (
+    ((32, 8), 128, 128, 0, False, "half", None, 0),
+    ((32, 8), 128, 128, 0, False, "interleaved", None, 0),
+    ((32, 32), 128, 128, 0, True, "half", None, 0),
+    ((8, 4), 256, 256, 0, False, "half", None, 0),
+    ((8, 4), 512, 128, 0, False, "half", None, 0),  # more units than a warp has threads
+    ((32, 8), 192, 64, 128, False, "interleaved", "half", 0),
+    ((40, 8), 96, 24, 0, True, "half", "interleaved", 0),
+    ((32, 8), 80, 20, 0, False, "interleaved", None, 1),
+)
+
+
+def _norm_rotary() -> Iterator[Specialisation]:
+    for dtype, many in product(FORMATS, (TOKENS, 1 << 14)):
+        for heads, head_dim, rotary_dim, offset, across, layout, output, past in _NORMS:
+            weight_dtype = "bfloat16" if output is None else "float32"
+            positions = _compact((1, many), INTEGER_TYPES[0])
+            x = [_compact((1, many, h, head_dim), dtype, (1 << 20) + past * 8) for h in heads]
+            weights = [
+                _compact((h, head_dim) if across else (head_dim,), weight_dtype) for h in heads
+            ]
+            yield plan_norm_rotary(
+                [*zip(x, x, strict=True)],
+                weights,
+                positions,
+                _spectrum(rotary_dim),
+                norm=Norm(across_heads=across),
+                place=Placement("bshd", layout, output, offset),
+                angles="exact",
+            ).specialisation
 
 
 def _tables() -> Iterator[Specialisation]:

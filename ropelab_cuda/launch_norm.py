@@ -124,9 +124,7 @@ def _norm(row: View | None, heads: int, head_dim: int, rotary_offset: int) -> pa
     share = 1.0 / (max(heads, 1) * head_dim)
     if row is None or row.size == 0:  # no heads, no weights
         return parameters.Norm(0, 0, share)
-    return parameters.Norm(
-        row.pointer + rotary_offset * row.item_bytes, row.strides[0], share
-    )
+    return parameters.Norm(row.pointer + rotary_offset * row.item_bytes, row.strides[0], share)
 
 
 def _tail_vectors(work: Work) -> int:
@@ -136,17 +134,18 @@ def _tail_vectors(work: Work) -> int:
 
 def _shared(work: Work, norm: Norm, weights: Sequence[View | None]) -> tuple[Work, Tuning]:
     """Return the work with a power of two of threads along a head, and how to share it."""
-    pairs, held = int(work.macros["PAIRS"]), int(work.macros["PAIRS_HELD"])
-    units = pairs // held + _tail_vectors(work)
-    across = min(WARP, 1 << (units - 1).bit_length())
+    units = int(work.macros["PAIRS"]) // int(work.macros["PAIRS_HELD"])
+    across = min(WARP, 1 << (units + _tail_vectors(work) - 1).bit_length())
     work = replace(work, across=across)
+    chosen, heads = choose_tuning(work), sum(work.heads)
+    size = work.item_bytes + max((w.item_bytes for w in weights if w is not None), default=0)
+    kept = max(1, KEPT_BYTES // (_channels_held(work, units) * size))
     whole = WARP // across  # lanes that make a warp
-    chosen = choose_tuning(work)
-    heads = sum(work.heads)
     if not norm.across_heads:
         lanes = _rounded_up(chosen.lanes, whole)
         tokens = max(1, min(chosen.tokens, 2 * WARP // (across * lanes)))
-        return work, chosen._replace(lanes=lanes, tokens=tokens)
+        unroll = min(chosen.unroll, kept)
+        return work, chosen._replace(lanes=lanes, tokens=tokens, unroll=unroll)
     sums = heads * max(work.item_bytes, 4)
     if work.angle_bytes + sums > SHARED_BYTES:
         msg = (
@@ -154,15 +153,19 @@ def _shared(work: Work, norm: Norm, weights: Sequence[View | None]) -> tuple[Wor
             f"the angles; got {heads} heads, {work.angle_bytes + sums} bytes; norm fewer together"
         )
         raise ValueError(msg)
-    # A few heads a thread, all kept, so that nothing is read twice.
-    size = work.item_bytes + max((w.item_bytes for w in weights if w is not None), default=0)
-    channels = -(-units // across) * 2 * held
-    kept = max(1, KEPT_BYTES // (channels * size))
-    most = MAX_THREADS // across
-    lanes = min(_rounded_up(-(-heads // min(kept, 4)), whole), most)
-    return work, chosen._replace(
-        lanes=lanes, tokens=1, unroll=min(kept, max(1, -(-heads // lanes))), head_blocks=1
-    )
+    # A few heads a thread, all kept if a block can, so that nothing is read twice.
+    lanes = _rounded_up(-(-heads // min(kept, 4)), whole)
+    lanes = min(lanes, MAX_THREADS // across)
+    unroll = min(kept, max(1, -(-heads // lanes)))
+    return work, chosen._replace(lanes=lanes, tokens=1, unroll=unroll, head_blocks=1)
+
+
+def _channels_held(work: Work, units: int) -> int:
+    """Return how many channels of a head a thread has registers for, as norm.cuh counts them."""
+    rounds = -(-units // work.across)
+    vectors = -(-(units + _tail_vectors(work)) // work.across) - units // work.across
+    held = rounds * 2 * int(work.macros["PAIRS_HELD"])
+    return held + vectors * int(work.macros["TAIL_VECTOR"])
 
 
 def _rounded_up(number: int, step: int) -> int:

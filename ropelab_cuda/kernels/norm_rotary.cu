@@ -158,7 +158,7 @@ struct Angle {
   }
 };
 
-extern "C" __global__ void __launch_bounds__(ACROSS * LANES * TOKENS, 1)
+extern "C" __global__ void __launch_bounds__(ACROSS * LANES * TOKENS)
 norm_rotary(const __grid_constant__ NormRotary p) {
   __shared__ Angles shared[TOKENS];
   Angles& angles = shared[threadIdx.z];
