@@ -1,14 +1,20 @@
 """Draws the pictures of the documentation: ``nox -s figures``."""
 
+import json
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ropelab import Rope, plots
 from ropelab.scaling import Llama3
 
 IMAGES = Path(__file__).parent / "images"
+MEASUREMENTS = Path(__file__).parent / "measurements"
+
+INK, BLUE = "#333333", "#0072B2"  # as in ropelab.plots
 
 LLAMA_3_1 = Rope(
     128,
@@ -23,15 +29,50 @@ LLAMA_3_1 = Rope(
 )
 
 
-def main() -> None:
-    """Draw every picture, leaving out all that would differ from one run to the next."""
-    mpl.rcParams.update({"font.size": 10, "axes.titlesize": 12})
-    figure = Figure(figsize=(7.6, 4.5), layout="constrained")
-    ax = plots.wavelengths(LLAMA_3_1, ax=figure.subplots())
+def draw_bands(ax: Axes) -> None:
+    """Draw the wavelengths of Llama 3.1 by band."""
+    plots.wavelengths(LLAMA_3_1, ax=ax)
     ax.set_title(
         "Llama-3.1 keeps its fast pairs and stretches its slow ones eightfold", loc="left", pad=10
     )
-    figure.savefig(IMAGES / "llama-3.1-bands.png", dpi=200, metadata={"Software": None})
+
+
+def draw_linearity(ax: Axes, measured: Path) -> None:
+    """Draw time per token against tokens, as `ropelab_cuda.bench.linearity` has measured it."""
+    content = json.loads(measured.read_text("utf-8"))
+    line = content["line"]
+    tokens = np.array([point["tokens"] for point in content["points"]])
+    times = np.array([point["median"] for point in content["points"]])
+    fitted = line["latency"] + line["slope"] * tokens
+    law = f"{line['latency']:.2g} μs + {line['slope'] * 1e3:.3g} ns a token"
+    ax.plot(tokens, fitted / tokens * 1e3, color=INK, linewidth=1.0, label=law)
+    ax.plot(tokens, times / tokens * 1e3, "o", color=BLUE, markersize=4.5, label="measured")
+    ax.set_xscale("log", base=2)
+    ax.set_ylim(bottom=0.0)
+    ax.set_xlabel("tokens of a call")
+    ax.set_ylabel("nanoseconds a token")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False)
+    card = content["environment"]["card"].split(",")[0]
+    heads = "{}/{} heads of {}".format(*content["heads"])
+    ax.set_title(f"Cost is linear in tokens: {heads}, bfloat16, {card}", loc="left", pad=10)
+
+
+def save(name: str, draw: Figure) -> None:
+    """Write a picture, leaving out all that would differ from one run to the next."""
+    draw.savefig(IMAGES / name, dpi=200, metadata={"Software": None})
+
+
+def main() -> None:
+    """Draw every picture."""
+    mpl.rcParams.update({"font.size": 10, "axes.titlesize": 12})
+    figure = Figure(figsize=(7.6, 4.5), layout="constrained")
+    draw_bands(figure.subplots())
+    save("llama-3.1-bands.png", figure)
+    for measured in sorted(MEASUREMENTS.glob("*-linearity.json"))[-1:]:
+        figure = Figure(figsize=(7.6, 3.6), layout="constrained")
+        draw_linearity(figure.subplots(), measured)
+        save("linear-cost.png", figure)
 
 
 if __name__ == "__main__":

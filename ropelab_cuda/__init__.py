@@ -7,6 +7,7 @@ from .inplace import apply_rotary_, apply_rotary_cached_, apply_rotary_qk_, rota
 from .norm_rotary import apply_norm_rotary_qk, apply_norm_rotary_qk_
 from .phases import cos_sin, exact_phases
 from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
+from .warmup import save_cubins, warmup
 
 __all__ = [
     "apply_norm_rotary_qk",
@@ -21,4 +22,6 @@ __all__ = [
     "exact_phases",
     "rotate",
     "rotate_",
+    "save_cubins",
+    "warmup",
 ]

@@ -1,4 +1,4 @@
-"""One call, from arguments to launch: take, check, allocate, plan, launch. In that order."""
+"""One call, from arguments to launch: take, check, allocate, plan, launch, remember the plan."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ from ropelab.pairs import Placement, Storage
 from ropelab.spectrum import check_spectrum
 
 from .exchange import Gate
+from .launch import Plan
 from .launch_norm import plan_norm_rotary
 from .launch_rotary import plan_rotary, plan_rotary_cached
 from .overlaps import check_overlaps
-from .storage import dtype_name, take_scales
+from .replay import Key, remember
+from .storage import dtype_name, split_scale, take_scales
 from .views import View
 from .work import Scale
 
@@ -57,6 +59,7 @@ def rotate_by_positions(
     spectrum: Spectrum,
     angles: str,
     place: Placement,
+    call: Key,
     storage: Storage = _AS_IT_CAME,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by their positions, in one launch.
@@ -75,6 +78,8 @@ def rotate_by_positions(
         As in `ropelab.apply_rotary`.
     place : Placement
         Where the pairs lie, and which way they turn.
+    call : tuple
+        Under which `replay` may look for the plan.
     storage : Storage
         In which format, and over which scales, the results are stored.
 
@@ -92,8 +97,8 @@ def rotate_by_positions(
     positions = gate.integers(position_ids, "position_ids")
     tokens = token_shape(first.shape, place.tensor_format, name)
     check_positions(positions.shape, tokens, axes=spectrum.position_axes)
-    others = [("position_ids", positions), *scales]
-    results, operands = _outputs(gate, tensors, views, outs, others, storage)
+    read = [("position_ids", positions), *scales]
+    results, operands = _outputs(gate, tensors, views, outs, read, storage)
     plan = plan_rotary(
         operands,
         positions,
@@ -102,7 +107,8 @@ def rotate_by_positions(
         angles=angles,
         scales=[scale for _, scale in scales],
     )
-    gate.launch(plan, results)
+    others = [*_passed(storage, scales), (position_ids, positions)]
+    _launch(gate, plan, call, tensors, outs, results, operands, others, spectrum)
     return results
 
 
@@ -112,6 +118,7 @@ def rotate_by_tables(
     cos: Any,
     sin: Any,
     place: Placement,
+    call: Key,
     storage: Storage = _AS_IT_CAME,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by given cosines and sines, in one launch.
@@ -126,6 +133,8 @@ def rotate_by_tables(
         As in `ropelab.apply_rotary_cached`.
     place : Placement
         Where the pairs lie, and which way they turn.
+    call : tuple
+        As in `rotate_by_positions`.
     storage : Storage
         In which format, and over which scales, the results are stored.
 
@@ -157,7 +166,8 @@ def rotate_by_tables(
         place=place,
         scales=[scale for _, scale in scales],
     )
-    gate.launch(plan, results)
+    others = [*_passed(storage, scales), (cos, tables["cos"]), (sin, tables["sin"])]
+    _launch(gate, plan, call, tensors, outs, results, operands, others)
     return results
 
 
@@ -170,6 +180,7 @@ def norm_and_rotate(
     angles: str,
     norm: Norm,
     place: Placement,
+    call: Key,
 ) -> tuple[Any, ...]:
     """Norm and rotate queries and keys, in one launch.
 
@@ -191,6 +202,8 @@ def norm_and_rotate(
         How to norm.
     place : Placement
         Where the pairs lie.
+    call : tuple
+        As in `rotate_by_positions`.
 
     Returns
     -------
@@ -217,8 +230,8 @@ def norm_and_rotate(
     positions = gate.integers(position_ids, "position_ids")
     tokens = token_shape(first.shape, place.tensor_format, "q")
     check_positions(positions.shape, tokens, axes=spectrum.position_axes)
-    others = [("position_ids", positions), *taken.items()]
-    results, operands = _outputs(gate, tensors, views, outs, others, _AS_IT_CAME)
+    read = [("position_ids", positions), *taken.items()]
+    results, operands = _outputs(gate, tensors, views, outs, read, _AS_IT_CAME)
     plan = plan_norm_rotary(
         operands,
         [taken.get(name) for name in weights],
@@ -228,7 +241,9 @@ def norm_and_rotate(
         place=place,
         angles=angles,
     )
-    gate.launch(plan, results)
+    others = [(weights[name], view) for name, view in taken.items()]
+    others.append((position_ids, positions))
+    _launch(gate, plan, call, tensors, outs, results, operands, others, spectrum)
     return results
 
 
@@ -265,7 +280,7 @@ def _outputs(
     tensors: Mapping[str, Any],
     views: Mapping[str, View],
     outs: Mapping[str, Any] | None,
-    others: Sequence[tuple[str, View | float]],
+    read: Sequence[tuple[str, View | float]],
     storage: Storage,
 ) -> tuple[tuple[Any, ...], Sequence[tuple[View, View]]]:
     """Return the output tensors, and each input's view beside its output's."""
@@ -284,6 +299,36 @@ def _outputs(
         for result, name, view, dtype in zip(results, names, views.values(), dtypes, strict=True)
     ]
     if outs is not None:
-        read = [(name, other) for name, other in others if isinstance(other, View)]
-        check_overlaps(list(zip(names, targets, strict=True)), [*views.items()], read)
+        others = [(name, view) for name, view in read if isinstance(view, View)]
+        check_overlaps(list(zip(names, targets, strict=True)), [*views.items()], others)
     return results, list(zip(views.values(), targets, strict=True))
+
+
+def _passed(storage: Storage, scales: Sequence[tuple[str, Scale]]) -> list[tuple[Any, View]]:
+    """Return the scales that are tensors, each with its view."""
+    views = [scale for _, scale in scales if isinstance(scale, View)]
+    return [*zip(split_scale(storage.scale, len(scales))[1], views, strict=True)]
+
+
+def _launch(
+    gate: Gate,
+    plan: Plan,
+    call: Key,
+    tensors: Mapping[str, Any],
+    outs: Mapping[str, Any] | None,
+    results: Sequence[Any],
+    operands: Sequence[tuple[View, View]],
+    others: Sequence[tuple[Any, View]],
+    owner: object = None,
+) -> None:
+    """Launch a plan, and remember it for calls that are like this one."""
+    again = gate.launch(plan, results)
+    inputs = [*zip(tensors.values(), (x for x, _ in operands), strict=True)]
+    outputs = [*zip(results, (out for _, out in operands), strict=True)]
+    in_place, given = outs is tensors, outs is not None and outs is not tensors
+    passed = [*inputs, *(outputs if given else ()), *others]
+    made = [] if outs is not None else outputs
+    first_output = 0 if in_place else len(inputs) if given else len(passed)
+    written = slice(first_output, first_output + len(outputs)) if outs is not None else slice(0)
+    starts = {"input": 0, "other": len(passed) - len(others), "output": first_output}
+    remember(call, plan, again, passed, made, written, starts, owner)

@@ -31,8 +31,9 @@ def specialisations() -> list[Specialisation]:
     list of Specialisation
         Without repetition, always in the same order.
     """
-    rotations = (*_rotary(), *_rotary_rare(), *_rotary_cached(), *_norm_rotary())
-    return list(dict.fromkeys((*rotations, *_tables())))
+    rotations = (_rotary(), _rotary_rare(), _rotary_stored(), _rotary_cached())
+    families = (*rotations, _norm_rotary(), _tables())
+    return list(dict.fromkeys(one for family in families for one in family))
 
 
 def _compact(shape: tuple[int, ...], dtype: str, pointer: int = 1 << 20) -> View:
@@ -61,7 +62,9 @@ def _rotary() -> Iterator[Specialisation]:
         for heads, head_dim, rotary_dim, axes, past in _KINDS:
             x = _compact((1, TOKENS, heads, head_dim), dtype, (1 << 20) + past * 8)
             out = _compact(x.shape, dtype, (1 << 40) + past * 8)
-            positions = _compact((axes, 1, TOKENS)[axes == 1 :], INTEGER_TYPES[0])
+            positions = _compact(
+                (axes, 1, TOKENS)[axes == 1 :], "int64" if head_dim == 128 else "int32"
+            )
             for layout in LAYOUTS:
                 for angles in ANGLES:
                     yield plan_rotary(
@@ -75,7 +78,7 @@ def _rotary() -> Iterator[Specialisation]:
 
 def _rotary_rare() -> Iterator[Specialisation]:
     """Yield what few models ask for: another layout on the way out, later channels, periods."""
-    positions = _compact((1, TOKENS), INTEGER_TYPES[0])
+    positions = _compact((1, TOKENS), "int64")
     for dtype, (layout, output_layout), (head_dim, offset), period in product(
         FORMATS, (LAYOUTS, [*LAYOUTS][::-1]), ((64, 0), (192, 128)), (0, 7)
     ):
@@ -85,6 +88,31 @@ def _rotary_rare() -> Iterator[Specialisation]:
         numbers = _spectrum(64, period=period)
         yield plan_rotary(
             [(x, out)], positions, numbers, place=place, angles="exact"
+        ).specialisation
+
+
+def _rotary_stored() -> Iterator[Specialisation]:
+    """Yield results in another format, scaled if that has 8 bits."""
+    positions = _compact((1, TOKENS), "int64")
+    for (source, target), (layout, rotary_dim) in product(
+        (
+            ("bfloat16", "float8_e4m3fn"),
+            ("float16", "float8_e5m2"),
+            ("float64", "float8_e4m3fn"),
+            ("float32", "bfloat16"),
+            ("bfloat16", "float64"),
+        ),
+        (("half", 128), ("interleaved", 128), ("half", 64)),
+    ):
+        x = _compact((1, TOKENS, 8, 128), source)
+        out = _compact(x.shape, target, 1 << 40)
+        yield plan_rotary(
+            [(x, out)],
+            positions,
+            _spectrum(rotary_dim),
+            place=Placement("bshd", layout),
+            angles="exact",
+            scales=() if target in FORMATS else [0.5],
         ).specialisation
 
 
@@ -123,7 +151,7 @@ def _norm_rotary() -> Iterator[Specialisation]:
     for dtype, many in product(FORMATS, (TOKENS, 1 << 14)):
         for heads, head_dim, rotary_dim, offset, across, layout, output, past in _NORMS:
             weight_dtype = "bfloat16" if output is None else "float32"
-            positions = _compact((1, many), INTEGER_TYPES[0])
+            positions = _compact((1, many), "int64")
             x = [_compact((1, many, h, head_dim), dtype, (1 << 20) + past * 8) for h in heads]
             weights = [
                 _compact((h, head_dim) if across else (head_dim,), weight_dtype) for h in heads
@@ -140,8 +168,11 @@ def _norm_rotary() -> Iterator[Specialisation]:
 
 
 def _tables() -> Iterator[Specialisation]:
+    for integers in INTEGER_TYPES:
+        positions = _compact((2, 5), integers)
+        yield plan_phases(positions, _spectrum(64), _compact((2, 5, 32), "uint64")).specialisation
     for axes in (1, 3):
-        positions = _compact((axes, 2, 5)[axes == 1 :], INTEGER_TYPES[0])
+        positions = _compact((axes, 2, 5)[axes == 1 :], "int64")
         spectrum = _spectrum(128, axes)
         yield plan_phases(positions, spectrum, _compact((2, 5, 64), "uint64")).specialisation
         for dtype in FORMATS:

@@ -14,9 +14,10 @@ from typing import Any
 from ropelab.dlpack import CUDA_DEVICES, Exported
 
 from ._cupy import require_cupy
-from .compile import kernel
+from .compile import function
 from .frameworks import Framework, framework_of
 from .launch import FORMATS, Plan
+from .launcher import Launch, prepare_launch
 from .overlaps import overlaps_itself
 from .parameters import INTEGER_TYPES
 from .views import ITEM_BYTES, View
@@ -186,7 +187,7 @@ class Gate:
             raise ValueError(msg)
         return view
 
-    def launch(self, plan: Plan, outputs: Sequence[Any]) -> None:
+    def launch(self, plan: Plan, outputs: Sequence[Any]) -> Launch | None:
         """Launch a plan on the framework's current stream, asked for at this moment.
 
         Parameters
@@ -195,19 +196,27 @@ class Gate:
             The kernel, its grid and its parameters.
         outputs : sequence of tensors
             What it writes.
+
+        Returns
+        -------
+        callable or None
+            Launches the plan again, on the same device; None if there is nothing to do.
         """
-        cupy = require_cupy()
+        require_cupy()
         if plan.is_empty:
-            return
+            return None
         assert self.device is not None
-        # One ready-made argument: CuPy hands its address to the driver, which copies the structure.
-        argument = cupy.cuda.function.CPointer(ctypes.addressof(plan.parameters))
-        function = kernel(plan.specialisation)
         with self.framework.on_device(self.device):
-            stream = _Stream(self.framework.stream(self.device))
-            function(plan.grid, plan.block, (argument,), stream=stream)
+            again = prepare_launch(
+                function(plan.specialisation),
+                plan.grid,
+                plan.block,
+                ctypes.addressof(plan.parameters),
+            )
+            again(self.framework.stream(self.device))
         for output in outputs:
             self.framework.written(output)
+        return again
 
     def _take(self, x: Any, name: str, *, foreign: bool = False, writes: bool = False) -> View:
         framework = _framework(x, name)
@@ -235,15 +244,6 @@ class Gate:
             msg = f"{name}: expected a tensor that may be written; got a read-only one; copy it"
             raise ValueError(msg)
         return View(*exported[:4], exported.device_id, owner)
-
-
-class _Stream:
-    """A raw stream, in the shape that CuPy's launcher reads."""
-
-    __slots__ = ("ptr",)
-
-    def __init__(self, ptr: int) -> None:
-        self.ptr = ptr
 
 
 def _framework(x: Any, name: str) -> Framework:

@@ -11,6 +11,7 @@ from ropelab import Rope, Spectrum
 from ropelab.pairs import Placement
 
 from .calls import rotate_by_positions, rotate_by_tables
+from .replay import replay
 from .ropes import spectrum_for
 
 __all__ = ["apply_rotary_", "apply_rotary_cached_", "apply_rotary_qk_", "rotate_"]
@@ -65,8 +66,11 @@ def apply_rotary_(
     ImportError
         If CuPy is missing.
     """
-    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
-    rotate_by_positions({"x": x}, {"x": x}, position_ids, spectrum, angles, place)
+    how = (tensor_format, layout, output_layout, rotary_offset, inverse)
+    call = ("apply_rotary_", id(spectrum), angles, how, type(rotary_offset), type(inverse))
+    if replay((x, position_ids), call) is None:
+        one = {"x": x}
+        rotate_by_positions(one, one, position_ids, spectrum, angles, Placement(*how), call)
     return x
 
 
@@ -120,9 +124,11 @@ def apply_rotary_qk_(
     ImportError
         If CuPy is missing.
     """
-    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
-    both = {"q": q, "k": k}
-    rotate_by_positions(both, both, position_ids, spectrum, angles, place)
+    how = (tensor_format, layout, output_layout, rotary_offset, inverse)
+    call = ("apply_rotary_qk_", id(spectrum), angles, how, type(rotary_offset), type(inverse))
+    if replay((q, k, position_ids), call) is None:
+        both = {"q": q, "k": k}
+        rotate_by_positions(both, both, position_ids, spectrum, angles, Placement(*how), call)
     return q, k
 
 
@@ -170,8 +176,11 @@ def apply_rotary_cached_(
     ImportError
         If CuPy is missing.
     """
-    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
-    rotate_by_tables({"x": x}, {"x": x}, cos, sin, place)
+    how = (tensor_format, layout, output_layout, rotary_offset, inverse)
+    call = ("apply_rotary_cached_", how, type(rotary_offset), type(inverse))
+    if replay((x, cos, sin), call) is None:
+        one = {"x": x}
+        rotate_by_tables(one, one, cos, sin, Placement(*how), call)
     return x
 
 

@@ -56,12 +56,16 @@ class Plan:
         Numbers of blocks and of threads. A grid with a zero has nothing to do.
     parameters : ctypes.Structure
         The kernel's only argument.
+    pointers : tuple of (int, str, int), default ()
+        Where the parameters hold the address of which tensor: an offset in bytes, and which
+        "input" (to be rotated), "other" input or "output". A plan without them is not replayed.
     """
 
     specialisation: Specialisation
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
     parameters: ctypes.Structure
+    pointers: tuple[tuple[int, str, int], ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -96,7 +100,7 @@ def grid_of(tokens: parameters.TokenGrid, together: int) -> int:
         If there are more blocks than a launch may have.
     """
     tokens.groups = -(-tokens.inner // together)
-    blocks = tokens.outer * tokens.groups
+    blocks = int(tokens.outer * tokens.groups)
     if blocks > MAX_BLOCKS:
         msg = (
             f"position_ids: expected tokens for at most {MAX_BLOCKS} blocks of {together}; got "
@@ -172,10 +176,11 @@ def _plan_table(
     structure.grid = parameters.TokenGrid(outer, inner)
     structure.positions = parameters.positions(position_ids, row, numbers.axes)
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=False)
+    macros = macros | numbers.macros | {"POSITION": parameters.INTEGER_TYPES[position_ids.dtype]}
     across = min(numbers.pairs, MAX_THREADS)
     together = min(MAX_THREADS // across, MAX_TOKENS)
     return Plan(
-        specialise(kernel, macros | numbers.macros, structure),
+        specialise(kernel, macros, structure),
         (grid_of(structure.grid, together), 1, 1),
         (across, 1, together),
         structure,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ropelab import Spectrum
 from ropelab.norm_rotary import Norm
@@ -12,13 +13,13 @@ from ropelab.pairs import Placement
 from . import parameters
 from .launch import FORMATS, MAX_THREADS, Macros, Plan, grid_of, specialise
 from .tokens import broadcast_strides
-from .tuning import SHARED_BYTES, WARP, Tuning, choose_tuning
+from .tuning import IN_FLIGHT, SHARED_BYTES, WARP, Tuning, choose_tuning
 from .views import View
 from .work import Operand, Work, arrange, token_axes
 
 __all__ = ["plan_norm_rotary"]
 
-# Bytes of heads and their weights that a thread of a norm across heads keeps; more would spill.
+# Bytes of heads and their weights that a thread holds; more would spill.
 KEPT_BYTES = 128
 
 
@@ -79,8 +80,11 @@ def plan_norm_rotary(
         place.rotary_offset,
         weights=[row for row in rows if row is not None],
     )
-    work, chosen = _shared(work, norm, weights)
-    chosen = tuning or chosen
+    work = _within_warps(work)
+    weight_bytes = max((row.item_bytes for row in rows if row is not None), default=0)
+    chosen = tuning or _tuning(
+        work, norm, first.item_bytes, weight_bytes, guesses=numbers.axes == 1
+    )
     structure = parameters.norm_rotary(numbers)()
     structure.tensors = work.tensors
     structure.q, structure.k = (
@@ -94,6 +98,7 @@ def plan_norm_rotary(
     macros: Macros = {
         **work.macros,
         **numbers.macros,
+        "POSITION": parameters.INTEGER_TYPES[position_ids.dtype],
         "TAIL_VECTORS": _tail_vectors(work),
         "WEIGHT_FORMAT": FORMATS[given],
         "ACROSS_HEADS": int(norm.across_heads),
@@ -107,7 +112,20 @@ def plan_norm_rotary(
         (blocks, chosen.head_blocks, 1),
         (work.across, chosen.lanes, chosen.tokens),
         structure,
+        tuple(_pointers(type(structure), rows)),
     )
+
+
+def _pointers(structure: Any, rows: Sequence[View | None]) -> Iterator[tuple[int, str, int]]:
+    """Yield where the parameters hold addresses; weights come before positions, if there are."""
+    tensors = (parameters.Tensors.q, parameters.Tensors.k)
+    for i, operand in enumerate(tensors):
+        yield operand.offset + parameters.Operand.x.offset, "input", i
+        yield operand.offset + parameters.Operand.out.offset, "output", i
+    norms = [at.offset + parameters.Norm.weights.offset for at in (structure.q, structure.k)]
+    others = [at for at, row in zip(norms, rows, strict=True) if row is not None]
+    others.append(structure.positions.offset + parameters.Positions.data.offset)
+    yield from ((at, "other", i) for i, at in enumerate(others))
 
 
 def _by_head(weight: View, head_dim: int) -> View:
@@ -132,41 +150,46 @@ def _tail_vectors(work: Work) -> int:
     return tail // int(work.macros["TAIL_VECTOR"]) if tail else 0
 
 
-def _shared(work: Work, norm: Norm, weights: Sequence[View | None]) -> tuple[Work, Tuning]:
-    """Return the work with a power of two of threads along a head, and how to share it."""
+def _within_warps(work: Work) -> Work:
+    """Return the work with a power of two of threads along a head, at most a warp."""
     units = int(work.macros["PAIRS"]) // int(work.macros["PAIRS_HELD"])
-    across = min(WARP, 1 << (units + _tail_vectors(work) - 1).bit_length())
-    work = replace(work, across=across)
-    chosen, heads = choose_tuning(work), sum(work.heads)
-    size = work.item_bytes + max((w.item_bytes for w in weights if w is not None), default=0)
-    kept = max(1, KEPT_BYTES // (_channels_held(work, units) * size))
-    whole = WARP // across  # lanes that make a warp
+    vectors = _tail_vectors(work)
+    across = min(WARP, 1 << (units + vectors - 1).bit_length())
+    # As norm.cuh counts them: rounds of units, and of the vectors that follow.
+    vector_rounds = -(-(units + vectors) // across) - units // across
+    held = -(-units // across) * work.held_bytes
+    if vectors:
+        channel_bytes = work.held_bytes // (2 * int(work.macros["PAIRS_HELD"]))
+        held += vector_rounds * int(work.macros["TAIL_VECTOR"]) * channel_bytes
+    return replace(work, across=across, held_bytes=held)
+
+
+def _tuning(work: Work, norm: Norm, item_bytes: int, weight_bytes: int, *, guesses: bool) -> Tuning:
+    """Return how to share the work: threads of a token fill their warps."""
+    whole, heads = WARP // work.across, max(1, sum(work.heads))
+    one_at_least = replace(work, held_bytes=min(work.held_bytes, IN_FLIGHT))
+    chosen = choose_tuning(one_at_least, guesses=guesses)
+    weight_held = work.held_bytes * weight_bytes // item_bytes
     if not norm.across_heads:
         lanes = _rounded_up(chosen.lanes, whole)
-        tokens = max(1, min(chosen.tokens, 2 * WARP // (across * lanes)))
-        unroll = min(chosen.unroll, kept)
-        return work, chosen._replace(lanes=lanes, tokens=tokens, unroll=unroll)
-    sums = heads * max(work.item_bytes, 4)
+        tokens = max(1, min(chosen.tokens, 2 * WARP // (work.across * lanes)))
+        unroll = max(1, min(chosen.unroll, (KEPT_BYTES - 2 * weight_held) // work.held_bytes))
+        blocks = -(-heads // lanes) if chosen.head_blocks > 1 else 1
+        return Tuning(lanes, tokens, unroll, blocks, chosen.angles_first)
+    sums = heads * max(item_bytes, 4)
     if work.angle_bytes + sums > SHARED_BYTES:
         msg = (
             f"q: expected heads whose sums fit into {SHARED_BYTES} bytes of shared memory beside "
             f"the angles; got {heads} heads, {work.angle_bytes + sums} bytes; norm fewer together"
         )
         raise ValueError(msg)
-    # A few heads a thread, all kept if a block can, so that nothing is read twice.
+    # A few heads a thread, all kept with their weights if a block can, so that none is read twice.
+    kept = max(1, KEPT_BYTES // (work.held_bytes + weight_held))
     lanes = _rounded_up(-(-heads // min(kept, 4)), whole)
-    lanes = min(lanes, MAX_THREADS // across)
-    unroll = min(kept, max(1, -(-heads // lanes)))
-    return work, chosen._replace(lanes=lanes, tokens=1, unroll=unroll, head_blocks=1)
-
-
-def _channels_held(work: Work, units: int) -> int:
-    """Return how many channels of a head a thread has registers for, as norm.cuh counts them."""
-    rounds = -(-units // work.across)
-    vectors = -(-(units + _tail_vectors(work)) // work.across) - units // work.across
-    held = rounds * 2 * int(work.macros["PAIRS_HELD"])
-    return held + vectors * int(work.macros["TAIL_VECTOR"])
+    lanes = min(lanes, MAX_THREADS // work.across)
+    unroll = min(kept, -(-heads // lanes))
+    return Tuning(lanes, 1, unroll, 1, chosen.angles_first)
 
 
 def _rounded_up(number: int, step: int) -> int:
-    return max(1, -(-number // step)) * step
+    return -(-number // step) * step

@@ -61,7 +61,10 @@ def plan_rotary(
     structure.tensors = work.tensors
     structure.positions = parameters.positions(position_ids, work.others[0], numbers.axes)
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
-    return _plan("rotary", numbers.macros, structure, work, tuning)
+    others = [type(structure).positions.offset + parameters.Positions.data.offset]
+    macros = numbers.macros | {"POSITION": parameters.INTEGER_TYPES[position_ids.dtype]}
+    chosen = tuning or choose_tuning(work, guesses=numbers.axes == 1)
+    return _plan("rotary", macros, structure, work, others, scales, chosen)
 
 
 def plan_rotary_cached(
@@ -103,7 +106,9 @@ def plan_rotary_cached(
     ]
     structure = parameters.RotaryCached(work.tensors, *tables, -1.0 if place.inverse else 1.0)
     macros: Macros = {"TABLE_FORMAT": FORMATS[cos.dtype]}
-    return _plan("rotary_cached", macros, structure, work, tuning)
+    others = [parameters.RotaryCached.cos.offset, parameters.RotaryCached.sin.offset]
+    chosen = tuning or choose_tuning(work, guesses=False)
+    return _plan("rotary_cached", macros, structure, work, others, scales, chosen)
 
 
 def _work(
@@ -122,16 +127,26 @@ def _plan(
     macros: Macros,
     structure: Any,
     work: Work,
-    tuning: Tuning | None,
+    others: Sequence[int],
+    scales: Sequence[Scale],
+    chosen: Tuning,
 ) -> Plan:
-    chosen = tuning or choose_tuning(work)
+    """Put a plan together; `others` says where the addresses of positions or tables are."""
     specialisation = specialise(
         kernel, {**work.macros, **macros, "ACROSS": work.across, **chosen.macros}, structure
     )
     blocks = grid_of(structure.tensors.grid, chosen.tokens) if any(work.heads) else 0
+    both = (parameters.Tensors.q, parameters.Tensors.k)[: len(work.heads)]
+    scaled = [of.offset for of, scale in zip(both, scales, strict=False) if isinstance(scale, View)]
+    others = [*(at + parameters.Operand.scale.offset for at in scaled), *others]
+    pointers: list[tuple[int, str, int]] = [(at, "other", i) for i, at in enumerate(others)]
+    for i, operand in enumerate(both):
+        pointers.append((operand.offset + parameters.Operand.x.offset, "input", i))
+        pointers.append((operand.offset + parameters.Operand.out.offset, "output", i))
     return Plan(
         specialisation,
         (blocks, chosen.head_blocks, 1),
         (work.across, chosen.lanes, chosen.tokens),
         structure,
+        tuple(pointers),
     )

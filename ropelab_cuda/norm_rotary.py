@@ -16,6 +16,7 @@ from ropelab.norm_rotary import Norm
 from ropelab.pairs import Placement
 
 from .calls import named_pair, norm_and_rotate
+from .replay import Key, replay
 
 __all__ = ["apply_norm_rotary_qk", "apply_norm_rotary_qk_"]
 
@@ -94,14 +95,20 @@ def apply_norm_rotary_qk(
     >>> with torch.no_grad():  # doctest: +SKIP
     ...     q, k = apply_norm_rotary_qk(q, q[:, :, :8], *weights, m, spectrum)
     """
-    return _both(
-        {"q": q, "k": k},
-        None if out is None else named_pair(out),
-        {"q_weight": q_weight, "k_weight": k_weight},
-        (position_ids, spectrum, angles),
-        Norm(eps, weight_offset, across_heads),
-        Placement(tensor_format, layout, output_layout, rotary_offset),
-    )
+    outs = {} if out is None else named_pair(out)
+    norm = Norm(eps, weight_offset, across_heads)
+    place = Placement(tensor_format, layout, output_layout, rotary_offset)
+    weights = {"q_weight": q_weight, "k_weight": k_weight}
+    given = (q, k, *outs.values(), *(w for w in weights.values() if w is not None), position_ids)
+    call = _key("apply_norm_rotary_qk", weights, spectrum, angles, norm, place, out is None)
+    made = replay(given, call)
+    if made is None:
+        both = {"q": q, "k": k}
+        made = norm_and_rotate(
+            both, outs or None, weights, position_ids, spectrum, angles, norm, place, call
+        )
+    q_out, k_out = made or outs.values()
+    return q_out, k_out
 
 
 def apply_norm_rotary_qk_(
@@ -164,24 +171,27 @@ def apply_norm_rotary_qk_(
     ImportError
         If CuPy is missing.
     """
-    both = {"q": q, "k": k}
-    return _both(
-        both,
-        both,
-        {"q_weight": q_weight, "k_weight": k_weight},
-        (position_ids, spectrum, angles),
-        Norm(eps, weight_offset, across_heads),
-        Placement(tensor_format, layout, output_layout, rotary_offset),
-    )
+    norm = Norm(eps, weight_offset, across_heads)
+    place = Placement(tensor_format, layout, output_layout, rotary_offset)
+    weights = {"q_weight": q_weight, "k_weight": k_weight}
+    given = (q, k, *(w for w in weights.values() if w is not None), position_ids)
+    call = _key("apply_norm_rotary_qk_", weights, spectrum, angles, norm, place)
+    if replay(given, call) is None:
+        both = {"q": q, "k": k}
+        norm_and_rotate(both, both, weights, position_ids, spectrum, angles, norm, place, call)
+    return q, k
 
 
-def _both(
-    tensors: dict[str, Any],
-    outs: dict[str, Any] | None,
+def _key(
+    name: str,
     weights: dict[str, Any],
-    turns: tuple[Any, Spectrum, str],
+    spectrum: Spectrum,
+    angles: str,
     norm: Norm,
     place: Placement,
-) -> tuple[Any, Any]:
-    q, k = norm_and_rotate(tensors, outs, weights, *turns, norm, place)
-    return q, k
+    *more: object,
+) -> Key:
+    """Return all that a plan depends on beside the tensors."""
+    there = tuple(weight is not None for weight in weights.values())
+    kinds = tuple(type(value) for value in (*norm, place.rotary_offset))
+    return (name, there, id(spectrum), angles, norm, place, kinds, *more)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .views import View
 
-__all__ = ["check_overlaps", "is_same", "overlap", "overlaps_itself"]
+__all__ = ["check_overlaps", "is_same", "overlap", "overlaps_itself", "reach"]
 
 NamedView = tuple[str, View]
 
@@ -95,9 +95,8 @@ def overlap(a: View, b: View) -> bool:
     """
     if a.size == 0 or b.size == 0 or a.device != b.device:
         return False
-    a_first, a_end = _range(a)
-    b_first, b_end = _range(b)
-    if a_end <= b_first or b_end <= a_first:
+    (a_first, a_end), (b_first, b_end) = reach(a), reach(b)
+    if not a_first - b_end < b.pointer - a.pointer < a_end - b_first:
         return False
     try:
         # The Diophantine question "is there a common address" has exponential worst cases, which
@@ -108,13 +107,29 @@ def overlap(a: View, b: View) -> bool:
         return True
 
 
-def _range(view: View) -> tuple[int, int]:
-    """Return the addresses of the first byte, and after the last, that a view may touch."""
+def reach(view: View) -> tuple[int, int]:
+    """Return how many bytes from its first element a view begins, and ends.
+
+    Parameters
+    ----------
+    view : View
+        A tensor that is not empty.
+
+    Returns
+    -------
+    below, above : int
+        Offsets of the first byte, and after the last, that it may touch.
+
+    Examples
+    --------
+    >>> reach(View(1000, (3, 2), (-4, 1), "float32"))
+    (-32, 8)
+    """
     steps = [(n - 1) * s for n, s in zip(view.shape, view.strides, strict=True)]
     below = sum(step for step in steps if step < 0)
     above = sum(step for step in steps if step > 0)
     item = view.item_bytes
-    return view.pointer + below * item, view.pointer + (above + 1) * item
+    return below * item, (above + 1) * item
 
 
 class _Memory:

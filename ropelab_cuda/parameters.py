@@ -36,8 +36,16 @@ __all__ = [
     "rotary",
 ]
 
-# The order is that of enum IntegerType in tokens.cuh.
-INTEGER_TYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
+# The kernels' names of the integer dtypes.
+INTEGER_TYPES = {
+    "int8": "signed char",
+    "int16": "short",
+    "int32": "int",
+    "int64": "long long",
+    "uint8": "unsigned char",
+    "uint16": "unsigned short",
+    "uint32": "unsigned",
+}
 
 # Since CUDA 12.1 the parameters of a kernel may take 32,764 bytes.
 MAX_BYTES = 32_764
@@ -77,14 +85,13 @@ class Tensors(ctypes.Structure):
 
 
 class Positions(ctypes.Structure):
-    """Position ids over the same tokens; `type` is an index into INTEGER_TYPES."""
+    """Position ids over the same tokens."""
 
     _fields_ = (
         ("data", c_uint64),
         ("axis_stride", c_int64),
         ("outer_stride", c_int64),
         ("inner_stride", c_int64),
-        ("type", c_int64),
     )
 
 
@@ -239,4 +246,4 @@ def fill_spectrum(target: Any, spectrum: Spectrum, numbers: Numbers, *, inverse:
 def positions(view: View, strides: tuple[int, ...], axes: int) -> Positions:
     """Describe position ids whose strides along the tokens are (outer, inner)."""
     axis_stride = view.strides[0] if axes > 1 else 0
-    return Positions(view.pointer, axis_stride, *strides, INTEGER_TYPES.index(view.dtype))
+    return Positions(view.pointer, axis_stride, *strides)

@@ -15,7 +15,9 @@ from ropelab import Rope, Spectrum
 from ropelab.pairs import Placement, Storage
 
 from .calls import named_pair, rotate_by_positions, rotate_by_tables
+from .replay import replay
 from .ropes import spectrum_for
+from .storage import split_scale
 
 __all__ = ["apply_rotary", "apply_rotary_cached", "apply_rotary_qk", "rotate"]
 
@@ -94,10 +96,28 @@ def apply_rotary(
     >>> apply_rotary(q, m, ropelab.Rope(128).spectrum()).shape  # doctest: +SKIP
     torch.Size([2, 4096, 32, 128])
     """
-    outs = None if out is None else {"out": out}
-    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
-    storage = Storage(dtype, scale)
-    return rotate_by_positions({"x": x}, outs, position_ids, spectrum, angles, place, storage)[0]
+    how = (tensor_format, layout, output_layout, rotary_offset, inverse)
+    word, scales = (None, ()) if scale is None else split_scale(scale, 1)
+    call = (
+        "apply_rotary",
+        id(spectrum),
+        angles,
+        out is None,
+        how,
+        type(rotary_offset),
+        type(inverse),
+        dtype,
+        word,
+    )
+    given = (x, *scales, position_ids) if out is None else (x, out, *scales, position_ids)
+    made = replay(given, call)
+    if made is None:
+        outs = None if out is None else {"out": out}
+        tensors, place, storage = {"x": x}, Placement(*how), Storage(dtype, scale)
+        made = rotate_by_positions(
+            tensors, outs, position_ids, spectrum, angles, place, call, storage
+        )
+    return made[0] if out is None else out
 
 
 def apply_rotary_qk(
@@ -159,12 +179,27 @@ def apply_rotary_qk(
     ImportError
         If CuPy is missing.
     """
-    outs = None if out is None else named_pair(out)
-    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
-    tensors, storage = {"q": q, "k": k}, Storage(dtype, scale)
-    q_out, k_out = rotate_by_positions(
-        tensors, outs, position_ids, spectrum, angles, place, storage
+    how = (tensor_format, layout, output_layout, rotary_offset, inverse)
+    word, scales = (None, ()) if scale is None else split_scale(scale, 2)
+    call = (
+        "apply_rotary_qk",
+        id(spectrum),
+        angles,
+        out is None,
+        how,
+        type(rotary_offset),
+        type(inverse),
+        dtype,
+        word,
     )
+    outs = {} if out is None else named_pair(out)
+    made = replay((q, k, *outs.values(), *scales, position_ids), call)
+    if made is None:
+        tensors, place, storage = {"q": q, "k": k}, Placement(*how), Storage(dtype, scale)
+        made = rotate_by_positions(
+            tensors, outs or None, position_ids, spectrum, angles, place, call, storage
+        )
+    q_out, k_out = made or outs.values()
     return q_out, k_out
 
 
@@ -222,9 +257,17 @@ def apply_rotary_cached(
     ImportError
         If CuPy is missing.
     """
-    outs = None if out is None else {"out": out}
-    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
-    return rotate_by_tables({"x": x}, outs, cos, sin, place, Storage(dtype, scale))[0]
+    how = (tensor_format, layout, output_layout, rotary_offset, inverse)
+    word, scales = (None, ()) if scale is None else split_scale(scale, 1)
+    types = type(rotary_offset), type(inverse)
+    call = ("apply_rotary_cached", out is None, how, types, dtype, word)
+    given = (x, *scales, cos, sin) if out is None else (x, out, *scales, cos, sin)
+    made = replay(given, call)
+    if made is None:
+        outs = None if out is None else {"out": out}
+        storage = Storage(dtype, scale)
+        made = rotate_by_tables({"x": x}, outs, cos, sin, Placement(*how), call, storage)
+    return made[0] if out is None else out
 
 
 def rotate(

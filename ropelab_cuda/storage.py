@@ -13,9 +13,10 @@ from ropelab.precision import format_name
 
 from .exchange import Gate
 from .launch import OUTPUT_FORMATS
+from .replay import Key
 from .work import Scale
 
-__all__ = ["dtype_name", "take_scales"]
+__all__ = ["dtype_name", "split_scale", "take_scales"]
 
 
 def dtype_name(dtype: object, formats: Mapping[str, str] = OUTPUT_FORMATS) -> str:
@@ -55,6 +56,28 @@ def dtype_name(dtype: object, formats: Mapping[str, str] = OUTPUT_FORMATS) -> st
     return name
 
 
+def split_scale(scale: object, tensors: int) -> tuple[Key, tuple[Any, ...]]:
+    """Return what a plan depends on of a call's scale, and the device tensors in it.
+
+    Parameters
+    ----------
+    scale : object
+        As the caller gave it: a number, a float32 tensor of one element, or a pair.
+    tensors : int
+        How many it is for: x, or q and k.
+
+    Returns
+    -------
+    word : tuple
+        Its numbers and types.
+    given : tuple of tensors
+        In the order of q and k; a single one is given for both.
+    """
+    parts = tuple(scale) if isinstance(scale, (tuple, list)) else (scale,) * tensors
+    word = tuple((type(part), None if _is_tensor(part) else part) for part in parts)
+    return (type(scale), *word), tuple(part for part in parts if _is_tensor(part))
+
+
 def take_scales(gate: Gate, scale: object, tensors: int) -> list[tuple[str, Scale]]:
     """Take the scale of each tensor of a call.
 
@@ -63,9 +86,9 @@ def take_scales(gate: Gate, scale: object, tensors: int) -> list[tuple[str, Scal
     gate : Gate
         Of the call.
     scale : object
-        As the caller gave it: nothing, a number, a float32 tensor of one element, or a pair.
+        As in `split_scale`; or None.
     tensors : int
-        How many there are: x, or q and k.
+        As in `split_scale`.
 
     Returns
     -------
@@ -82,10 +105,11 @@ def take_scales(gate: Gate, scale: object, tensors: int) -> list[tuple[str, Scal
     if scale is None:
         return []
     named = pair_of_scales(scale) if tensors == 2 else (("scale", scale),)
-    return [(name, _taken(gate, value, name)) for name, value in named]
+    return [
+        (name, gate.scalar(part, name) if _is_tensor(part) else check_scale(part, name))
+        for name, part in named
+    ]
 
 
-def _taken(gate: Gate, value: Any, name: str) -> Scale:
-    if isinstance(value, (Real, np.generic)) or not hasattr(value, "__dlpack__"):
-        return check_scale(value, name)
-    return gate.scalar(value, name)
+def _is_tensor(part: object) -> bool:
+    return hasattr(part, "__dlpack__") and not isinstance(part, (Real, np.generic))

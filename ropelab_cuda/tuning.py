@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import NamedTuple
 
-from .launch import MAX_THREADS, MAX_TOKENS, Macros
+from .launch import MAX_TOKENS, Macros
 from .work import Work
 
 __all__ = ["Tuning", "choose_tuning"]
 
-MULTIPROCESSORS = 132  # of an H200
+MULTIPROCESSORS = 132  # of an H100 or H200
 SHARED_BYTES = 48 << 10  # of a block, without asking the driver for more
 WARP = 32
+MOST_THREADS, FEW_THREADS = 256, 320  # of a block; where tokens are few
+IN_FLIGHT = 96  # bytes of a thread
 
 
 class Tuning(NamedTuple):
@@ -50,13 +52,20 @@ class Tuning(NamedTuple):
         }
 
 
-def choose_tuning(work: Work) -> Tuning:
+def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
     """Return how to share some work.
+
+    Measured on an H100 and an H200 (docs/performance.md): a thread has all of its heads in flight
+    at once, four or five of 16 bytes; whole warps, and blocks that live shortly, so that the last
+    ones do not keep the device waiting. Where there are too few tokens to fill it, a thread has one
+    head, and several blocks share a token.
 
     Parameters
     ----------
     work : Work
         The tensors.
+    guesses : bool
+        Whether the angles can be computed before the predecessors are done.
 
     Returns
     -------
@@ -68,7 +77,7 @@ def choose_tuning(work: Work) -> Tuning:
     ValueError
         If the angles of a single token do not fit.
     """
-    heads = sum(work.heads)
+    heads, across = max(1, sum(work.heads)), work.across
     fitting = SHARED_BYTES // work.angle_bytes
     if not fitting:
         msg = (
@@ -76,16 +85,20 @@ def choose_tuning(work: Work) -> Tuning:
             f"{work.angle_bytes} bytes a token; rotate fewer channels"
         )
         raise ValueError(msg)
-    # Measured on an H200 (docs/performance.md). Short-lived blocks win: about four heads a thread,
-    # and whole warps, so that the last blocks do not keep the device waiting. With too few tokens
-    # to fill it, two heads a thread.
-    few = work.outer * work.inner < 8 * MULTIPROCESSORS
-    lanes = -(-heads // 2) if few else min(heads // 4, 12)
-    lanes = max(1, min(lanes, (MAX_THREADS if few else 256) // work.across))
-    whole = WARP // math.gcd(WARP, work.across)  # lanes that make whole warps
-    lanes -= lanes % whole if lanes > whole else 0
-    tokens = max(1, min(2 * WARP // (work.across * lanes), work.inner, fitting, MAX_TOKENS))
-    # Two heads in flight, or all of a small odd number; wider elements count for more.
-    each = -(-heads // lanes)
-    unroll = each if each in (3, 5) else 2
-    return Tuning(lanes, tokens, unroll if work.item_bytes == 2 else 1)
+    if work.outer * work.inner <= MULTIPROCESSORS:
+        lanes = max(1, min(heads, FEW_THREADS // across))
+        return Tuning(lanes, 1, 1, -(-heads // lanes), guesses)
+    unroll = min(range(1, 1 + IN_FLIGHT // work.held_bytes), key=_cost(heads, across))
+    lanes = max(1, min(-(-heads // unroll), MOST_THREADS // across))
+    tokens = max(1, min(2 * WARP // (across * lanes), work.inner, fitting, MAX_TOKENS))
+    return Tuning(lanes, tokens, unroll, 1, guesses)
+
+
+def _cost(heads: int, across: int) -> Callable[[int], tuple[bool, bool, bool, float]]:
+    """Return what speaks against a number of heads in flight, the worst first."""
+
+    def cost(unroll: int) -> tuple[bool, bool, bool, float]:
+        threads = across * -(-heads // unroll)
+        return threads > MOST_THREADS, heads % unroll > 0, threads % WARP > 0, abs(unroll - 4.25)
+
+    return cost

@@ -40,8 +40,8 @@ class Work:
         Heads of each tensor.
     across : int
         Threads along a head.
-    item_bytes : int
-        Bytes of an element on the way in.
+    held_bytes : int
+        Bytes of a head that a thread holds.
     angle_bytes : int
         Bytes of the cosines and sines of one token.
     macros : dict
@@ -54,7 +54,7 @@ class Work:
     others: list[Axes]
     heads: list[int]
     across: int
-    item_bytes: int
+    held_bytes: int
     angle_bytes: int
     macros: Macros
 
@@ -170,7 +170,7 @@ def arrange(
         others=walked[len(views) :],
         heads=heads,
         across=min(units, MAX_THREADS),
-        item_bytes=first.item_bytes,
+        held_bytes=2 * pairs_held * first.item_bytes,
         angle_bytes=2 * pairs * max(first.item_bytes, output.item_bytes, 4),
         macros={
             "FORMAT": FORMATS[first.dtype],

@@ -1,4 +1,4 @@
-"""What the GPU suite needs to be believed: no skip, and no silence without a device."""
+"""What the GPU suites need to be believed: no skip, and no silence without the devices."""
 
 from __future__ import annotations
 
@@ -8,32 +8,42 @@ from pathlib import Path
 
 import pytest
 
+SUITES = {"gpu": 1, "multi_gpu": 2}  # markers, and how many devices their tests need
 
-def _no_gpu() -> str | None:
-    """Return why no kernel can run here, or None."""
+
+def _no_gpu(needed: int) -> str | None:
+    """Return why no kernel can run here on so many devices, or None."""
     try:
         import cupy
     except (ImportError, OSError) as error:
         return f"CuPy cannot be imported: {error}"
     if not cupy.cuda.is_available():
         return "CuPy sees no CUDA device"
-    return None
+    count = cupy.cuda.runtime.getDeviceCount()
+    return None if count >= needed else f"CuPy sees {count} CUDA device of {needed}"
+
+
+def _suites(item: pytest.Item) -> list[str]:
+    """Return the markers by which a test asks for devices."""
+    return [name for name in SUITES if item.get_closest_marker(name)]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave files without a GPU test unread in the GPU suite."""
-    # Its machine has a Transformers of its own; other tests import what only the pinned one has.
-    if config.option.markexpr != "gpu" or collection_path.suffix != ".py":
+    """Leave files without a GPU test unread in the GPU suites."""
+    # Their machine has a Transformers of its own; other tests import what only the pinned one has.
+    suite = config.option.markexpr
+    if suite not in SUITES or collection_path.suffix != ".py":
         return None
-    return "pytest.mark.gpu" not in collection_path.read_text("utf-8") or None
+    return f"pytest.mark.{suite}" not in collection_path.read_text("utf-8") or None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse to start a GPU suite that could only skip."""
-    wanted = [item for item in session.items if item.get_closest_marker("gpu")]
+    wanted = [item for item in session.items if _suites(item)]
     required = bool(os.environ.get("ROPELAB_REQUIRE_GPU"))
     if not session.config.option.collectonly and (wanted or required):
-        reason = _no_gpu() or ("" if wanted else "no GPU test was selected")
+        needed = max((SUITES[suite] for item in wanted for suite in _suites(item)), default=1)
+        reason = _no_gpu(needed) or ("" if wanted else "no GPU test was selected")
         if reason:
             msg = f"{len(wanted)} GPU tests were asked for, but {reason}"
             raise pytest.UsageError(msg)
@@ -45,7 +55,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a skip of a GPU test into a failure."""
     report = yield
-    if report.skipped and item.get_closest_marker("gpu"):
+    if report.skipped and _suites(item):
         report.outcome = "failed"
         report.longrepr = f"a GPU test may not skip: {report.longrepr}"
     return report

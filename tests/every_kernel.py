@@ -89,6 +89,22 @@ def rearranged(dtype: torch.dtype, layout: str) -> list[Any]:
     return [*rotated, q, k, cached, ropelab_cuda.exact_phases(positions, spectrum)]
 
 
+def stored(dtype: torch.dtype, layout: str) -> list[Any]:
+    """Rotate into every other format, over scales that are numbers or lie on the device."""
+    spectrum, positions = ropelab.Rope(24, base=1e3).spectrum(), torch.arange(SEQUENCE).cuda()
+    scale = torch.full((1,), 0.3).cuda()
+    results: list[Any] = []
+    for name, width in product(("float8_e4m3fn", "float8_e5m2", "float16", "float64"), (24, 31)):
+        q, k = (tensor(BATCH, SEQUENCE, heads, width, dtype=dtype) for heads in (5, 2))
+        options: dict[str, Any] = {"layout": layout, "dtype": name}
+        results += ropelab_cuda.apply_rotary_qk(
+            q, k, positions, spectrum, scale=(scale, 2.0), **options
+        )
+        cos, sin = ropelab_cuda.cos_sin(positions, spectrum)
+        results.append(ropelab_cuda.apply_rotary_cached(q, cos, sin, scale=scale, **options))
+    return [each.view(torch.uint8) for each in results]
+
+
 def main() -> None:
     """Launch, and read every result."""
     torch.manual_seed(0)
@@ -101,6 +117,7 @@ def main() -> None:
         results += transposed(dtype, layout)
         results += several_axes(dtype, layout)
         results += rearranged(dtype, layout)
+        results += stored(dtype, layout)
     for layout in LAYOUTS:
         results += rotations(LARGE, 128, 128, torch.bfloat16, layout)
     for result in results:

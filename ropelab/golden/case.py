@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..precision import bfloat16
+from ..precision import RAW, format_name
 
-__all__ = ["DTYPES", "Array", "Case", "Tolerance", "bits_of", "dtype_name"]
+__all__ = ["DTYPES", "STORED_DTYPES", "Array", "Case", "Tolerance", "bits_of", "dtype_name"]
 
 Array = NDArray[Any]
 
@@ -19,13 +19,17 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
     "float64": np.dtype(np.float64),
     "float32": np.dtype(np.float32),
     "float16": np.dtype(np.float16),
-    "bfloat16": bfloat16,
+    "bfloat16": RAW["bfloat16"],
 }
+"""Of tensors that are rotated."""
+
+STORED_DTYPES: Mapping[str, np.dtype[Any]] = {**DTYPES, **RAW}
+"""Of results, which may be stored in 8 bits."""
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:
-    """Return the format's name, "bfloat16" for its raw bits."""
-    return "bfloat16" if dtype == bfloat16 else dtype.name
+    """Return the format's name, such as "bfloat16" for its raw bits."""
+    return format_name(dtype)
 
 
 def bits_of(array: Array) -> Array:
@@ -89,8 +93,8 @@ class Case:
 
     @property
     def dtype(self) -> str:
-        """Format of the tensors rotated, or of the numbers asked for."""
+        """Format of the numbers asked for: by default that of the tensors rotated."""
         for name in ("x", "q"):
-            if name in self.arguments:
+            if name in self.arguments and "dtype" not in self.options:
                 return dtype_name(self.arguments[name].dtype)
         return str(self.options.get("dtype", "float64"))

@@ -1,7 +1,8 @@
 """The golden files: a JSON manifest, raw little-endian arrays, and checksums of them all.
 
 ``manifest.json`` lists the cases, one a line. An array in it is ``{"file", "offset", "dtype",
-"shape"}``: row-major, little-endian, at that byte of that file. bfloat16 is stored as its 16 bits.
+"shape"}``: row-major, little-endian, at that byte of that file. Formats that NumPy lacks are stored
+as their bits.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .case import DTYPES, Array, Case, Tolerance, dtype_name
+from .case import STORED_DTYPES, Array, Case, Tolerance, dtype_name
 from .flags import FLAGS
 from .oracle import PRECISION_BITS
 
@@ -30,7 +31,8 @@ FORMAT = {
     "byte_order": "little",
     "order": "row-major",
     "oracle": f"mpmath, {PRECISION_BITS} bits, rounded once to nearest, ties to even",
-    "dtypes": "as in NumPy; bfloat16 is the upper half of a float32; bool is a byte",
+    "dtypes": "as in NumPy; bfloat16 is the upper half of a float32, float8_e5m2 that of a "
+    "float16; float8_e4m3fn is E4M3 of arXiv:2209.05433; bool is a byte",
     "licence": "Apache-2.0",
 }
 
@@ -180,7 +182,8 @@ def load(directory: Path = DIRECTORY) -> list[Golden]:
     def _array(place: Mapping[str, Any]) -> Array:
         if place["file"] not in memory:
             memory[place["file"]] = (directory / place["file"]).read_bytes()
-        dtype = DTYPES.get(place["dtype"], np.dtype(place["dtype"].replace("bfloat16", "u2")))
+        name = place["dtype"]
+        dtype = STORED_DTYPES[name] if name in STORED_DTYPES else np.dtype(name)
         shape = tuple(place["shape"])
         raw = memory[place["file"]]
         count = int(np.prod(shape, dtype=np.int64))

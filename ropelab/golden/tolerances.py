@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..float8 import LARGEST
 from .cards import TOLERANCES
 from .case import Tolerance
 
@@ -30,7 +31,7 @@ def frequencies(rope_type: str) -> Tolerance:
     return Tolerance("ulp", bound, "float64", why)
 
 
-def pair(dtype: str, angles: str, farthest: int = 0) -> Tolerance:
+def pair(dtype: str, angles: str, farthest: int = 0, *, scaled: bool = False) -> Tolerance:
     """Return the tolerance of a rotated tensor, or of cos and sin, of a format.
 
     Parameters
@@ -41,12 +42,24 @@ def pair(dtype: str, angles: str, farthest: int = 0) -> Tolerance:
         The pipeline.
     farthest : int
         The largest distance of a position from 0, in tokens; matters to float64 alone.
+    scaled : bool, default False
+        Whether the result is divided by a scale.
 
     Returns
     -------
     Tolerance
         With its reason.
     """
+    if scaled and dtype in ("float64", "float32"):
+        plain = pair(dtype, angles, farthest)
+        why = f"{plain.why}; the inverse of the scale 0.5, the product with it 0.5"
+        return replace(plain, bound=plain.bound + 1.0, why=why)
+    if dtype in LARGEST:
+        why = (
+            "one eps for the last rounding near a tie, which float32 arithmetic before it finds in "
+            "one element of a thousand at most; no subnormal number of these lies near one"
+        )
+        return Tolerance("pair", 1.01, dtype, why, differing=0.01)
     if dtype in ("float16", "bfloat16"):
         why = (
             "one eps for the last rounding near a tie; float32 arithmetic before it adds less "

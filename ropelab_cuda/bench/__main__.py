@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 
 from . import __doc__ as method
-from .candidates import Candidate, candidates, worst_error
+from .bars import verdicts
+from .candidates import Candidate, candidates
+from .check import worst_error
 from .environment import environment
+from .host import measure_host
 from .inputs import Inputs
-from .report import as_json, as_markdown, as_text
-from .results import OURS, Measurement, Result, verdict
-from .timing import device_times, host_time
+from .report import (
+    Report,
+    as_json,
+    as_markdown,
+    host_as_text,
+    measurement_as_text,
+    verdicts_as_text,
+)
+from .results import Measurement, Result
+from .timing import device_times
 from .workloads import BAR, WORKLOADS, Workload, cycle_for
 
+SECONDS = 210  # for all workloads; what does not fit is left out, and said to be
+LEAST, MOST = 0.3, 1.5  # seconds for the rounds of a workload
 
-def measure(workload: Workload) -> Measurement:
+
+def measure(workload: Workload, seconds: float = MOST) -> Measurement:
     """Check every candidate, then time those that are right."""
     import torch
 
@@ -31,19 +46,36 @@ def measure(workload: Workload) -> Measurement:
     def call(candidate: Candidate, number: int) -> object:
         return candidate.call(inputs.sets[number])
 
-    everyone = candidates(inputs)
-    errors = [worst_error(candidate, inputs) for candidate in everyone]
-    right = [c for c, error in zip(everyone, errors, strict=True) if error <= c.tolerance]
-    calls = [partial(call, candidate) for candidate in right]
-    device = dict(zip(right, device_times(calls, cycle), strict=True))
-    host = {c: host_time(function) for c, function in zip(right, calls, strict=True)}
-    number = torch.ones(1, device="cuda")
-    results = tuple(
-        Result(c.name, c.layout, error, device.get(c), host.get(c))
-        for c, error in zip(everyone, errors, strict=True)
-    )
-    mul_host = host_time(lambda _: torch.mul(number, number))
-    return Measurement(workload, cycle, mul_host, results)
+    rows: dict[Candidate, Result] = {}
+    for candidate in candidates(inputs):
+        error, note = _checked(candidate, inputs)
+        rows[candidate] = Result(
+            candidate.name, candidate.layout, candidate.backward, error, None, note
+        )
+    right = [c for c, row in rows.items() if row.error <= c.tolerance]
+    timings = device_times([partial(call, c) for c in right], cycle, seconds)
+    for candidate, timing in zip(right, timings, strict=True):
+        row = rows[candidate]
+        failed = isinstance(timing, Exception)
+        rows[candidate] = Result(
+            row.name,
+            row.layout,
+            row.backward,
+            row.error,
+            None if isinstance(timing, Exception) else timing,
+            f"{type(timing).__name__}: {timing}" if failed else "",
+        )
+    return Measurement(workload, cycle, tuple(rows.values()))
+
+
+def _checked(candidate: Candidate, inputs: Inputs) -> tuple[float, str]:
+    """Return a candidate's error, and why it has none."""
+    try:
+        error = worst_error(candidate, inputs)
+    except Exception as failure:  # a peer may refuse a shape; ours may not, and the table says so
+        lines = str(failure).splitlines() or [""]
+        return math.inf, f"{type(failure).__name__}: {lines[0]}"
+    return error, "" if error <= candidate.tolerance else "wrong"
 
 
 def main() -> int:
@@ -52,14 +84,17 @@ def main() -> int:
     Returns
     -------
     int
-        0 if all of our results are right and the bar is met.
+        0 if all of our results are right and every bar is cleared.
     """
     parser = argparse.ArgumentParser(
         prog="python -m ropelab_cuda.bench",
         description=method,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="only the shape of the bar")
+    parser.add_argument("--quick", action="store_true", help="one shape, and the host's time")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help="after which no workload is begun"
+    )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write all numbers there")
     parser.add_argument("--markdown", type=Path, metavar="PATH", help="write the tables there")
     arguments = parser.parse_args()
@@ -68,30 +103,41 @@ def main() -> int:
 
     if not torch.cuda.is_available():
         parser.error("torch sees no CUDA device")
-    where = environment()
-    print("\n".join(f"{name:>14}  {value}" for name, value in where.items()), flush=True)
-
-    measurements = []
-    with torch.no_grad():
-        for workload in (BAR,) if arguments.quick else WORKLOADS:
-            measurements.append(measure(workload))
-            print(f"\n{as_text(measurements[-1])}", flush=True)
-
-    for path, write in ((arguments.json, as_json), (arguments.markdown, as_markdown)):
-        if path is not None:
-            path.write_text(write(where, measurements), encoding="utf-8")
-    judged = verdict(measurements[0])
-    print(f"\n{measurements[0].workload}:")
-    print("\n".join(sentence for sentence, _ in judged))
-    right = all(
-        result.device is not None
-        for measurement in measurements
-        for result in measurement.results
-        if result.name.startswith(OURS)
+    begun = perf_counter()
+    report = Report(environment())
+    print(
+        "\n".join(f"{name:>14}  {value}" for name, value in report.environment.items()), flush=True
     )
-    if not right:
-        print("Some of our results are WRONG; see the tables.")
-    return 0 if right and all(holds for _, holds in judged) else 1
+
+    report.host = measure_host()
+    print(f"\n{host_as_text(report.host)}", flush=True)
+    workloads = (BAR,) if arguments.quick else WORKLOADS
+    with torch.no_grad():
+        for number, workload in enumerate(workloads):
+            left = arguments.seconds - (perf_counter() - begun)
+            if left < 0:
+                report.left_out.append(str(workload))
+                continue
+            share = left / (len(workloads) - number) / 3  # checks and compilations take the rest
+            report.measurements.append(measure(workload, min(MOST, max(LEAST, share))))
+            print(f"\n{measurement_as_text(report.measurements[-1])}", flush=True)
+            report.write(arguments.json, as_json)
+
+    report.seconds = round(perf_counter() - begun, 1)
+    of_mul = {row.name: row.of_mul for row in report.host["torch.no_grad"]}
+    report.verdicts = verdicts(report.measurements, of_mul, workloads)
+    print(f"\n{verdicts_as_text(report)}")
+    report.write(arguments.json, as_json)
+    report.write(arguments.markdown, as_markdown)
+    wrong = [
+        f"{measurement.workload}: {row.name}, {row.layout}: {row.note}"
+        for measurement in report.measurements
+        for row in measurement.results
+        if row.is_ours and row.device is None
+    ]
+    if wrong:
+        print("\n".join(["Some of our results are WRONG:", *wrong]))
+    return 0 if not wrong and all(verdict.holds for verdict in report.verdicts) else 1
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ PACKAGES = {
     "torch": ("torch",),
     "triton": ("triton",),
     "cupy": ("cupy-cuda13x", "cupy-cuda12x", "cupy"),
+    "cuda-bindings": ("cuda-bindings",),
     "transformers": ("transformers",),
     "liger-kernel": ("liger-kernel",),
     "numpy": ("numpy",),

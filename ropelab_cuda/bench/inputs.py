@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import ropelab
@@ -61,8 +62,50 @@ class Inputs:
         rows = workload.batch if workload.sequence == 1 else 1
         back = torch.arange(workload.sequence).flip(0) + torch.arange(rows)[:, None]
         self.position_ids = (LAST_POSITION - back).to(device)
-        self.spectrum = ropelab.Rope(workload.head_dim, base=BASE).spectrum()
+        self.spectrum = ropelab.Rope(
+            workload.head_dim, base=BASE, rotary_dim=workload.width
+        ).spectrum()
         inv_freq = torch.tensor(self.spectrum.inv_freq).to(device)
+        self.inv_freq = inv_freq
         self.tables = {
             layout: peers.tables(self.position_ids, inv_freq, layout, dtype) for layout in LAYOUTS
         }
+        self._caches: dict[torch.dtype, torch.Tensor] = {}
+        # The inverse rotation is the same function of the negated sine: so peers that are compiled
+        # need not be compiled twice.
+        self.inverse_tables = {layout: (cos, -sin) for layout, (cos, sin) in self.tables.items()}
+
+    @cached_property
+    def positions_of_tokens(self) -> torch.Tensor:
+        """The position of every token, shape (batch * sequence,)."""
+        return self.position_ids.expand(self.workload.batch, -1).reshape(-1)
+
+    @cached_property
+    def half_tables(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and sines of the positions that occur, a value for each pair."""
+        pairs = self.workload.width // 2
+        cos, sin = (table[..., :pairs].reshape(-1, pairs) for table in self.tables["half"])
+        return cos.contiguous(), sin.contiguous()
+
+    @cached_property
+    def cache(self) -> torch.Tensor:
+        """Cosines and sines of all positions in float32, shape (131072, rotary_dim)."""
+        import torch
+
+        every = torch.arange(LAST_POSITION + 1, device=self.position_ids.device)[None]
+        halves = peers.tables(every, self.inv_freq, "half", torch.float32)
+        pairs = self.workload.width // 2
+        return torch.cat([table[0, :, :pairs] for table in halves], dim=-1).contiguous()
+
+    def cache_in(self, dtype: torch.dtype) -> torch.Tensor:
+        """Return `cache` in another dtype; always the same tensor."""
+        if dtype not in self._caches:
+            self._caches[dtype] = self.cache.to(dtype)
+        return self._caches[dtype]
+
+    @cached_property
+    def rows(self) -> torch.Tensor:
+        """Numbers of the sequences."""
+        import torch
+
+        return torch.arange(self.workload.batch, device=self.position_ids.device)

@@ -1,7 +1,8 @@
-"""Rotations by others, each as a function of q, k, cos and sin.
+"""Transformers' formula, as torch runs it: eagerly, and compiled.
 
-q and k have axes batch, sequence, heads, head_dim. cos and sin have width head_dim and the dtype of
-q and k, as Transformers makes them: a value for each channel, rounded.
+Each is a function of q, k, cos and sin. q and k have axes batch, sequence, heads, head_dim. cos and
+sin have the width of the rotated channels and the dtype of q and k, as Transformers makes them: a
+value for each channel, rounded.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
         [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]
     ]
 
-__all__ = ["TURNS", "compiled", "formula", "liger", "tables", "transformers_eager"]
+__all__ = ["TURNS", "compiled", "formula", "tables", "transformers_eager"]
 
 
 def _turn_half(x: torch.Tensor) -> torch.Tensor:
@@ -47,7 +48,7 @@ def tables(
     ----------
     position_ids : torch.Tensor of int, shape (batch, sequence)
         Positions.
-    inv_freq : torch.Tensor, shape (head_dim / 2,)
+    inv_freq : torch.Tensor, shape (rotary_dim / 2,)
         Frequencies.
     layout : {"half", "interleaved"}
         Which channels form a pair.
@@ -56,7 +57,7 @@ def tables(
 
     Returns
     -------
-    cos, sin : torch.Tensor, shape (batch, sequence, head_dim)
+    cos, sin : torch.Tensor, shape (batch, sequence, rotary_dim)
         The tables.
     """
     angles = position_ids[..., None].float() * inv_freq.float()
@@ -75,16 +76,26 @@ def formula(layout: str) -> Rotate:
     Returns
     -------
     callable
-        The rotation of q and k.
+        The rotation of q and k; channels past the width of the tables pass through.
     """
+    import torch
+
     turn = TURNS[layout]
+
+    def turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        """Rotate the first channels."""
+        width = cos.shape[-1]
+        if width == x.shape[-1]:
+            return x * cos + turn(x) * sin
+        part = x[..., :width]
+        return torch.cat((part * cos + turn(part) * sin, x[..., width:]), dim=-1)
 
     def rotate(
         q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Rotate q and k."""
         cos, sin = cos.unsqueeze(2), sin.unsqueeze(2)
-        return q * cos + turn(q) * sin, k * cos + turn(k) * sin
+        return turned(q, cos, sin), turned(k, cos, sin)
 
     return rotate
 
@@ -120,28 +131,3 @@ def transformers_eager() -> Rotate:
     except ImportError:
         return formula("half")
     return lambda q, k, cos, sin: apply_rotary_pos_emb(q, k, cos, sin, unsqueeze_dim=2)
-
-
-def liger() -> Rotate | None:
-    """Return Liger's kernel, which rotates q and k in place, or None where it is not installed.
-
-    Returns
-    -------
-    callable or None
-        The rotation of q and k, half layout.
-    """
-    try:
-        from liger_kernel.transformers.rope import (  # type: ignore[import-not-found]
-            liger_rotary_pos_emb,
-        )
-    except ImportError:
-        return None
-
-    def rotate(
-        q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rotate q and k in place, of which Liger sees the transposed views."""
-        rotated = liger_rotary_pos_emb(q.transpose(1, 2), k.transpose(1, 2), cos, sin)
-        return rotated[0].transpose(1, 2), rotated[1].transpose(1, 2)
-
-    return rotate

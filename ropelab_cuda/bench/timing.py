@@ -1,4 +1,4 @@
-"""Microseconds of the device by graph replay, and of the host by the clock on the wall."""
+"""Microseconds of the device, by graph replay."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ from .workloads import Cycle
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Call", "Timing", "device_times", "host_time", "summarise"]
+__all__ = ["Call", "Timing", "device_times", "summarise"]
 
 Call = Callable[[int], Any]  # of a set's number; what it returns owns its outputs
 
-SECONDS = 2.5  # for all rounds of a workload
-FEWEST_ROUNDS, MOST_ROUNDS = 20, 200
-HOST_CALLS, HOST_ROUNDS = 10, 25
+FEWEST_ROUNDS, MOST_ROUNDS = 10, 200
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,9 @@ def summarise(microseconds: Sequence[float]) -> Timing:
     return Timing(median, p10, p90)
 
 
-def device_times(calls: Sequence[Call], cycle: Cycle) -> list[Timing]:
+def device_times(
+    calls: Sequence[Call], cycle: Cycle, seconds: float = 1.0
+) -> list[Timing | Exception]:
     """Measure calls against each other, by replaying a graph of each in turn.
 
     Parameters
@@ -70,43 +70,50 @@ def device_times(calls: Sequence[Call], cycle: Cycle) -> list[Timing]:
         Each has been called before, so that nothing is compiled while a graph is captured.
     cycle : Cycle
         How often each is called, with which sets.
+    seconds : float, default 1.0
+        For all rounds; a few are made in any case.
 
     Returns
     -------
-    list of Timing
-        One a call.
+    list of Timing or Exception
+        One a call; what cannot be captured says why.
     """
     import torch
 
     pool = torch.cuda.graph_pool_handle()  # one memory for all, since they never run together
-    graphs = [_captured(call, cycle, pool) for call in calls]
+    captured = [_captured(call, cycle, pool) for call in calls]
+    graphs = [graph for graph in captured if not isinstance(graph, Exception)]
     _replay(graphs)  # the first replay uploads a graph
     torch.cuda.synchronize()
     start = perf_counter()
     _replay(graphs)
     torch.cuda.synchronize()
-    affordable = int(SECONDS / (perf_counter() - start))
+    affordable = int(seconds / (perf_counter() - start))
     rounds = min(MOST_ROUNDS, max(FEWEST_ROUNDS, affordable))
     # Nothing waits between the rounds: the host runs ahead, so that a graph is ready before the
     # device comes to it and its launch is not measured.
     events = [_replay(graphs) for _ in range(rounds)]
     torch.cuda.synchronize()
-    return [
+    timings = iter(
         summarise([before.elapsed_time(after) * 1e3 / cycle.calls for before, after in column])
         for column in zip(*events, strict=True)
-    ]
+    )
+    return [graph if isinstance(graph, Exception) else next(timings) for graph in captured]
 
 
-def _captured(call: Call, cycle: Cycle, pool: Any) -> torch.cuda.CUDAGraph:
+def _captured(call: Call, cycle: Cycle, pool: Any) -> torch.cuda.CUDAGraph | Exception:
     import torch
 
     graph = torch.cuda.CUDAGraph()
     # Outputs are kept for a cycle, or the allocator would give each call the last one's memory,
     # which is still in the cache.
     outputs: deque[Any] = deque(maxlen=cycle.sets)
-    with torch.cuda.graph(graph, pool=pool):
-        for number in range(cycle.calls):
-            outputs.append(call(number % cycle.sets))
+    try:
+        with torch.cuda.graph(graph, pool=pool):
+            for number in range(cycle.calls):
+                outputs.append(call(number % cycle.sets))
+    except Exception as error:  # whatever others raise must not end the run
+        return error
     return graph
 
 
@@ -124,29 +131,3 @@ def _replay(
         after.record()
         spans.append((before, after))
     return spans
-
-
-def host_time(call: Call) -> float:
-    """Measure what one eager call costs the host, which does not wait for the device.
-
-    Parameters
-    ----------
-    call : callable
-        It has been called before.
-
-    Returns
-    -------
-    float
-        Median, in microseconds.
-    """
-    import torch
-
-    samples = []
-    for _ in range(HOST_ROUNDS):
-        torch.cuda.synchronize()
-        start = perf_counter()
-        for _ in range(HOST_CALLS):
-            call(0)
-        samples.append((perf_counter() - start) * 1e6 / HOST_CALLS)
-    torch.cuda.synchronize()
-    return summarise(samples).median

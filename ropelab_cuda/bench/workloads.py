@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 
 from ..views import ITEM_BYTES
 
-__all__ = ["BAR", "WORKLOADS", "Cycle", "Workload", "cycle_for"]
+__all__ = [
+    *("BAR", "DECODE", "FEW_HEADS", "FORMATS", "PARTIAL", "PREFILL", "RESIDENT", "WORKLOADS"),
+    *("Cycle", "Workload", "cycle_for"),
+]
 
 LAST_POSITION = 131_071  # positions end here, where angles are large
 
@@ -23,9 +27,11 @@ class Workload:
     q_heads, k_heads : int
         Numbers of heads of the queries and of the keys.
     head_dim : int, default 128
-        Channels of a head; all are rotated.
+        Channels of a head.
     dtype : str, default "bfloat16"
         Format of both tensors.
+    rotary_dim : int, optional
+        The first channels, which are rotated; by default all.
     """
 
     batch: int
@@ -34,11 +40,18 @@ class Workload:
     k_heads: int
     head_dim: int = 128
     dtype: str = "bfloat16"
+    rotary_dim: int | None = None
 
     def __str__(self) -> str:
         """Name it, for tables."""
         heads = f"{self.q_heads}/{self.k_heads} heads of {self.head_dim}"
-        return f"{self.batch}x{self.sequence} tokens, {heads}, {self.dtype}"
+        partly = f", {self.rotary_dim} of them rotated" if self.rotary_dim else ""
+        return f"{self.batch}x{self.sequence} tokens, {heads}{partly}, {self.dtype}"
+
+    @property
+    def width(self) -> int:
+        """Number of rotated channels."""
+        return self.rotary_dim or self.head_dim
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -59,19 +72,25 @@ class Workload:
 
 
 BAR = Workload(8, 4096, 32, 8)
-WORKLOADS = (
-    BAR,
-    Workload(8, 4096, 32, 8, dtype="float16"),
-    Workload(8, 4096, 32, 8, dtype="float32"),
-    Workload(8, 4096, 32, 8, head_dim=64),
-    Workload(8, 4096, 32, 8, head_dim=256),
-    Workload(8, 4096, 64, 8),
-    Workload(1, 131_072, 8, 1),
-    Workload(1, 4096, 32, 8),
-    Workload(1, 2048, 32, 8),
-    Workload(256, 1, 32, 8),
-    Workload(1, 1, 32, 8),
+FEW_HEADS = Workload(1, 131_072, 8, 1)
+RESIDENT = (Workload(1, 2048, 32, 8), Workload(1, 4096, 32, 8))
+DECODE = (Workload(256, 1, 32, 8), Workload(32, 1, 32, 8), Workload(1, 1, 32, 8))
+
+LEAST_PREFILL = 80e6  # bytes
+TOKENS = ((8, 4096), (1, 4096), (1, 131_072))
+PREFILL = tuple(
+    workload
+    for head_dim, tokens, heads in product((128, 64, 96, 256), TOKENS, ((32, 8), (64, 8), (32, 32)))
+    if (workload := Workload(*tokens, *heads, head_dim)).moved_bytes >= LEAST_PREFILL
 )
+PARTIAL = (
+    Workload(8, 4096, 32, 32, head_dim=96, rotary_dim=24),  # GPT-NeoX-20B
+    Workload(8, 4096, 32, 8, rotary_dim=64),
+)
+FORMATS = (Workload(8, 4096, 32, 8, dtype="float16"), Workload(8, 4096, 32, 8, dtype="float32"))
+
+# In the order of their weight, for a run that is short of time leaves out the last ones.
+WORKLOADS = tuple(dict.fromkeys((BAR, FEW_HEADS, *RESIDENT, *DECODE, *PARTIAL, *PREFILL, *FORMATS)))
 
 TIMES_L2 = 4  # by which the sets of inputs are to exceed the cache
 MOST_SETS = 1024  # more would make graphs of tens of thousands of nodes

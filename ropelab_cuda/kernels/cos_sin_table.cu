@@ -5,6 +5,7 @@
 //
 // Moved: two entries a pair out, 1 to 8 bytes of position a token in.
 
+#include "dependent.cuh"
 #include "formats.cuh"
 #include "spectrum.cuh"
 
@@ -19,6 +20,8 @@ static_assert(sizeof(CosSinTable) == PARAMETER_BYTES, "parameters.py packs anoth
 
 extern "C" __global__ void __launch_bounds__(MAX_THREADS)
 cos_sin_table(const __grid_constant__ CosSinTable p) {
+  wait_for_predecessors();
+  let_successors_start();
   const Token token = token_of_thread(p.grid);
   if (!is_present(p.grid, token)) return;
   const TokenPosition position(p.positions, p.spectrum, token);

@@ -15,3 +15,11 @@ __device__ void let_successors_start() { asm volatile("griddepcontrol.launch_dep
 __device__ void wait_for_predecessors() {}
 __device__ void let_successors_start() {}
 #endif
+
+#ifdef __CUDA_ARCH__
+__device__ void prefetch_to_l2(const void* address) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
+}
+#else
+__device__ void prefetch_to_l2(const void*) {}
+#endif

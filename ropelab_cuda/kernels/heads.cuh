@@ -9,7 +9,7 @@
 //   threadIdx.z   of TOKENS, token within the block, as in tokens.cuh
 //
 // The threads of a token share its angles: each computes a few pairs into shared memory, while the
-// first UNROLL heads of every thread are already on their way from global memory. What remains is
+// first UNROLL heads of every thread are already on their way to L2, or from there. What remains is
 // a copy with a little arithmetic. Every element is read once and written once; by one thread, or,
 // where the layouts differ, after all of its head has been read. So out may be x itself.
 
@@ -33,6 +33,15 @@ struct Flight {
     for (int j = 0; j < UNROLL; ++j) {
       const int head = start + j * STRIDE;
       if (head < rows.heads) held[j].load(row_in(t, rows, head), unit);
+    }
+  }
+
+  // Ask for them early; L2 stays true to what predecessors write, as L1 and registers would not.
+  __device__ void prefetch(const Tensors& t, const Rows& rows, int start, int unit) const {
+#pragma unroll
+    for (int j = 0; j < UNROLL; ++j) {
+      const int head = start + j * STRIDE;
+      if (head < rows.heads) Source::prefetch(row_in(t, rows, head), unit);
     }
   }
 
@@ -88,6 +97,7 @@ __device__ void copy_tails(const Tensors& t, const Rows& rows, const Factors& fa
 
 // Rotate one token's heads; `flight` holds the first of the thread's first unit.
 #if ONE_LAYOUT
+template <class Angles>
 __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& angles,
                              Flight& flight, bool present) {
   if (!present) return;
@@ -107,7 +117,7 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
     int head = first_head();
     if (unit >= ACROSS) flight.load(t, rows, head, unit);
     Number cos[PAIRS_HELD], sin[PAIRS_HELD];
-    look_up(angles, unit, cos, sin);
+    angles.of_unit(unit, cos, sin);
     while (true) {
       flight.rotate_and_store(t, rows, factors, head, unit, cos, sin);
       head += UNROLL * STRIDE;
@@ -119,6 +129,7 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
 #else
 // A unit goes where others came from: a barrier keeps each head's stores behind its loads. All
 // threads must meet it, so their rounds are counted alike, and none has a second unit.
+template <class Angles>
 __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& angles,
                              Flight& flight, bool present) {
   static_assert(UNITS <= ACROSS, "a head must be read whole before it is written");
@@ -126,7 +137,7 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
   const bool rotates = present && unit < UNITS;
   const Factors factors(t);
   Number cos[PAIRS_HELD], sin[PAIRS_HELD];
-  if (rotates) look_up(angles, unit, cos, sin);
+  if (rotates) angles.of_unit(unit, cos, sin);
   const int first = blockIdx.y * LANES;
   for (int start = first; start < rows.heads; start += UNROLL * STRIDE) {
     const int head = start + threadIdx.y;
@@ -146,29 +157,32 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
 // `angles_of(token)` knows a token's angles: of_pair(pair) is the cosine and sine of one pair, and
 // was_outdated() reads again what they depend on, and says whether it has changed.
 template <class AnglesOf> __device__ void rotate_tokens(const Tensors& t, const AnglesOf& angles_of) {
-  __shared__ Angles shared[TOKENS];
-  Angles& angles = shared[threadIdx.z];
+  __shared__ SharedAngles shared[TOKENS];
+  SharedAngles& mine = shared[threadIdx.z];
   const Token token = token_of_thread(t.grid);
   const bool present = is_present(t.grid, token);
+  const bool rotates = present && threadIdx.x < UNITS;
   const Rows rows = rows_of(t, token);
+  const int head = first_head(), unit = threadIdx.x;
   Flight flight;
 #if ANGLES_FIRST
-  if (present) {
-    auto angle = angles_of(token);
-    compute(angles, angle);
-    wait_for_predecessors();
-    let_successors_start();
-    if (threadIdx.x < UNITS) flight.load(t, rows, first_head(), threadIdx.x);
-    if (angle.was_outdated()) compute(angles, angle);
-  }
-#else
+  auto angle = angles_of(present ? token : Token{0, 0});
+  if (rotates) flight.prefetch(t, rows, head, unit);
+  mine.compute(angle);
+  __syncthreads();
   wait_for_predecessors();
   let_successors_start();
-  if (present) {
-    if (threadIdx.x < UNITS) flight.load(t, rows, first_head(), threadIdx.x);
-    compute(angles, angles_of(token));
-  }
-#endif
+  if (rotates) flight.load(t, rows, head, unit);
+  const bool outdated = angle.was_outdated();
+#else
+  if (rotates) flight.prefetch(t, rows, head, unit);
+  wait_for_predecessors();
+  let_successors_start();
+  if (rotates) flight.load(t, rows, head, unit);
+  const auto angle = angles_of(present ? token : Token{0, 0});
+  mine.compute(angle);
   __syncthreads();
-  rotate_token(t, rows, angles, flight, present);
+  constexpr bool outdated = false;
+#endif
+  rotate_token(t, rows, TokenAngles<decltype(angle)>{mine, angle, outdated}, flight, present);
 }

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include "dependent.cuh"
 #include "formats.cuh"
 
 // Pair i = (i, i + PAIRS). A unit is one vector of each half: PAIRS_HELD is VECTOR.
@@ -11,6 +12,10 @@ template <class Format> struct Half {
 
   Vector<Format, VECTOR> low, high;
 
+  static __device__ void prefetch(const Bits* row, int unit) {
+    prefetch_to_l2(row + unit * VECTOR);
+    prefetch_to_l2(row + PAIRS + unit * VECTOR);
+  }
   __device__ void load(const Bits* row, int unit) {
     low.load(row + unit * VECTOR);
     high.load(row + PAIRS + unit * VECTOR);
@@ -37,6 +42,9 @@ template <class Format> struct Interleaved {
   static constexpr int ACCESSES = 2 * PAIRS_HELD / VECTOR;
   Vector<Format, VECTOR> part[ACCESSES];
 
+  static __device__ void prefetch(const Bits* row, int unit) {
+    prefetch_to_l2(row + unit * 2 * PAIRS_HELD);
+  }
   __device__ void load(const Bits* row, int unit) {
 #pragma unroll
     for (int i = 0; i < ACCESSES; ++i) {

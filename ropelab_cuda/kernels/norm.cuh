@@ -1,5 +1,5 @@
-// A head spread over the threads of one warp or less, each holding some of its channels and their
-// weights in registers: its mean square, and its channels normed, rotated and stored.
+// A head spread over the threads of one warp or less, each holding some of its channels in
+// registers: its mean square, and its channels normed, rotated and stored.
 //
 //   2 * PAIRS rotated channels, and TAIL_VECTORS * TAIL_VECTOR others, OFFSET of them before those
 //   thread x of ACROSS, a power of two, holds units x, x + ACROSS, ...; vectors of the others follow
@@ -9,6 +9,7 @@
 #pragma once
 
 #include "angles.cuh"
+#include "dependent.cuh"
 #include "layouts.cuh"
 #include "operands.cuh"
 
@@ -63,84 +64,98 @@ struct Scaling {
   }
 };
 
-// What one thread holds of a head.
-struct Held {
-  Source units[ROUNDS];
-  LAYOUT<WEIGHT_FORMAT> unit_weights[ROUNDS];
+// What one thread holds of the channels of a head, or of their weights, in a layout as it comes in.
+template <class Units, class Some> struct Held {
+  using Bits = typename Some::Bits;
+
+  Units units[ROUNDS];
 #if TAIL_VECTORS > 0
-  Vector<Format, TAIL_VECTOR> vectors[TAIL_ROUNDS];
-  Vector<WeightFormat, TAIL_VECTOR> vector_weights[TAIL_ROUNDS];
+  Vector<Some, TAIL_VECTOR> vectors[TAIL_ROUNDS];
 #endif
 
-  __device__ void load(const Bits* row, const WeightBits* weights) {
+  __device__ void load(const Bits* row) {
 #pragma unroll
     for (int round = 0; round < ROUNDS; ++round) {
-      if (!has_unit(round)) continue;
-      units[round].load(row, unit_of(round));
-      if (weights) unit_weights[round].load(weights, unit_of(round));
+      if (has_unit(round)) units[round].load(row, unit_of(round));
     }
 #if TAIL_VECTORS > 0
 #pragma unroll
     for (int round = 0; round < TAIL_ROUNDS; ++round) {
-      if (!has_vector(round)) continue;
-      vectors[round].load(row + channel_of(round));
-      if (weights) vector_weights[round].load(weights + channel_of(round));
+      if (has_vector(round)) vectors[round].load(row + channel_of(round));
     }
 #endif
   }
 
-  __device__ Number squares() const {
-    Number sum = 0;
+  static __device__ void prefetch(const Bits* row) {
 #pragma unroll
     for (int round = 0; round < ROUNDS; ++round) {
-      if (!has_unit(round)) continue;
-      Number first[PAIRS_HELD], second[PAIRS_HELD];
-      units[round].decode(first, second);
-      sum += squares_of(second, squares_of(first, 0));
+      if (has_unit(round)) Units::prefetch(row, unit_of(round));
     }
 #if TAIL_VECTORS > 0
 #pragma unroll
     for (int round = 0; round < TAIL_ROUNDS; ++round) {
-      if (!has_vector(round)) continue;
-      Number numbers[TAIL_VECTOR];
-      vectors[round].decode(numbers);
-      sum += squares_of(numbers, 0);
-    }
-#endif
-    return sum;
-  }
-
-  __device__ void norm_rotate_and_store(OutputBits* row, const Scaling& scaling,
-                                        const Angles& angles) const {
-#pragma unroll
-    for (int round = 0; round < ROUNDS; ++round) {
-      if (!has_unit(round)) continue;
-      Number first[PAIRS_HELD], second[PAIRS_HELD], cos[PAIRS_HELD], sin[PAIRS_HELD];
-      WeightNumber first_weights[PAIRS_HELD] = {}, second_weights[PAIRS_HELD] = {};
-      units[round].decode(first, second);
-      if (scaling.weighted) unit_weights[round].decode(first_weights, second_weights);
-      scaling.apply(first, first_weights);
-      scaling.apply(second, second_weights);
-      look_up(angles, unit_of(round), cos, sin);
-#pragma unroll
-      for (int i = 0; i < PAIRS_HELD; ++i) rotate_pair(first[i], second[i], cos[i], sin[i]);
-      Target turned;
-      turned.encode(first, second);
-      turned.store(row, unit_of(round));
-    }
-#if TAIL_VECTORS > 0
-#pragma unroll
-    for (int round = 0; round < TAIL_ROUNDS; ++round) {
-      if (!has_vector(round)) continue;
-      Number numbers[TAIL_VECTOR];
-      WeightNumber weights[TAIL_VECTOR] = {};
-      vectors[round].decode(numbers);
-      if (scaling.weighted) vector_weights[round].decode(weights);
-      scaling.apply(numbers, weights);
-      Vector<Output, TAIL_VECTOR> normed;
-      normed.encode(numbers);
-      normed.store(row + channel_of(round));
+      if (has_vector(round)) prefetch_to_l2(row + channel_of(round));
     }
 #endif
   }
 };
+
+using Channels = Held<Source, Format>;
+using Weights = Held<LAYOUT<WEIGHT_FORMAT>, WeightFormat>;
+
+__device__ Number squares(const Channels& head) {
+  Number sum = 0;
+#pragma unroll
+  for (int round = 0; round < ROUNDS; ++round) {
+    if (!has_unit(round)) continue;
+    Number first[PAIRS_HELD], second[PAIRS_HELD];
+    head.units[round].decode(first, second);
+    sum += squares_of(second, squares_of(first, 0));
+  }
+#if TAIL_VECTORS > 0
+#pragma unroll
+  for (int round = 0; round < TAIL_ROUNDS; ++round) {
+    if (!has_vector(round)) continue;
+    Number numbers[TAIL_VECTOR];
+    head.vectors[round].decode(numbers);
+    sum += squares_of(numbers, 0);
+  }
+#endif
+  return sum;
+}
+
+template <class Angles>
+__device__ void norm_rotate_and_store(const Channels& head, const Weights& weights,
+                                      const Scaling& scaling, const Angles& angles,
+                                      OutputBits* row) {
+#pragma unroll
+  for (int round = 0; round < ROUNDS; ++round) {
+    if (!has_unit(round)) continue;
+    Number first[PAIRS_HELD], second[PAIRS_HELD], cos[PAIRS_HELD], sin[PAIRS_HELD];
+    WeightNumber first_weights[PAIRS_HELD] = {}, second_weights[PAIRS_HELD] = {};
+    head.units[round].decode(first, second);
+    if (scaling.weighted) weights.units[round].decode(first_weights, second_weights);
+    scaling.apply(first, first_weights);
+    scaling.apply(second, second_weights);
+    angles.of_unit(unit_of(round), cos, sin);
+#pragma unroll
+    for (int i = 0; i < PAIRS_HELD; ++i) rotate_pair(first[i], second[i], cos[i], sin[i]);
+    Target turned;
+    turned.encode(first, second);
+    turned.store(row, unit_of(round));
+  }
+#if TAIL_VECTORS > 0
+#pragma unroll
+  for (int round = 0; round < TAIL_ROUNDS; ++round) {
+    if (!has_vector(round)) continue;
+    Number numbers[TAIL_VECTOR];
+    WeightNumber factors[TAIL_VECTOR] = {};
+    head.vectors[round].decode(numbers);
+    if (scaling.weighted) weights.vectors[round].decode(factors);
+    scaling.apply(numbers, factors);
+    Vector<Output, TAIL_VECTOR> normed;
+    normed.encode(numbers);
+    normed.store(row + channel_of(round));
+  }
+#endif
+}

@@ -5,6 +5,7 @@
 //
 // Moved: 8 bytes a phase out. The integers are those of ropelab.exact_phases.
 
+#include "dependent.cuh"
 #include "spectrum.cuh"
 
 struct Phases {
@@ -17,6 +18,8 @@ static_assert(sizeof(Phases) == PARAMETER_BYTES, "parameters.py packs another st
 
 extern "C" __global__ void __launch_bounds__(MAX_THREADS)
 phases(const __grid_constant__ Phases p) {
+  wait_for_predecessors();
+  let_successors_start();
   const Token token = token_of_thread(p.grid);
   if (!is_present(p.grid, token)) return;
   const TokenPosition position(p.positions, p.spectrum, token);

@@ -16,8 +16,8 @@ struct Rotary {
 static_assert(sizeof(Rotary) == PARAMETER_BYTES, "parameters.py packs another structure");
 
 // Left to itself the assembler holds more threads resident, which the usual kernel gains by; where
-// tails or axes need more registers it would spill some for that.
-#if TAIL_VECTOR > 0 || POSITION_AXES > 1
+// tails need more registers it would spill some for that.
+#if TAIL_VECTOR > 0
 #define BOUNDS ACROSS * LANES * TOKENS, 1
 #else
 #define BOUNDS ACROSS * LANES * TOKENS

@@ -8,8 +8,11 @@ struct TokenGrid { long long outer, inner, groups; };
 struct Token { long long outer, inner; };
 
 __device__ Token token_of_thread(const TokenGrid& grid) {
-  const unsigned groups = (unsigned)grid.groups;
-  const unsigned outer = blockIdx.x / groups, group = blockIdx.x % groups;
+  unsigned outer = 0, group = blockIdx.x;
+  if (grid.outer > 1) {  // a division costs a short kernel more than a branch
+    const unsigned groups = (unsigned)grid.groups;
+    outer = group / groups, group %= groups;
+  }
   return {outer, (long long)group * blockDim.z + threadIdx.z};
 }
 
@@ -17,27 +20,18 @@ __device__ Token token_of_thread(const TokenGrid& grid) {
 __device__ bool is_present(const TokenGrid& grid, Token token) { return token.inner < grid.inner; }
 
 // ----------------------------------------------------------------------------------------------
-// Position ids: (axes, outer, inner), any integer type, any strides; 0 where they broadcast.
-
-enum IntegerType { INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32 };
-
+// Position ids: (axes, outer, inner), of type POSITION, any strides; 0 where they broadcast.
 // Volatile, because a guess may be read before its writer is done; see dependent.cuh.
+
+#ifdef POSITION  // given tables need none
 struct Positions {
   const void* data;
   long long axis_stride, outer_stride, inner_stride;
-  long long type;
 };
 
 __device__ long long load_position(const Positions& p, Token token, int axis) {
   const long long i =
       axis * p.axis_stride + token.outer * p.outer_stride + token.inner * p.inner_stride;
-  switch (p.type) {
-    case INT8: return static_cast<const volatile signed char*>(p.data)[i];
-    case INT16: return static_cast<const volatile short*>(p.data)[i];
-    case INT32: return static_cast<const volatile int*>(p.data)[i];
-    case INT64: return static_cast<const volatile long long*>(p.data)[i];
-    case UINT8: return static_cast<const volatile unsigned char*>(p.data)[i];
-    case UINT16: return static_cast<const volatile unsigned short*>(p.data)[i];
-    default: return static_cast<const volatile unsigned*>(p.data)[i];
-  }
+  return static_cast<const volatile POSITION*>(p.data)[i];
 }
+#endif

@@ -14,12 +14,13 @@ import numpy as np
 import ropelab_cuda
 from ropelab.golden import SPECIFICATION, Implementation
 from ropelab.golden.case import Array
-from ropelab.precision import bfloat16
+from ropelab.precision import RAW, format_name, stored_dtype
 
 __all__ = ["CuPy", "Framework", "Torch", "implementation"]
 
 GUARD = 64  # elements on either side of an output
 POISON = 0xA5
+_BITS = {1: np.uint8, 2: np.int16}  # what travels in place of so many bytes
 
 
 class Framework(Protocol):
@@ -35,29 +36,33 @@ class Framework(Protocol):
 
 
 class Torch:
-    """torch tensors; bfloat16 travels as its bits."""
+    """torch tensors; what NumPy has no numbers for travels as its bits."""
 
     name = "torch"
 
     def put(self, array: Array) -> Any:
         import torch
 
-        if array.dtype == bfloat16:
-            return torch.from_numpy(array.view(np.int16).copy()).cuda().view(torch.bfloat16)
+        name = format_name(array.dtype)
+        if name in RAW:
+            bits = torch.from_numpy(array.view(_BITS[array.itemsize]).copy())
+            return bits.cuda().view(getattr(torch, name))
         return torch.from_numpy(np.ascontiguousarray(array)).cuda().reshape(array.shape)
 
     def take(self, tensor: Any) -> Array:
         import torch
 
-        if tensor.dtype == torch.bfloat16:
-            bits: Array = tensor.view(torch.int16).cpu().numpy()
-            return bits.view(bfloat16)
+        name = str(tensor.dtype).removeprefix("torch.")
+        if name in RAW:
+            integer = {1: torch.uint8, 2: torch.int16}[tensor.itemsize]
+            bits: Array = tensor.view(integer).cpu().numpy()
+            return bits.view(RAW[name])
         array: Array = tensor.cpu().numpy()
         return array
 
 
 class CuPy:
-    """CuPy arrays; bfloat16 is ml_dtypes' there."""
+    """CuPy arrays; what NumPy has no numbers for is ml_dtypes' there."""
 
     name = "cupy"
 
@@ -65,16 +70,19 @@ class CuPy:
         import cupy
         import ml_dtypes
 
-        if array.dtype == bfloat16:
-            return cupy.asarray(array.view(np.uint16)).view(ml_dtypes.bfloat16)
+        name = format_name(array.dtype)
+        if name in RAW:
+            bits = cupy.asarray(array.view(_BITS[array.itemsize]))
+            return bits.view(getattr(ml_dtypes, name))
         return cupy.asarray(array)
 
     def take(self, tensor: Any) -> Array:
         import cupy
 
-        if tensor.dtype.name == "bfloat16":
-            bits: Array = cupy.asnumpy(tensor.view(cupy.uint16))
-            return bits.view(bfloat16)
+        name = tensor.dtype.name
+        if name in RAW:
+            bits: Array = cupy.asnumpy(tensor.view(_BITS[tensor.itemsize]))
+            return bits.view(RAW[name])
         array: Array = cupy.asnumpy(tensor)
         return array
 
@@ -82,9 +90,9 @@ class CuPy:
 class _Guarded:
     """A poisoned output between two guards."""
 
-    def __init__(self, framework: Framework, like: Array) -> None:
+    def __init__(self, framework: Framework, like: Array, dtype: np.dtype[Any]) -> None:
         count = like.size + 2 * GUARD
-        poison = np.full(count * like.dtype.itemsize, POISON, np.uint8).view(like.dtype)
+        poison = np.full(count * dtype.itemsize, POISON, np.uint8).view(dtype)
         self.framework, self.size = framework, like.size
         self.whole = framework.put(poison)
         self.tensor = self.whole[GUARD : GUARD + like.size].reshape(like.shape)
@@ -114,7 +122,8 @@ def implementation(framework: Framework, way: str) -> Implementation:
     framework : Framework
         Whose tensors to pass.
     way : {"new", "out", "in place", "strided"}
-        Where the results go, and how the inputs lie in memory.
+        Where the results go, and how the inputs lie in memory. No dtype can be named in place, so
+        results of another go out.
 
     Returns
     -------
@@ -129,13 +138,15 @@ def implementation(framework: Framework, way: str) -> Implementation:
     ) -> Any:
         inputs = tuple(lay(tensor) for tensor in tensors)
         rest = tuple(put(g) if isinstance(g, np.ndarray) else g for g in given)
-        if way == "in place":
+        if way == "in place" and not options.keys() & {"dtype", "scale"}:
             answers = getattr(ropelab_cuda, f"{name}_")(*inputs, *rest, **options)
             same = answers if isinstance(answers, tuple) else (answers,)
             assert all(a is b for a, b in zip(same, inputs, strict=True))
             return tuple(framework.take(tensor) for tensor in inputs)
-        if way == "out":
-            outs = tuple(_Guarded(framework, tensor) for tensor in tensors)
+        if way in ("out", "in place"):
+            asked = stored_dtype(options["dtype"]) if "dtype" in options else None
+            dtypes = [tensor.dtype if asked is None else asked for tensor in tensors]
+            outs = tuple(_Guarded(framework, *one) for one in zip(tensors, dtypes, strict=True))
             out = tuple(o.tensor for o in outs) if len(outs) > 1 else outs[0].tensor
             getattr(ropelab_cuda, name)(*inputs, *rest, **options, out=out)
             return tuple(o.take() for o in outs)
@@ -159,7 +170,7 @@ def implementation(framework: Framework, way: str) -> Implementation:
         return framework.take(ropelab_cuda.exact_phases(put(ids), spectrum))
 
     def cos_sin(ids: Array, spectrum: Any, *, angles: str, dtype: Any) -> tuple[Array, Array]:
-        name = "bfloat16" if dtype == bfloat16 else np.dtype(dtype).name
+        name = format_name(stored_dtype(dtype))
         cos, sin = ropelab_cuda.cos_sin(put(ids), spectrum, angles=angles, dtype=name)
         return framework.take(cos), framework.take(sin)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import DTypeLike, NDArray
 
-from ropelab import bfloat16
+from ropelab import bfloat16, float8_e5m2
 from ropelab.precision import eps, float_dtype, narrow, widen
 from tests.ropelab.support import refuses
 
@@ -113,6 +113,7 @@ def test_the_four_formats_are_recognised_in_every_spelling(dtype: DTypeLike) -> 
         np.longdouble,
         ">f4",
         ml_dtypes.float8_e4m3fn,
+        float8_e5m2,
         object,
         None,
         "x",
@@ -120,6 +121,7 @@ def test_the_four_formats_are_recognised_in_every_spelling(dtype: DTypeLike) -> 
 )
 def test_every_other_dtype_is_refused_by_name(dtype: DTypeLike) -> None:
     came = str(dtype) if dtype in (None, "x", ">f4") else np.dtype(dtype).name
+    came = "float8_e5m2" if dtype is float8_e5m2 else came
     with refuses(TypeError, "cos", came):
         float_dtype(dtype, "cos")
 

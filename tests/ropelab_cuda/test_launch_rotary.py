@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,16 @@ import pytest
 import ropelab
 import ropelab_cuda
 from ropelab.pairs import Placement
-from ropelab_cuda.launch import MAX_THREADS, Plan, plan_cos_sin, plan_phases
+from ropelab_cuda.launch import (
+    FORMATS,
+    MAX_THREADS,
+    OUTPUT_FORMATS,
+    Plan,
+    plan_cos_sin,
+    plan_phases,
+)
 from ropelab_cuda.launch_rotary import plan_rotary
+from ropelab_cuda.parameters import Operand, Tensors
 from ropelab_cuda.tuning import Tuning
 from ropelab_cuda.views import View
 from tests.shim.builder import run
@@ -31,6 +40,7 @@ def plan_of(
     pointer: int = 1 << 20,
     out: int | None = None,
     layout: str = "half",
+    scales: Sequence[float | View] = (),
     tuning: Tuning | None = None,
 ) -> Plan:
     x = compact(pointer, shape, dtype)
@@ -41,6 +51,7 @@ def plan_of(
         ropelab.Spectrum(np.ones(rotary_dim // 2)),
         place=Placement("bshd", layout),
         angles="exact",
+        scales=scales,
         tuning=tuning,
     )
 
@@ -71,12 +82,47 @@ def test_the_widest_aligned_access(
     assert macros(plan)["VECTOR"] == vector
 
 
+@pytest.mark.parametrize(
+    ("layout", "source", "target", "shift", "vector", "tail"),
+    [
+        ("half", "bfloat16", "float8_e4m3fn", 0, 4, 8),
+        ("interleaved", "bfloat16", "float8_e4m3fn", 0, 8, 8),
+        ("interleaved", "float32", "float8_e4m3fn", 0, 4, 4),  # 16 bytes on the way in
+        ("interleaved", "bfloat16", "float64", 0, 2, 2),  # and on the way out
+        ("half", "bfloat16", "float8_e5m2", 2, 2, 2),  # an output at an even address only
+        ("interleaved", "float64", "float8_e5m2", 1, 1, 1),
+    ],
+)
+def test_an_access_is_aligned_on_either_side(
+    layout: str, source: str, target: str, shift: int, vector: int, tail: int
+) -> None:
+    shape, numbers = (2, 3, 4, 96), ropelab.Spectrum(np.ones(32))
+    operand = compact(1 << 20, shape, source), compact((1 << 30) + shift, shape, target)
+    position, place = View(0, (), (), "int64"), Placement("bshd", layout)
+    plan = plan_rotary([operand], position, numbers, place=place, angles="exact", scales=[2.0])
+    found = macros(plan)
+    assert (found["VECTOR"], found["TAIL_VECTOR"]) == (vector, tail)
+    assert (found["FORMAT"], found["OUTPUT_FORMAT"]) == (FORMATS[source], OUTPUT_FORMATS[target])
+    assert plan.parameters.tensors.q.inverse_scale == 0.5
+    assert found["TRIG"] == ("double" if "float64" in (source, target) else "float")
+
+
 def test_the_tail_is_copied_out_of_place_only() -> None:
     shape = (2, 3, 4, 20)
     assert macros(plan_of(shape, 12))["TAIL_VECTOR"] == 0
     assert macros(plan_of(shape, 12, out=1 << 30))["TAIL_VECTOR"] == 4
     assert plan_of(shape, 12).parameters.tensors.tail == 0
     assert plan_of(shape, 12, out=1 << 30).parameters.tensors.tail == 8
+    assert plan_of(shape, 12, scales=[1.0]).parameters.tensors.tail == 8  # converted, though
+
+
+def test_a_scale_may_lie_in_device_memory() -> None:
+    plan = plan_of(scales=[View(1 << 40, (1,), (1,), "float32")])
+    q = plan.parameters.tensors.q
+    assert (q.scale, q.inverse_scale, macros(plan)["SCALED"]) == (1 << 40, 0.0, 1)
+    assert macros(plan_of())["SCALED"] == 0
+    places = [at for at, kind, i in plan.pointers if (kind, i) == ("other", 0)]
+    assert places == [Tensors.q.offset + Operand.scale.offset]
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 2), (1, 1, 500, 2), (3, 5, 7, 4098), (1, 9, 64, 512)])
@@ -100,7 +146,7 @@ def test_a_grid_stays_within_its_limits() -> None:
     [
         ((8, 4096, 40, 128), (16, 10, 1)),
         ((1, 1, 40, 128), (16, 20, 1)),  # few tokens are spread over more threads
-        ((1, 131072, 9, 128), (16, 2, 2)),  # few heads share a block with another token's
+        ((1, 131072, 9, 128), (16, 3, 1)),  # all heads in flight, three a thread
         ((8, 4096, 40, 64), (8, 8, 1)),  # whole warps: 8 lanes rather than 10
         ((8, 4096, 40, 256), (32, 8, 1)),
         ((8, 4096, 1, 2), (1, 1, 64)),

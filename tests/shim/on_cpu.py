@@ -6,6 +6,8 @@ for a CUDA device's, NumPy arrays pass for tensors, and g++ executes the plans.
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
@@ -22,6 +24,8 @@ from ropelab_cuda import frameworks
 from ropelab_cuda.exchange import Gate
 from ropelab_cuda.frameworks import Framework
 from ropelab_cuda.launch import Plan
+from ropelab_cuda.launcher import Launch
+from ropelab_cuda.torch_tensors import QuickTorch, torch_framework
 from ropelab_cuda.views import View
 
 from .builder import run
@@ -79,6 +83,12 @@ def guarded(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
     return memory[GUARD : GUARD + size].view(dtype).reshape(shape)
 
 
+def _torch() -> QuickTorch:
+    """Return torch's framework, which needs torch to be imported."""
+    importlib.import_module("torch")
+    return torch_framework()
+
+
 @contextmanager
 def on_cpu(*, sanitize: bool = False) -> Iterator[None]:
     """Let `ropelab_cuda` take CPU tensors and NumPy arrays, and run on the CPU."""
@@ -87,15 +97,26 @@ def on_cpu(*, sanitize: bool = False) -> Iterator[None]:
     def framework_or_host(x: Any) -> Framework | None:
         return host if isinstance(x, np.ndarray) else framework_of(x)
 
-    def launch(gate: Gate, plan: Plan, outputs: Sequence[Any]) -> None:
-        run(plan, sanitize=sanitize)
+    def launch(gate: Gate, plan: Plan, outputs: Sequence[Any]) -> Launch:
+        def again(stream: int) -> None:
+            assert stream == 0
+            run(plan, sanitize=sanitize)
+
+        again(0)
         for output in outputs:
             gate.framework.written(output)
+        return again
+
+    def allocate(shape: Any, strides: Any, dtype: Any) -> Any:
+        made = sys.modules["torch"].empty_strided(shape, strides, dtype=dtype)
+        return made.fill_(float("nan"))
 
     with (
         mock.patch("ropelab_cuda.exchange.CUDA_DEVICES", CPU_DEVICES | CUDA_DEVICES),
         mock.patch("ropelab_cuda.exchange.framework_of", framework_or_host),
         mock.patch.object(Gate, "launch", launch),
+        mock.patch.object(_torch(), "raw_stream", return_value=0),
+        mock.patch.object(_torch(), "allocate", allocate),
     ):
         yield
 

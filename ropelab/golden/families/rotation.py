@@ -32,6 +32,8 @@ def rotation(
     factor: float = 1.0,
     output_layout: str | None = None,
     rotary_offset: int = 0,
+    stored: str | None = None,
+    scale: float | list[float] | None = None,
     arrays: Mapping[str, Array] | None = None,
 ) -> Case:
     """Return a rotation case; `shape` is (batch, sequence, heads) or (tokens, heads)."""
@@ -60,7 +62,9 @@ def rotation(
     # Named where asked for alone: an implementation without these keywords can answer the rest.
     options |= {} if output_layout is None else {"output_layout": output_layout}
     options |= {"rotary_offset": rotary_offset} if rotary_offset else {}
+    options |= {} if stored is None else {"dtype": stored}
+    options |= {} if scale is None else {"scale": scale}
     given |= arrays or {}
     farthest = int(np.abs(given["position_ids"].astype(np.int64)).max())
-    bound = tolerances.pair(dtype, angles, farthest)
+    bound = tolerances.pair(stored or dtype, angles, farthest, scaled=scale is not None)
     return Case(f"{path}/{dtype}", op, given, options, bound, flags)

@@ -11,7 +11,7 @@ import numpy as np
 import ropelab
 
 from .. import oracle
-from ..case import DTYPES, Array, Case, bits_of, dtype_name
+from ..case import STORED_DTYPES, Array, Case, bits_of, dtype_name
 from ..implementation import Implementation
 
 __all__ = [
@@ -57,7 +57,7 @@ def numbers_of(array: Array) -> dict[Index, Any]:
 
 def rounded_to(values: list[Any], shape: Index, dtype: str) -> Array:
     """Return the oracle's numbers as an array, rounded once."""
-    return oracle.rounded(values, dtype).view(DTYPES[dtype]).reshape(shape)
+    return oracle.rounded(values, dtype).view(STORED_DTYPES[dtype]).reshape(shape)
 
 
 def position_at(positions: Array, index: Index, axis: int | None = None) -> int:

@@ -9,15 +9,25 @@ from typing import Any
 import numpy as np
 
 from .. import oracle
-from ..case import DTYPES, Array, Case, dtype_name
+from ..case import STORED_DTYPES, Array, Case, dtype_name
 from ..implementation import Implementation
-from .base import Answers, Index, Operation, given_spectrum, indices, numbers_of, position_at
+from .base import (
+    Answers,
+    Index,
+    Operation,
+    given_spectrum,
+    indices,
+    numbers_of,
+    position_at,
+    rounded_to,
+)
 from .spectra import attested_spectrum
 
 __all__ = ["OPERATIONS", "turns"]
 
 _WORDS = ("layout", "tensor_format", "inverse")
 _OPTIONAL = ("output_layout", "rotary_offset")
+_STORAGE = ("dtype", "scale")
 _XPOS = ("scale_base", "centre")
 
 
@@ -26,14 +36,18 @@ def _options(case: Case, *names: str) -> dict[str, Any]:
     return {name: case.options[name] for name in (*_WORDS, *names, *extra)}
 
 
+def _storage(case: Case) -> dict[str, Any]:
+    return {name: case.options[name] for name in _STORAGE if name in case.options}
+
+
 def _ask_rotary(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
     given = (arrays["x"], arrays["position_ids"], given_spectrum(case, arrays))
-    return {"x": asked.apply_rotary(*given, **_options(case, "angles"))}
+    return {"x": asked.apply_rotary(*given, **_options(case, "angles"), **_storage(case))}
 
 
 def _ask_qk(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
     given = (arrays["q"], arrays["k"], arrays["position_ids"], given_spectrum(case, arrays))
-    q, k = asked.apply_rotary_qk(*given, **_options(case, "angles"))
+    q, k = asked.apply_rotary_qk(*given, **_options(case, "angles"), **_storage(case))
     return {"q": q, "k": k}
 
 
@@ -46,7 +60,7 @@ def _ask_xpos(case: Case, arrays: Mapping[str, Array], asked: Implementation) ->
 
 def _ask_cached(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
     given = (arrays["x"], arrays["cos"], arrays["sin"])
-    return {"x": asked.apply_rotary_cached(*given, **_options(case))}
+    return {"x": asked.apply_rotary_cached(*given, **_options(case), **_storage(case))}
 
 
 def _ask_model(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
@@ -128,12 +142,17 @@ def turns(case: Case, name: str, spectrum: Mapping[str, Array]) -> dict[Index, l
 def _rotated(case: Case, name: str, turn: dict[Index, list[Any]]) -> Array:
     array = case.arguments[name]
     moved = oracle.rotated(numbers_of(array), array.shape, turn, **_options(case))
-    dtype = dtype_name(array.dtype)
-    result = array.copy()
-    bits = oracle.rounded(list(moved.values()), dtype).view(DTYPES[dtype])
-    for index, value in zip(moved, bits, strict=True):
-        result[index] = value
-    return result
+    dtype = case.options.get("dtype", dtype_name(array.dtype))
+    if not _storage(case):
+        result = array.copy()
+        bits = oracle.rounded(list(moved.values()), dtype).view(STORED_DTYPES[dtype])
+        for index, value in zip(moved, bits, strict=True):
+            result[index] = value
+        return result
+    scale = case.options.get("scale", 1.0)
+    by = oracle.exactly(scale[name == "k"] if isinstance(scale, (list, tuple)) else scale)
+    every = {**numbers_of(array), **moved}
+    return rounded_to([number / by for number in every.values()], array.shape, dtype)
 
 
 OPERATIONS = {

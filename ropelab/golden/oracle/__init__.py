@@ -8,7 +8,7 @@ by index arithmetic. Agreement of two such different texts is what makes a golde
 from .amplitudes import query_scale, xpos
 from .lengths import dynamic_lengths
 from .norm import normed
-from .numbers import PRECISION_BITS, from_bits, rounded
+from .numbers import PRECISION_BITS, exactly, from_bits, rounded
 from .rotation import cosines, permuted, phases, rotated, turns
 from .rules import amplitudes, frequencies, integers
 
@@ -17,6 +17,7 @@ __all__ = [
     "amplitudes",
     "cosines",
     "dynamic_lengths",
+    "exactly",
     "frequencies",
     "from_bits",
     "integers",

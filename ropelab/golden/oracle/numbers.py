@@ -17,13 +17,18 @@ mp.prec = PRECISION_BITS
 Real = Any  # mpmath is untyped: a real number of that precision
 Complex = Any
 
-# significant bits, smallest normal exponent, storage, bits of the stored exponent's bias
+# significant bits, smallest normal exponent, storage
 _FORMATS = {
     "float64": (53, -1022, np.uint64),
     "float32": (24, -126, np.uint32),
     "float16": (11, -14, np.uint16),
     "bfloat16": (8, -126, np.uint16),
+    "float8_e4m3fn": (4, -6, np.uint8),
+    "float8_e5m2": (3, -14, np.uint8),
 }
+# What is too large for a format becomes infinite, or the largest number: S.1111.110 is 448 in one
+# 8-bit format, S.11110.11 is 57344 in the other.
+_SATURATED = {"float8_e4m3fn": 0b1111_110, "float8_e5m2": 0b11110_11}
 
 
 def exactly(value: float) -> Real:
@@ -56,7 +61,7 @@ def _bits(value: Real, dtype: str) -> int:
     steps = int(mp.nint(mp.ldexp(magnitude, significant - 1 - exponent)))
     encoding = ((exponent - lowest) << (significant - 1)) + steps
     infinity = ((1 << (width - significant)) - 1) << (significant - 1)
-    return sign | min(encoding, infinity)
+    return sign | min(encoding, _SATURATED.get(dtype, infinity))
 
 
 def _number(word: int, dtype: str) -> Real:

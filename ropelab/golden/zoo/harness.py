@@ -11,6 +11,7 @@ import numpy as np
 import ropelab
 from ropelab import Rope, Spectrum
 
+from ...checks import pair_of_scales
 from ...precision import float_dtype, narrow, widen
 from ...scaling import Scaling
 from ..case import Array
@@ -52,9 +53,18 @@ def with_rotation(rotate: Callable[..., Array]) -> Implementation:
     """Return the specification with another `apply_rotary`, for queries and keys alike."""
 
     def _both(q: Array, k: Array, *given: Any, **options: Any) -> tuple[Array, Array]:
-        return rotate(q, *given, **options), rotate(k, *given, **options)
+        of_q, of_k = _options_of_each(options)
+        return rotate(q, *given, **of_q), rotate(k, *given, **of_k)
 
     return replace(SPECIFICATION, apply_rotary=rotate, apply_rotary_qk=_both)
+
+
+def _options_of_each(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the options of queries and those of keys, which may have scales of their own."""
+    if "scale" not in options:
+        return {**options}, {**options}
+    (_, of_q), (_, of_k) = pair_of_scales(options["scale"])
+    return {**options, "scale": of_q}, {**options, "scale": of_k}
 
 
 def with_positions(change: Callable[[Array], Array]) -> Implementation:
@@ -112,7 +122,8 @@ def with_tables(
     def _both(
         q: Array, k: Array, ids: Array, spectrum: Spectrum, **options: Any
     ) -> tuple[Array, Array]:
-        return _single(q, ids, spectrum, **options), _single(k, ids, spectrum, **options)
+        of_q, of_k = _options_of_each(options)
+        return _single(q, ids, spectrum, **of_q), _single(k, ids, spectrum, **of_k)
 
     return replace(SPECIFICATION, apply_rotary=_single, apply_rotary_qk=_both)
 

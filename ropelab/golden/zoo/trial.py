@@ -115,13 +115,15 @@ def margins(results: Iterable[Result]) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        By dtype; more than 1 is a rejection, infinity one that needs no tolerance.
+        By dtype of the result, 8 bits apart; more than 1 is a rejection, infinity one that needs no
+        tolerance.
     """
     worst = dict.fromkeys(DTYPES, 0.0)
     for result in results:
-        if result.case.arguments.keys() & {"x", "q"} and result.case.tolerance.metric == "pair":
-            worst[result.case.dtype] = max(worst[result.case.dtype], result.share)
-    return worst
+        case = result.case
+        if case.arguments.keys() & {"x", "q"} and case.tolerance.metric == "pair":
+            worst[case.dtype] = max(worst.get(case.dtype, 0.0), result.share)
+    return {dtype: worst[dtype] for dtype in DTYPES}
 
 
 def margin(mutant: Mutant, results: Iterable[Result]) -> float:

@@ -1,0 +1,157 @@
+"""A rotation that starts before its predecessors are done never reads what they have yet to write.
+
+10,000 chains of a producer, a rotation and a consumer, in a stream and in a graph, each with other
+values; see chain.py. The controls at the end take the wait out of the kernel, and must fail.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import ropelab_cuda
+from ropelab.pairs import Placement
+from ropelab_cuda import launch_rotary, tuning
+from ropelab_cuda.compile import OPTIONS, source
+from ropelab_cuda.launch import Plan
+from ropelab_cuda.launcher import prepare_launch
+from ropelab_cuda.views import View
+from tests.gpu.chain import SECOND_LOOK, WAIT, Chain, spectrum
+
+pytestmark = pytest.mark.gpu
+
+REPLAYS = 10_000
+SHAPES = {"few tokens": (7, 4, 2), "many tokens": (2048, 2, 1)}
+# Cycles by which the producer is late: in a stream longer than the host takes to launch a chain, so
+# that the device is never idle and each kernel meets its predecessor.
+LATE = {"stream": 100_000, "graph": 20_000}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cuda_bindings() -> None:
+    """Without cuda-bindings every launch is plain, and nothing here would show anything."""
+    import cuda.bindings.driver  # noqa: F401
+    import torch
+
+    assert torch.cuda.get_device_capability() >= (9, 0)
+
+
+def repeat(chain: Chain, rotate: Callable[[], Any], mode: str, count: int) -> tuple[int, int, int]:
+    """Run so many chains in a stream or by replays of a graph; return the chain's counters."""
+    import torch
+
+    side: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # chains may not overlap with work on the default stream
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        chain.run(rotate)  # compiles what there is to compile
+        torch.cuda.synchronize()
+        chain.counters.zero_()
+        if mode == "stream":
+            for _ in range(count):
+                chain.run(rotate)
+        else:
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, stream=side):
+                chain.run(rotate)
+            for _ in range(count):
+                graph.replay()
+    torch.cuda.synchronize()
+    return chain.result()
+
+
+@pytest.mark.parametrize("mode", LATE)
+@pytest.mark.parametrize("dependent", [False, True], ids=["plain consumer", "dependent consumer"])
+@pytest.mark.parametrize("early", [False, True], ids=["late producer", "early producer"])
+@pytest.mark.parametrize("in_place", [False, True], ids=["out", "in place"])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
+def test_no_element_is_ever_wrong(
+    shape: tuple[int, int, int], in_place: bool, early: bool, dependent: bool, mode: str
+) -> None:
+    chain = Chain(*shape, in_place=in_place, early=early, dependent=dependent, delay=LATE[mode])
+    numbers = spectrum()
+    options: dict[str, Any] = {"tensor_format": "thd"}
+
+    def rotate() -> None:
+        if in_place:
+            ropelab_cuda.apply_rotary_qk_(chain.q, chain.k, chain.ids, numbers, **options)
+        else:
+            ropelab_cuda.apply_rotary_qk(
+                chain.q, chain.k, chain.ids, numbers, out=chain.out, **options
+            )
+
+    assert repeat(chain, rotate, mode, REPLAYS) == (REPLAYS, 0, REPLAYS)
+
+
+# ------------------------------------------------------------------------------------------------
+# Controls: the same chains around a kernel that is launched by hand, from changed source.
+
+
+def plan_of(chain: Chain, monkeypatch: pytest.MonkeyPatch, angles_first: bool) -> Plan:
+    """Plan the rotation of a chain, with angles computed before or after the wait."""
+    choose = tuning.choose_tuning
+    monkeypatch.setattr(
+        launch_rotary,
+        "choose_tuning",
+        lambda work, **options: choose(work, **options)._replace(angles_first=angles_first),
+    )
+
+    def view(tensor: Any, dtype: str) -> View:
+        return View(tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), dtype)
+
+    pairs = zip((chain.q, chain.k), chain.out, strict=True)
+    operands = [(view(x, "bfloat16"), view(out, "bfloat16")) for x, out in pairs]
+    ids = view(chain.ids, "int64")
+    place = Placement("thd", "half")
+    return launch_rotary.plan_rotary(operands, ids, spectrum(), place=place, angles="exact")
+
+
+def by_hand(plan: Plan, change: tuple[str, str]) -> Callable[[], None]:
+    """Return what launches a plan, as a dependent, from source with a change."""
+    import cupy
+    import torch
+
+    text = source(plan.specialisation)
+    assert change[0] in text
+    kernel = cupy.RawKernel(text.replace(*change), plan.specialisation.kernel, OPTIONS)
+    address = ctypes.addressof(plan.parameters)
+    launch = prepare_launch(int(kernel.kernel.ptr), plan.grid, plan.block, address, dependent=True)
+
+    def rotate(_alive: object = (kernel, plan)) -> None:
+        launch(torch.cuda.current_stream().cuda_stream)
+
+    return rotate
+
+
+@pytest.mark.parametrize("mode", LATE)
+@pytest.mark.parametrize("angles_first", [False, True])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
+def test_the_kernel_by_hand_is_right(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int], angles_first: bool, mode: str
+) -> None:
+    chain = Chain(*shape, in_place=False, early=True, dependent=True, delay=LATE[mode])
+    rotate = by_hand(plan_of(chain, monkeypatch, angles_first), (WAIT, WAIT))
+    assert repeat(chain, rotate, mode, 500) == (500, 0, 500)
+
+
+@pytest.mark.parametrize("mode", LATE)
+@pytest.mark.parametrize(
+    ("change", "angles_first"),
+    [
+        ((WAIT, ""), False),
+        ((WAIT, ""), True),
+        ((SECOND_LOOK, "const bool outdated = false;"), True),
+    ],
+    ids=["no wait", "no wait, angles first", "no second look at the position"],
+)
+def test_a_kernel_that_believes_too_early_is_caught(
+    monkeypatch: pytest.MonkeyPatch, change: tuple[str, str], angles_first: bool, mode: str
+) -> None:
+    chain = Chain(64, 4, 2, in_place=False, early=True, dependent=False, delay=LATE[mode])
+    rotate = by_hand(plan_of(chain, monkeypatch, angles_first), change)
+    begun, wrong, checked = repeat(chain, rotate, mode, 200)
+    print(f"\n{wrong} elements wrong in {checked} chains")
+    assert begun == checked == 200
+    assert wrong > 1000

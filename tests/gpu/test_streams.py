@@ -1,0 +1,201 @@
+"""Streams, graphs and threads: each op runs on torch's current stream, and only there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import ropelab
+import ropelab_cuda
+
+pytestmark = pytest.mark.gpu
+
+SPECTRUM = ropelab.Rope(128, base=5e5).spectrum()
+SLEEP = 2_000_000  # cycles, about a millisecond: what comes after it is late
+TOKENS = 512
+
+
+@pytest.fixture(scope="module")
+def torch() -> Any:
+    import torch
+
+    torch.manual_seed(0)
+    return torch
+
+
+def operations(torch: Any) -> dict[str, Callable[[Any, Any], tuple[Any, ...]]]:
+    """Return each op as a function of x, which holds q and k, and of positions."""
+    tables = ropelab_cuda.cos_sin(torch.arange(TOKENS, device="cuda") + 7, SPECTRUM)
+
+    def in_place(x: Any, ids: Any) -> tuple[Any, ...]:
+        copy = x.clone()
+        return ropelab_cuda.apply_rotary_qk_(copy[:, :, :12], copy[:, :, 12:], ids, SPECTRUM)
+
+    def into(x: Any, ids: Any) -> tuple[Any, ...]:
+        out = torch.full_like(x, float("nan"))
+        return (ropelab_cuda.apply_rotary(x, ids, SPECTRUM, out=out),)
+
+    def apart(x: Any, ids: Any) -> tuple[Any, ...]:
+        q, k = x[:, :, :12], x[:, :, 12:]
+        both: tuple[Any, ...] = ropelab_cuda.apply_rotary_qk(q, k, ids, SPECTRUM)
+        return both
+
+    def alone(x: Any, ids: Any) -> tuple[Any, ...]:
+        return (ropelab_cuda.apply_rotary(x, ids, SPECTRUM),)
+
+    def cached(x: Any, _: Any) -> tuple[Any, ...]:
+        return (ropelab_cuda.apply_rotary_cached(x, *tables),)
+
+    def cos_sin(_: Any, ids: Any) -> tuple[Any, ...]:
+        return ropelab_cuda.cos_sin(ids, SPECTRUM)
+
+    def phases(_: Any, ids: Any) -> tuple[Any, ...]:
+        return (ropelab_cuda.exact_phases(ids, SPECTRUM),)
+
+    functions = (alone, into, apart, in_place, cached, cos_sin, phases)
+    return dict(zip(OPERATIONS, functions, strict=True))
+
+
+OPERATIONS = (
+    *("apply_rotary", "apply_rotary, out", "apply_rotary_qk", "apply_rotary_qk_"),
+    *("apply_rotary_cached", "cos_sin", "exact_phases"),
+)
+
+
+def inputs(torch: Any, seed: int) -> tuple[Any, Any]:
+    """Return x and positions, of a shape that no two ops share by chance."""
+    generator = torch.Generator("cuda").manual_seed(seed)
+    x = torch.randn(2, TOKENS, 16, 128, device="cuda", generator=generator).bfloat16()
+    ids = torch.randint(0, 2**31 - 1, (2, TOKENS), device="cuda", generator=generator)
+    return x, ids
+
+
+def same(torch: Any, one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return all(
+        a.shape == b.shape and torch.equal(a.view(torch.uint8), b.view(torch.uint8))
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_race_with_a_side_stream_is_never_lost(torch: Any, name: str) -> None:
+    run = operations(torch)[name]
+    source, where = inputs(torch, 1)
+    expected = run(source, where)
+    assert same(torch, expected, run(source, where))  # by the plan that is now known
+    torch.cuda.synchronize()
+    side = torch.cuda.Stream()
+    for _ in range(20):
+        with torch.cuda.stream(side):
+            x, ids = torch.zeros_like(source), torch.zeros_like(where)
+            torch.cuda._sleep(SLEEP)
+            x.copy_(source)
+            ids.copy_(where)
+            found = run(x, ids)
+        side.synchronize()
+        assert same(torch, found, expected)
+
+
+def test_the_race_can_be_lost(torch: Any) -> None:
+    """A control: the same on the wrong stream sees zeros."""
+    source, where = inputs(torch, 1)
+    expected = ropelab_cuda.apply_rotary(source, where, SPECTRUM)
+    torch.cuda.synchronize()
+    side = torch.cuda.Stream()
+    with torch.cuda.stream(side):
+        x = torch.zeros_like(source)
+        torch.cuda._sleep(SLEEP)
+        x.copy_(source)
+    found = ropelab_cuda.apply_rotary(x, where, SPECTRUM)
+    torch.cuda.synchronize()
+    assert not torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_graph_replays_with_new_data(torch: Any, name: str) -> None:
+    run = operations(torch)[name]
+    x, ids = inputs(torch, 2)
+    run(x, ids)  # a kernel may not be compiled while a graph is captured
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        outputs = run(x, ids)
+    for seed in range(3, 13):
+        new_x, new_ids = inputs(torch, seed)
+        x.copy_(new_x)
+        ids.copy_(new_ids)
+        for output in outputs:
+            output.view(torch.uint8).zero_()
+        graph.replay()
+        assert same(torch, outputs, run(new_x, new_ids))
+
+
+def test_threads_with_streams_of_their_own(torch: Any) -> None:
+    """Each of eight threads has its stream, shapes and values; all launch at once."""
+    count, rounds = 8, 60
+    cases = []
+    for number in range(count):
+        x, ids = inputs(torch, 20 + number)
+        x, ids = x[:, : 17 + 31 * number].contiguous(), ids[:, : 17 + 31 * number].contiguous()
+        expected = ropelab_cuda.apply_rotary(x, ids, SPECTRUM)
+        cases.append((x, ids, expected))
+    # Against a lost race of all threads alike: the first is compared with the specification.
+    few = (cases[0][0][:, :2].double().cpu().numpy(), cases[0][1][:, :2].cpu().numpy())
+    true = torch.from_numpy(ropelab.apply_rotary(*few, SPECTRUM)).cuda()
+    assert torch.allclose(cases[0][2][:, :2].double(), true, rtol=0.01, atol=0.02)
+    torch.cuda.synchronize()
+    wrong: list[str] = []
+    together = threading.Barrier(count)
+
+    def work(number: int) -> None:
+        try:
+            x, ids, expected = cases[number]
+            stream = torch.cuda.Stream()
+            together.wait()
+            for turn in range(rounds):
+                with torch.cuda.stream(stream):
+                    late = torch.zeros_like(x)
+                    torch.cuda._sleep(20_000)
+                    late.copy_(x)
+                    found = ropelab_cuda.apply_rotary(late, ids, SPECTRUM)
+                    ropelab_cuda.apply_rotary_(late, ids, SPECTRUM)
+                stream.synchronize()
+                if not (torch.equal(found, expected) and torch.equal(late, expected)):
+                    wrong.append(f"thread {number}, turn {turn}")
+        except Exception as error:  # a thread's own failure would pass unseen
+            wrong.append(f"thread {number}: {type(error).__name__}: {error}")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_no_memory_is_allocated_but_for_the_outputs(torch: Any) -> None:
+    x, ids = inputs(torch, 3)
+    ropelab_cuda.apply_rotary(x, ids, SPECTRUM)
+    ropelab_cuda.apply_rotary_(x, ids, SPECTRUM)
+
+    def grown(call: Callable[[], Any]) -> tuple[int, int]:
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()  # or a block that is a little too large may be taken whole
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        kept = call()
+        torch.cuda.synchronize()
+        peak = torch.cuda.max_memory_allocated() - before
+        return peak, sum(tensor.nbytes for tensor in kept)
+
+    for _ in range(2):  # by planning, and by replaying
+        peak, outputs = grown(lambda: (ropelab_cuda.apply_rotary(x, ids, SPECTRUM),))
+        assert peak == outputs == x.nbytes
+        peak, outputs = grown(
+            lambda: ropelab_cuda.apply_rotary_qk(x[:, :, :12], x[:, :, 12:], ids, SPECTRUM)
+        )
+        assert peak == outputs == x.nbytes
+        peak, _ = grown(lambda: (ropelab_cuda.apply_rotary_(x, ids, SPECTRUM),))
+        assert peak == 0
