@@ -8,7 +8,7 @@ from ropelab.golden import Golden, load
 
 OPERATIONS = {
     *("apply_rotary", "apply_rotary_qk", "apply_rotary_cached"),
-    *("cos_sin", "exact_phases", "model"),
+    *("cos_sin", "exact_phases", "model", "apply_norm_rotary_qk"),
 }
 
 

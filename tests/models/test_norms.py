@@ -72,16 +72,15 @@ def norm_of(name: str, heads: int, seed: int) -> tuple[Any, np.ndarray[Any, Any]
 def applied(norm: Any, x: torch.Tensor, across: bool) -> torch.Tensor:
     """Norm as the model's attention does: OLMo 2 before the projection is split into heads."""
     with torch.no_grad():
-        return norm(x.flatten(-2)).view(x.shape) if across else norm(x)
+        normed: torch.Tensor = norm(x.flatten(-2)).view(x.shape) if across else norm(x)
+        return normed
 
 
+# What a pair of Transformers' may err by, in halves of an eps of float32. A root takes half of the
+# sum, of squares by eights and then by twos, and of the mean and eps; itself and the division, and
+# three products. Then cos and sin within an ulp, which is two halves, two products, of norm sqrt(2)
+# at most over both members, and a sum. Ours rounds once: half an eps.
 def bound(width: int) -> float:
-    """Return the eps of float32, of a pair, that Transformers may err by; we err by half of one.
-
-    In halves of an eps, of which a root takes half: a sum of squares by eights and then by twos;
-    then the mean, eps, the root, and three products. Then cos and sin within an ulp, which is two
-    halves, two products (of norm sqrt(2) at most over both members) and a sum.
-    """
     depth = 8 + log2(width / 8) + 1
     return (depth / 2 + 1 + 2 + 3 + 2 + 2**0.5 + 1) / 2 + 0.5
 
@@ -110,9 +109,8 @@ def test_norm_and_rotation_are_those_of_transformers(name: str, dtype: str) -> N
         x.transpose(1, 2).double().numpy() for x in module.apply_rotary_pos_emb(q, k, cos, sin)
     ]
     weights = (weight for _, weight in norms)
-    got = ropelab.apply_norm_rotary_qk(
-        *arrays, *weights, IDS, spectrum, angles="float32", **model.options
-    )
+    apply: Any = ropelab.apply_norm_rotary_qk
+    got = apply(*arrays, *weights, IDS, spectrum, angles="float32", **model.options)
     for ours, true, heads in zip(got, wanted, (HEADS, KEY_HEADS), strict=True):
         assert ours.dtype == np.dtype(dtype)
         error = np.abs(widen(ours) - true) / pair_norms(true, "half")

@@ -76,12 +76,13 @@ def test_the_order_of_axes_changes_nothing(
 ) -> None:
     q, k = numbers(B, S, H, D), numbers(B, S, 2, D, seed=1)
     weights = [numbers(h, D, seed=h)[: None if across else 1] for h in (H, 2)]
-    given = weights if across else [weight[0] for weight in weights]
-    plain = apply_norm_rotary_qk(q, k, *given, IDS, SPECTRUM, across_heads=across)
+    q_weight, k_weight = weights if across else [weight[0] for weight in weights]
+    plain = apply_norm_rotary_qk(q, k, q_weight, k_weight, IDS, SPECTRUM, across_heads=across)
     turned = apply_norm_rotary_qk(
         q.transpose(axes),
         k.transpose(axes),
-        *given,
+        q_weight,
+        k_weight,
         IDS,
         SPECTRUM,
         across_heads=across,

@@ -38,10 +38,10 @@ def normed(
         The numbers by the same indices.
     """
 
-    def group(index: Index) -> Index:
+    def _group(index: Index) -> Index:
         return tuple(i for axis, i in enumerate(index[:-1]) if axis != head_axis)
 
-    def factor(index: Index) -> Real:
+    def _factor(index: Index) -> Real:
         if weight is None:
             return mp.mpf(1)
         head = () if head_axis is None else (index[head_axis],)
@@ -49,9 +49,9 @@ def normed(
 
     squares: dict[Index, list[Real]] = defaultdict(list)
     for index, value in x.items():
-        squares[group(index)].append(value * value)
+        squares[_group(index)].append(value * value)
     root = {
         name: mp.sqrt(mp.fsum(members) / len(members) + exactly(eps))
         for name, members in squares.items()
     }
-    return {index: value / root[group(index)] * factor(index) for index, value in x.items()}
+    return {index: value / root[_group(index)] * _factor(index) for index, value in x.items()}

@@ -24,7 +24,7 @@ Weight = Array | None
 Options = dict[str, Any]
 
 
-def _each(one: Callable[[Array, Weight, Array, Spectrum, Options], Array]) -> Implementation:
+def _each(one: Callable[..., Array]) -> Implementation:
     """Return the specification that norms and rotates one float64 tensor after the other."""
 
     def _both(
