@@ -23,6 +23,7 @@ from .formats import (
 )
 from .kv_cache import apply_rotary_kv_cache
 from .layouts import to_half, to_interleaved
+from .norm_rotary import apply_norm_rotary_qk
 from .phases import cos_sin, exact_phases
 from .precision import bfloat16, widen
 from .query_scale import Llama4Temperature, LogN, MinistralTemperature
@@ -41,6 +42,7 @@ __all__ = [
     "MinistralTemperature",
     "Rope",
     "Spectrum",
+    "apply_norm_rotary_qk",
     "apply_rotary",
     "apply_rotary_cached",
     "apply_rotary_kv_cache",

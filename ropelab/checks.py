@@ -24,6 +24,7 @@ __all__ = [
     "check_flag",
     "check_head_dim",
     "check_layout",
+    "check_norm_weight",
     "check_position_axes",
     "check_positions",
     "check_rope",
@@ -298,6 +299,21 @@ def check_same_tokens(
         msg = (
             f"k: expected the head_dim of q, {q_shape[-1]}; got {k_shape[-1]}; "
             f"rotate tensors of different head_dim by two calls of apply_rotary"
+        )
+        raise ValueError(msg)
+
+
+def check_norm_weight(
+    shape: tuple[int, ...], heads: int, head_dim: int, name: str, *, across_heads: bool
+) -> None:
+    """Raise ValueError unless weights of that shape fit the channels that a norm covers."""
+    fitting = ((heads, head_dim), (heads * head_dim,)) if across_heads else ((head_dim,),)
+    if tuple(shape) not in fitting:
+        words = "(heads, head_dim) or (heads * head_dim,)" if across_heads else "(head_dim,)"
+        mend = "norm each head" if across_heads else "norm all heads of a token together"
+        msg = (
+            f"{name}: expected shape {words} = {' or '.join(map(str, fitting))}; got "
+            f"{tuple(shape)}; across_heads={not across_heads} would {mend}"
         )
         raise ValueError(msg)
 

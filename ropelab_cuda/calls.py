@@ -30,14 +30,18 @@ from .views import View
 from .work import Scale
 
 __all__ = [
+    "AS_IT_CAME",
     "check_same_dtype",
+    "launch_and_remember",
     "named_pair",
+    "outputs_of",
     "rotate_by_positions",
     "rotate_by_tables",
+    "take_tensors",
 ]
 
 
-_AS_IT_CAME = Storage()
+AS_IT_CAME = Storage()
 
 
 def named_pair(out: object) -> dict[str, Any]:
@@ -56,7 +60,7 @@ def rotate_by_positions(
     angles: str,
     place: Placement,
     call: Key,
-    storage: Storage = _AS_IT_CAME,
+    storage: Storage = AS_IT_CAME,
     decay: Decay | None = None,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by their positions, in one launch.
@@ -99,7 +103,7 @@ def rotate_by_positions(
             return made
     check_choice(angles, ANGLES, "angles")
     check_any_spectrum(spectrum)
-    gate, views, scales = _take(tensors, place, storage)
+    gate, views, scales = take_tensors(tensors, place, storage)
     gate.order(spectrum)
     name, first = next(iter(views.items()))
     check_width(spectrum.rotary_dim, first.shape[-1], name)
@@ -107,7 +111,7 @@ def rotate_by_positions(
     tokens = token_shape(first.shape, place.tensor_format, name)
     positions = take_positions(gate, position_ids, tokens, spectrum.position_axes)
     read = [*positions.views.items(), *scales]
-    results, operands = _outputs(gate, tensors, views, outs, read, storage)
+    results, operands = outputs_of(gate, tensors, views, outs, read, storage)
     plan = plan_rotary(
         operands,
         positions,
@@ -122,7 +126,7 @@ def rotate_by_positions(
     if isinstance(spectrum, DeviceSpectrum):
         read_views.append(spectrum.view)
     others = [*_passed(storage, scales), *zip(parts.tensors, read_views, strict=True)]
-    _launch(gate, plan, call, tensors, outs, results, operands, others, spectrum)
+    launch_and_remember(gate, plan, call, tensors, outs, results, operands, others, spectrum)
     return results
 
 
@@ -133,7 +137,7 @@ def rotate_by_tables(
     sin: Any,
     place: Placement,
     call: Key,
-    storage: Storage = _AS_IT_CAME,
+    storage: Storage = AS_IT_CAME,
     reading: Reading = ROW_A_TOKEN,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by given cosines and sines, in one launch.
@@ -168,7 +172,7 @@ def rotate_by_tables(
         made = None if reading.looks else _replay(tensors, outs, parts, call, storage)
         if made is not None:
             return made
-    gate, views, scales = _take(tensors, place, storage)
+    gate, views, scales = take_tensors(tensors, place, storage)
     name, first = next(iter(views.items()))
     head_dim = first.shape[-1]
     tokens = token_shape(first.shape, place.tensor_format, name)
@@ -180,7 +184,7 @@ def rotate_by_tables(
     flags = {"overrun_flag": lookup.overrun_flag} if lookup and lookup.overrun_flag else {}
     check_overlaps([*flags.items()], [*views.items()], [*others.items(), *_views(scales)])
     read = [*others.items(), *flags.items(), *scales]
-    results, operands = _outputs(gate, tensors, views, outs, read, storage)
+    results, operands = outputs_of(gate, tensors, views, outs, read, storage)
     cos_view, sin_view = tables.values()
     options: dict[str, Any] = {"place": place, "scales": [scale for _, scale in scales]}
     if lookup is None:
@@ -194,7 +198,7 @@ def rotate_by_tables(
         *_passed(storage, scales),
         *zip(parts.tensors or given.values(), others.values(), strict=True),
     ]
-    _launch(gate, plan, call, tensors, outs, results, operands, passed)
+    launch_and_remember(gate, plan, call, tensors, outs, results, operands, passed)
     return results
 
 
@@ -214,7 +218,7 @@ def _replay(
     return made if made is None or outs is None else tuple(outs.values())
 
 
-def _take(
+def take_tensors(
     tensors: Mapping[str, Any], place: Placement, storage: Storage
 ) -> tuple[Gate, dict[str, View], list[tuple[str, Scale]]]:
     """Check how the tensors are to be rotated, open the gate, and take them and their scales."""
@@ -243,7 +247,7 @@ def check_same_dtype(views: Mapping[str, View]) -> None:
         raise TypeError(msg)
 
 
-def _outputs(
+def outputs_of(
     gate: Gate,
     tensors: Mapping[str, Any],
     views: Mapping[str, View],
@@ -281,7 +285,7 @@ def _passed(storage: Storage, scales: Sequence[tuple[str, Scale]]) -> list[tuple
     return [*zip(split_scale(storage.scale, len(scales))[1], views, strict=True)]
 
 
-def _launch(
+def launch_and_remember(
     gate: Gate,
     plan: Plan,
     call: Key,

@@ -10,6 +10,7 @@ import numpy as np
 
 from ropelab import Rope, Spectrum
 from ropelab.checks import ANGLES
+from ropelab.norm_rotary import Norm
 from ropelab.pairs import Placement
 from ropelab.scaling import (
     DynamicLinear,
@@ -26,6 +27,7 @@ from .compile import Specialisation
 from .launch import FORMATS, plan_cos_sin, plan_phases
 from .launch_kv_cache import Cached, plan_rotary_kv_cache
 from .launch_lengths import plan_length_spectrum
+from .launch_norm import plan_norm_rotary
 from .launch_permute import plan_permute
 from .launch_rotary import Lookup, plan_rotary, plan_rotary_cached, plan_rotary_indexed
 from .launch_xpos import Decay, with_decay
@@ -49,7 +51,7 @@ def specialisations() -> list[Specialisation]:
     families = (
         *(_rotary(), _rotary_rare(), _rotary_stored(), _counted()),
         *(_rotary_cached(), _indexed(), _rotary_xpos(), _permute()),
-        *(_kv_cache(), _tables(), _lengths()),
+        *(_kv_cache(), _norm_rotary(), _tables(), _lengths()),
     )
     return list(dict.fromkeys(one for family in families for one in family))
 
@@ -226,6 +228,39 @@ def _into_cache(
         place=place,
         angles="exact",
     ).specialisation
+
+
+# (heads of q and k, head_dim, rotary_dim, offset, across heads, layout in and out, unaligned)
+_NORMS = (
+    ((32, 8), 128, 128, 0, False, "half", None, 0),
+    ((32, 8), 128, 128, 0, False, "interleaved", None, 0),
+    ((32, 32), 128, 128, 0, True, "half", None, 0),
+    ((8, 4), 256, 256, 0, False, "half", None, 0),
+    ((8, 4), 512, 128, 0, False, "half", None, 0),  # more units than a warp has threads
+    ((32, 8), 192, 64, 128, False, "interleaved", "half", 0),
+    ((40, 8), 96, 24, 0, True, "half", "interleaved", 0),
+    ((32, 8), 80, 20, 0, False, "interleaved", None, 1),
+)
+
+
+def _norm_rotary() -> Iterator[Specialisation]:
+    for dtype, many in product(FORMATS, (TOKENS, 1 << 14)):
+        for heads, head_dim, rotary_dim, offset, across, layout, output, past in _NORMS:
+            weight_dtype = "bfloat16" if output is None else "float32"
+            positions = _compact((1, many), "int64")
+            x = [_compact((1, many, h, head_dim), dtype, (1 << 20) + past * 8) for h in heads]
+            weights = [
+                _compact((h, head_dim) if across else (head_dim,), weight_dtype) for h in heads
+            ]
+            yield plan_norm_rotary(
+                [*zip(x, x, strict=True)],
+                weights,
+                positions,
+                _spectrum(rotary_dim),
+                norm=Norm(across_heads=across),
+                place=Placement("bshd", layout, output, offset),
+                angles="exact",
+            ).specialisation
 
 
 def _tables() -> Iterator[Specialisation]:

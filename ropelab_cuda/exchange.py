@@ -11,15 +11,13 @@ import ctypes
 from collections.abc import Sequence
 from typing import Any
 
-from ropelab.dlpack import CUDA_DEVICES, Exported
-
 from ._cupy import require_cupy
+from ._memory import check_last_stride, check_memory, check_written
 from .compile import function
 from .device_spectrum import AnySpectrum, DeviceSpectrum
 from .frameworks import Framework, framework_of
 from .launch import FORMATS, OUTPUT_FORMATS, Plan
 from .launcher import Launch, prepare_launch
-from .overlaps import overlaps_itself
 from .parameters import INTEGER_TYPES
 from .views import ITEM_BYTES, View
 
@@ -81,7 +79,7 @@ class Gate:
                 f"convert it first"
             )
             raise TypeError(msg)
-        _check_last_stride(view, name)
+        check_last_stride(view, name)
         return view
 
     def integers(self, x: Any, name: str) -> View:
@@ -160,7 +158,7 @@ class Gate:
                 f"as integers of its width"
             )
             raise TypeError(msg)
-        _check_last_stride(view, name)
+        check_last_stride(view, name)
         return view
 
     def scalar(self, x: Any, name: str) -> View:
@@ -227,7 +225,7 @@ class Gate:
         if view.shape != shape:
             msg = f"{name}: expected shape {shape}; got {view.shape}; omit it to have one allocated"
             raise ValueError(msg)
-        _check_written(view, name)
+        check_written(view, name)
         return view
 
     def memory(self, x: Any, name: str) -> View:
@@ -257,7 +255,7 @@ class Gate:
             known = [*OUTPUT_FORMATS]
             msg = f"{name}: expected {', '.join(known[:-1])} or {known[-1]}; got {view.dtype}"
             raise TypeError(msg)
-        _check_written(view, name)
+        check_written(view, name)
         return view
 
     def flag(self, x: Any, name: str) -> View:
@@ -335,7 +333,7 @@ class Gate:
             assert self.device is not None
             stream = self.framework.stream(self.device)
         exported, owner = framework.export(x, name, stream)
-        _check_memory(exported, x, name)
+        check_memory(exported, x, name)
         if self.device is None:
             self.device = exported.device_id
         if exported.device_id != self.device:
@@ -364,45 +362,3 @@ def _framework(x: Any, name: str) -> Framework:
         )
         raise TypeError(msg)
     return framework
-
-
-def _check_memory(exported: Exported, x: Any, name: str) -> None:
-    if exported.device_type not in CUDA_DEVICES:
-        where = {1: "the CPU", 3: "the CPU (pinned)"}.get(
-            exported.device_type, f"DLPack device type {exported.device_type}"
-        )
-        msg = (
-            f"{name}: expected a tensor on a CUDA device; got a {type(x).__name__} on {where}; "
-            f"move it to the GPU, or use ropelab, which does the same on the CPU"
-        )
-        raise ValueError(msg)
-    if 0 in exported.shape:
-        return
-    if exported.pointer == 0:
-        msg = f"{name}: this {type(x).__name__} has no memory behind it; materialise it first"
-        raise ValueError(msg)
-    if exported.pointer % ITEM_BYTES.get(exported.dtype, 1):
-        msg = (
-            f"{name}: expected elements aligned to their {ITEM_BYTES[exported.dtype]} bytes; got "
-            f"address {exported.pointer:#x}; clone it"
-        )
-        raise ValueError(msg)
-
-
-def _check_last_stride(view: View, name: str) -> None:
-    if view.size and view.shape and view.shape[-1] > 1 and view.strides[-1] != 1:
-        msg = (
-            f"{name}: expected channels that adjoin in memory (last stride 1); got shape "
-            f"{view.shape} with strides {view.strides}; make it contiguous"
-        )
-        raise ValueError(msg)
-
-
-def _check_written(view: View, name: str) -> None:
-    _check_last_stride(view, name)
-    if overlaps_itself(view):
-        msg = (
-            f"{name}: expected memory of its own for every element; got shape {view.shape} with "
-            f"strides {view.strides}, where elements share memory; clone it"
-        )
-        raise ValueError(msg)

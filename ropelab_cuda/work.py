@@ -81,6 +81,7 @@ def arrange(
     rotary_offset: int = 0,
     scales: Sequence[Scale] = (),
     steps: Sequence[Axes] | None = None,
+    weights: Sequence[View] | None = None,
 ) -> Work:
     """Return how to walk some tensors and how wide to access them.
 
@@ -102,6 +103,8 @@ def arrange(
         What is stored of each tensor is divided by; by default it is not.
     steps : sequence of tuple of int, optional
         Further strides by which a kernel finds the rows of each output.
+    weights : sequence of View, optional
+        Where a norm changes every channel: its weights, (heads, head_dim) each.
 
     Returns
     -------
@@ -130,18 +133,18 @@ def arrange(
         (*walk_strides, view.strides[head_axis] if view.shape[head_axis] > 1 else 0)
         for view, walk_strides in zip(views, walked, strict=False)
     ]
-    stays = all(is_same(x, out) for x, out in operands) and not scales
+    stays = all(is_same(x, out) for x, out in operands) and not scales and weights is None
     tail = 0 if stays else first.shape[-1] - 2 * pairs
 
     further = [() if i % 2 == 0 or steps is None else steps[i // 2] for i in range(len(views))]
-    walks = [(*three, *more) for three, more in zip(strides, further, strict=True)]
+    rows_of = [
+        (view, (*three, *more)) for view, three, more in zip(views, strides, further, strict=True)
+    ]
+    rows_of += [(weight, (rotary_offset, weight.strides[0])) for weight in weights or ()]
 
     def widest(*lengths: int) -> int:
         """Return the elements of the widest access to which all rows and lengths align."""
-        return widest_access(
-            (view, (*walk_strides, *lengths))
-            for view, walk_strides in zip(views, walks, strict=True)
-        )
+        return widest_access((view, (*walk_strides, *lengths)) for view, walk_strides in rows_of)
 
     halves = "half" in layouts
     vector = widest(pairs if halves else 2 * pairs)

@@ -204,6 +204,29 @@ def permuted(dtype: torch.dtype) -> list[Any]:
     return [moved, ropelab_cuda.to_interleaved(odd, 6), odd, packed]
 
 
+def normed(dtype: torch.dtype, layout: str) -> list[Any]:
+    """Norm and rotate heads of part of a warp, of several rounds of it, and all heads together."""
+    positions = torch.randint(2**20, (BATCH, SEQUENCE)).cuda()
+    results: list[Any] = []
+    for (q_heads, head_dim, width), across, weight_dtype in product(
+        ((5, 128, 128), (9, 80, 20), (3, 512, 96), (5, 11, 6), (150, 64, 64)),
+        (False, True),
+        (dtype, torch.float32),
+    ):
+        q, k = (tensor(BATCH, SEQUENCE, heads, head_dim, dtype=dtype) for heads in (q_heads, 2))
+        weights = [
+            tensor(*((heads, head_dim) if across else (head_dim,)), dtype=weight_dtype)
+            for heads in (q_heads, 2)
+        ]
+        other = LAYOUTS[1 - LAYOUTS.index(layout)]
+        spectrum = ropelab.Rope(head_dim, rotary_dim=width).spectrum()
+        given: Any = (*weights, positions, spectrum)
+        options: dict[str, Any] = {"layout": layout, "across_heads": across, "weight_offset": 1.0}
+        results += ropelab_cuda.apply_norm_rotary_qk(q, k, *given, **options)
+        results += ropelab_cuda.apply_norm_rotary_qk_(q, k, *given, output_layout=other, **options)
+    return results
+
+
 def main() -> None:
     """Launch, and read every result."""
     torch.manual_seed(0)
@@ -219,6 +242,7 @@ def main() -> None:
         results += counted(dtype, layout)
         results += looked_up(dtype, layout)
         results += scaled(dtype, layout)
+        results += normed(dtype, layout)
         results += stored(dtype, layout)
         results += into_caches(SMALL, dtype, layout)
     for dtype in (*DTYPES, torch.int8):

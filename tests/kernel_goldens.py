@@ -8,7 +8,7 @@ from ropelab.golden import Golden, load
 
 OPERATIONS = {
     *("apply_rotary", "apply_rotary_qk", "apply_rotary_cached", "apply_rotary_kv_cache"),
-    *("apply_xpos_qk", "to_half", "to_interleaved"),
+    *("apply_norm_rotary_qk", "apply_xpos_qk", "to_half", "to_interleaved"),
     *("cos_sin", "exact_phases", "model"),
 }
 

@@ -33,6 +33,7 @@ ARROWS: dict[str, set[str]] = {
     "slots": set(),
     "kv_cache": {"pairs", "slots"},
     "xpos": {"pairs"},
+    "norm_rotary": {"pairs"},
     "query_scale": set(),
     "weights": {"layouts"},
     "formats": {"rope", "scaling", "positions", "query_scale"},
@@ -40,7 +41,7 @@ ARROWS: dict[str, set[str]] = {
     "bands": {"rope"},
     "plots": {"bands"},
     "": {
-        *("rotary", "kv_cache", "xpos", "query_scale", "weights"),
+        *("rotary", "kv_cache", "xpos", "norm_rotary", "query_scale", "weights"),
         *("positions", "formats", "models"),
     },  # the package's door
     "golden": {"", "bands", "plots"},

@@ -35,6 +35,8 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "(rotary-embedding-torch#11, transformers#45902).",
         "ShortPromptOnly": "M16. Right at small positions alone, which is what weak tests look at "
         "(imp#1316, mobius#548).",
+        "Norm": "M11. Channels, heads or weights missed by a fused norm, and eps or the offset of "
+        "the weights put in the wrong place.",
         "SeedOddLanes": "M3. Odd channels of interleaved pairs turned the wrong way: "
         "x sin + y cos of themselves (rotalabs-accel's Triton kernel).",
         "SeedHeadsOverrun": "M11. A kernel launched over the heads of q for k too, which has "

@@ -184,6 +184,9 @@ def implementation(framework: Framework, way: str) -> Implementation:
     def apply_rotary_qk(q: Array, k: Array, *given: Any, **options: Any) -> tuple[Array, Array]:
         return rotated("apply_rotary_qk", (q, k), given, **options)  # type: ignore[no-any-return]
 
+    def apply_norm_rotary_qk(q: Array, k: Array, *given: Any, **options: Any) -> Any:
+        return rotated("apply_norm_rotary_qk", (q, k), given, **options)
+
     def apply_rotary_cached(x: Array, *given: Any, **options: Any) -> Array:
         return rotated("apply_rotary_cached", (x,), given, **options)[0]  # type: ignore[no-any-return]
 
@@ -248,4 +251,5 @@ def implementation(framework: Framework, way: str) -> Implementation:
         apply_xpos_qk=apply_xpos_qk,
         to_half=to_half,
         to_interleaved=to_interleaved,
+        apply_norm_rotary_qk=apply_norm_rotary_qk,
     )

@@ -33,6 +33,7 @@ def worst(results: list[Result]) -> list[str]:
         far = case.dtype == "float64" and case.tolerance.bound > 4.0  # by the drift of 64-bit turns
         if case.tolerance.metric == "pair" and case.op != "model" and not far:
             o = case.options
-            key = (case.dtype, o.get("layout", "table"), o.get("angles", "given"))
+            normed = ("norm",) if case.op == "apply_norm_rotary_qk" else ()
+            key = (case.dtype, o.get("layout", "table"), o.get("angles", "given"), *normed)
             table[key] = max(table.get(key, 0.0), result.error)
-    return [f"  {' '.join(key):32} {error:.3f} eps" for key, error in sorted(table.items())]
+    return [f"  {' '.join(key):36} {error:.3f} eps" for key, error in sorted(table.items())]

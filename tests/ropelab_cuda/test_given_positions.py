@@ -41,7 +41,7 @@ def never_read() -> Any:
 
 
 def only_replays() -> Any:
-    return mock.patch("ropelab_cuda.calls._take", side_effect=ReadError)
+    return mock.patch("ropelab_cuda.calls.take_tensors", side_effect=ReadError)
 
 
 def close(actual: torch.Tensor, wanted: Any) -> bool:
@@ -247,5 +247,5 @@ def test_an_offset_inside_of_what_is_written_is_refused() -> None:
 
 
 def test_memory_of_the_host_is_refused_as_ever() -> None:
-    with mock.patch("ropelab_cuda.exchange.CUDA_DEVICES", {2}), refuses(ValueError, "x", "CPU"):
+    with mock.patch("ropelab_cuda._memory.CUDA_DEVICES", {2}), refuses(ValueError, "x", "CPU"):
         ropelab_cuda.apply_rotary(X, Consecutive(np.array([1, 2])), SPECTRUM)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 from unittest import mock
 
@@ -50,7 +51,7 @@ class WholeWayError(Exception):
 
 
 def only_replays() -> Any:
-    return mock.patch("ropelab_cuda.calls._take", side_effect=WholeWayError)
+    return mock.patch("ropelab_cuda.calls.take_tensors", side_effect=WholeWayError)
 
 
 def expected(x: torch.Tensor, ids: torch.Tensor = IDS, **options: Any) -> torch.Tensor:
@@ -230,3 +231,61 @@ def test_plans_do_not_pile_up() -> None:
             x = torch.randn(1, tokens, 1, 16)
             ropelab_cuda.apply_rotary_(x, torch.arange(tokens), SPECTRUM)
     assert known_plans() == 2
+
+
+# ------------------------------------------------------------------------------------------------
+# Norm and rotation.
+
+normed: Any = ropelab.apply_norm_rotary_qk  # its arguments come in tuples of many kinds
+fused: Any = ropelab_cuda.apply_norm_rotary_qk
+fused_: Any = ropelab_cuda.apply_norm_rotary_qk_
+
+
+def arrays(*given: torch.Tensor | None) -> list[Any]:
+    return [None if x is None else x.numpy().copy() for x in given]
+
+
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("way", ["new", "out", "in place"])
+def test_a_norm_is_replayed_with_other_weights(way: str, across: bool) -> None:
+    options: dict[str, Any] = {"across_heads": across, "rotary_offset": 1, "weight_offset": 1.0}
+    for number in range(3):
+        q, k = tensors(4, 2)
+        weights = [torch.randn(*((h, 24) if across else (24,))) for h in (4, 2)]
+        given = (*weights, IDS + number)
+        wanted = normed(*arrays(q, k, *given), SPECTRUM, **options)
+        with only_replays() if number else nullcontext():
+            if way == "in place":
+                got = fused_(q, k, *given, SPECTRUM, **options)
+            else:
+                outs = [torch.empty_like(x) for x in (q, k)] if way == "out" else None
+                got = fused(q, k, *given, SPECTRUM, out=outs, **options)
+        for one, other in zip(got, wanted, strict=True):
+            np.testing.assert_allclose(one.numpy(), other, rtol=0, atol=1e-5)
+
+
+def test_a_norm_with_another_weight_or_number_has_a_plan_of_its_own() -> None:
+    (q, k), weight = tensors(4, 2), torch.randn(24)
+    different: tuple[tuple[Any, Any, dict[str, Any]], ...] = (
+        (weight, weight, {}),
+        (weight, None, {}),
+        (None, weight, {}),
+        (weight, weight, {"eps": 1.0}),
+        (weight, weight, {"weight_offset": 1.0}),
+        (weight.double(), weight.double(), {}),
+    )
+    for known, (*weights, options) in enumerate(different):
+        assert known_plans() == known
+        wanted = normed(*arrays(q, k, *weights, IDS), SPECTRUM, **options)
+        for _ in range(2):
+            got = fused(q, k, *weights, IDS, SPECTRUM, **options)
+            for one, other in zip(got, wanted, strict=True):
+                np.testing.assert_allclose(one.numpy(), other, rtol=0, atol=1e-5)
+
+
+def test_a_weight_that_requires_grad_is_not_lost_by_a_replay() -> None:
+    (q, k), weight = tensors(4, 2), torch.nn.Parameter(torch.randn(24))
+    with torch.no_grad():
+        fused(q, k, weight, weight, IDS, SPECTRUM)
+    with pytest.raises(ValueError, match="q_weight: requires grad"):
+        fused(q, k, weight, weight, IDS, SPECTRUM)

@@ -185,7 +185,7 @@ def test_another_base_or_centre_is_another_plan() -> None:
     q, k, ids = torch.randn(1, 3, 4, 12), torch.randn(1, 3, 2, 12), torch.tensor([70, 800, 9])
     numbers = spectrum(12)
     several: list[dict[str, Any]] = [{}, {"centre": 500}, {"scale_base": 99.5}, {"inverse": True}]
-    whole_way = mock.patch("ropelab_cuda.calls._take", wraps=calls._take)
+    whole_way = mock.patch("ropelab_cuda.calls.take_tensors", wraps=calls.take_tensors)
     with on_cpu(), whole_way as taken:
         for options in several * 2:
             wanted = ropelab.apply_xpos_qk(q.numpy(), k.numpy(), ids.numpy(), numbers, **options)

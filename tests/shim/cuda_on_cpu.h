@@ -1,9 +1,10 @@
 // The CUDA words of the kernels, in C++ for the host, so that g++ compiles the very same text.
 //
 // Blocks run in turn. The threads of a block are fibers of one system thread: each runs until it
-// waits at __syncthreads() or ends, then the next one does. So `static` memory is shared memory,
-// and a barrier that only some threads reach is found. Vector accesses check their alignment, on
-// which a GPU would trap and a CPU would not.
+// waits for the others, of its block at __syncthreads() or of its warp at __syncwarp(), or ends;
+// then the next one does. So `static` memory is shared memory, and a barrier that only some threads
+// reach is found. Vector accesses check their alignment, on which a GPU would trap and a CPU would
+// not.
 
 #pragma once
 
@@ -48,6 +49,10 @@ inline unsigned long long __umul64hi(unsigned long long x, unsigned long long y)
 }
 inline float __fmul_rn(float x, float y) { return x * y; }
 inline double __dmul_rn(double x, double y) { return x * y; }
+inline float __fdiv_rn(float x, float y) { return x / y; }
+inline double __ddiv_rn(double x, double y) { return x / y; }
+inline float __fsqrt_rn(float x) { return std::sqrt(x); }
+inline double __dsqrt_rn(double x) { return std::sqrt(x); }
 
 template <class Word> inline void check_aligned(const Word* address) {
   if (reinterpret_cast<uintptr_t>(address) % sizeof(Word) != 0) {
@@ -88,43 +93,79 @@ inline unsigned short host_float_to_bfloat16(float x) {
 // ----------------------------------------------------------------------------------------------
 // A block: fibers that take turns between barriers.
 
-constexpr unsigned MOST_THREADS = 1024;
+constexpr unsigned MOST_THREADS = 1024, WARP = 32;
+enum Waiting { FOR_NOTHING, FOR_WARP, FOR_BLOCK, ENDED };
 struct Fiber {
   ucontext_t context;
   char stack[64 << 10];
   dim3 thread;
-  bool ended;
+  Waiting waiting;
+  unsigned long long given;  // to the others of the warp
 };
 static Fiber* fibers;
 static Fiber* running;
+static unsigned living;  // threads of the block
 static ucontext_t scheduler;
 
-inline void __syncthreads() { swapcontext(&running->context, &scheduler); }
+inline void pause_for(Waiting what) {
+  running->waiting = what;
+  swapcontext(&running->context, &scheduler);
+}
+inline void __syncthreads() { pause_for(FOR_BLOCK); }
+inline void __syncwarp() { pause_for(FOR_WARP); }
+
+// All of a warp exchange; a mask of some of them has no meaning here.
+template <class Value> inline Value __shfl_xor_sync(unsigned mask, Value value, int step) {
+  static_assert(sizeof(Value) <= sizeof running->given);
+  const unsigned other = (running - fibers) ^ step;
+  if (mask != 0xffffffff || other >= living) {
+    std::fprintf(stderr, "a shuffle of mask %x with thread %u of %u\n", mask, other, living);
+    std::abort();
+  }
+  memcpy(&running->given, &value, sizeof value);
+  __syncwarp();
+  memcpy(&value, &fibers[other].given, sizeof value);
+  __syncwarp();
+  return value;
+}
+
+// Let all fibers from `first` to `end` go on if all wait for the same; say whether any does.
+inline bool release(unsigned first, unsigned end, Waiting what) {
+  unsigned there = 0;
+  for (unsigned i = first; i < end; ++i) there += fibers[i].waiting == what;
+  if (there == 0) return false;
+  if (there != end - first) {
+    const unsigned missed = end - first - there;
+    std::fprintf(stderr, "%u of %u threads missed a barrier\n", missed, end - first);
+    std::abort();
+  }
+  for (unsigned i = first; i < end; ++i) fibers[i].waiting = FOR_NOTHING;
+  return true;
+}
 
 // Run a block whose threads all execute `body`.
 inline void run_block(unsigned threads, void (*body)()) {
+  living = threads;
   for (unsigned i = 0; i < threads; ++i) {
     Fiber& fiber = fibers[i];
     fiber.thread = {i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y};
-    fiber.ended = false;
+    fiber.waiting = FOR_NOTHING;
     getcontext(&fiber.context);
     fiber.context.uc_stack.ss_sp = fiber.stack;
     fiber.context.uc_stack.ss_size = sizeof fiber.stack;
     makecontext(&fiber.context, body, 0);
   }
-  unsigned ended = 0;
-  while (ended < threads) {
-    ended = 0;
+  for (bool goes_on = true; goes_on;) {
     for (unsigned i = 0; i < threads; ++i) {
       running = &fibers[i];
       threadIdx = running->thread;
-      if (!running->ended) swapcontext(&scheduler, &running->context);
-      ended += running->ended;
+      if (running->waiting == FOR_NOTHING) swapcontext(&scheduler, &running->context);
     }
-    if (ended != 0 && ended != threads) {
-      std::fprintf(stderr, "%u of %u threads missed a barrier\n", ended, threads);
-      std::abort();
+    goes_on = false;
+    for (unsigned first = 0; first < threads; first += WARP) {
+      goes_on |= release(first, first + WARP < threads ? first + WARP : threads, FOR_WARP);
     }
+    goes_on = goes_on || release(0, threads, FOR_BLOCK);
   }
 }
 
@@ -143,8 +184,7 @@ void launch_on_cpu(const unsigned* grid, const unsigned* block, const void* para
   fibers = static_cast<Fiber*>(std::malloc(threads * sizeof(Fiber)));
   const auto body = [] {
     KERNEL(p);
-    running->ended = true;
-    swapcontext(&running->context, &scheduler);
+    pause_for(ENDED);
   };
   for (blockIdx.z = 0; blockIdx.z < gridDim.z; ++blockIdx.z)
     for (blockIdx.y = 0; blockIdx.y < gridDim.y; ++blockIdx.y)

@@ -120,7 +120,7 @@ def on_cpu(*, sanitize: bool = False) -> Iterator[None]:
         return made.fill_(float("nan") if dtype.is_floating_point else POISON)
 
     with (
-        mock.patch("ropelab_cuda.exchange.CUDA_DEVICES", CPU_DEVICES | CUDA_DEVICES),
+        mock.patch("ropelab_cuda._memory.CUDA_DEVICES", CPU_DEVICES | CUDA_DEVICES),
         mock.patch("ropelab_cuda.exchange.framework_of", framework_or_host),
         mock.patch.object(Gate, "launch", launch),
         mock.patch.object(_torch(), "raw_stream", return_value=0),

@@ -153,13 +153,14 @@ def turns(case: Case, name: str, spectrum: Mapping[str, Array]) -> dict[Index, l
     if "factors" in spectrum:
         factor = float(spectrum["factors"][0])
 
-    def turned(token: Index, pair: int) -> Any:
+    def _turned(token: Index, pair: int) -> Any:
         m = position_at(positions, token, axes[pair] if max(axes) else None)
         m = m % periods[pair] if periods[pair] else m
         return oracle.cosines(m, speeds[pair], factor, case.options["angles"])
 
     return {
-        token: [turned(token, pair) for pair in range(len(speeds))] for token in _tokens(case, name)
+        token: [_turned(token, pair) for pair in range(len(speeds))]
+        for token in _tokens(case, name)
     }
 
 

@@ -7,6 +7,7 @@ by index arithmetic. Agreement of two such different texts is what makes a golde
 
 from .amplitudes import query_scale, xpos
 from .lengths import dynamic_lengths
+from .norm import normed
 from .numbers import PRECISION_BITS, exactly, from_bits, rounded
 from .rotation import cosines, pair, permuted, phases, rotated, turns
 from .rules import amplitudes, frequencies, integers
@@ -20,6 +21,7 @@ __all__ = [
     "frequencies",
     "from_bits",
     "integers",
+    "normed",
     "pair",
     "permuted",
     "phases",

@@ -1,0 +1,195 @@
+"""From views, a norm and a rotation to one launch of both. All views have passed their checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ropelab import Spectrum
+from ropelab.norm_rotary import Norm
+from ropelab.pairs import Placement
+
+from . import parameters
+from .launch import FORMATS, MAX_THREADS, Macros, Plan, grid_of, specialise
+from .tokens import broadcast_strides
+from .tuning import IN_FLIGHT, SHARED_BYTES, WARP, Tuning, choose_tuning
+from .views import View
+from .work import Operand, Work, arrange, token_axes
+
+__all__ = ["plan_norm_rotary"]
+
+# Bytes of heads and their weights that a thread holds; more would spill.
+KEPT_BYTES = 128
+
+
+def plan_norm_rotary(
+    operands: Sequence[Operand],
+    weights: Sequence[View | None],
+    position_ids: View,
+    spectrum: Spectrum,
+    *,
+    norm: Norm,
+    place: Placement,
+    angles: str,
+    tuning: Tuning | None = None,
+) -> Plan:
+    """Plan the norm and the rotation of queries and keys, in one launch.
+
+    Parameters
+    ----------
+    operands : sequence of (View, View)
+        Queries and keys, and where each goes: itself, or a tensor of the same shape and dtype.
+    weights : sequence of View or None
+        Of both, of one dtype, shape (head_dim,), or of all heads; last stride 1.
+    position_ids : View
+        As in `plan_rotary`.
+    spectrum : Spectrum
+        The frequencies.
+    norm : Norm
+        How to norm.
+    place : Placement
+        Where the pairs lie.
+    angles : str
+        As in `ropelab.apply_rotary`.
+    tuning : Tuning, optional
+        By default chosen from the shapes.
+
+    Returns
+    -------
+    Plan
+        What to launch.
+
+    Raises
+    ------
+    ValueError
+        If the angles of a token and the sums of its heads do not fit into a block.
+    """
+    first = operands[0][0]
+    numbers = parameters.Numbers.of(spectrum, angles, first.dtype)
+    tokens = token_axes(first.shape, place.tensor_format)
+    strides = broadcast_strides(position_ids, tokens, skip=int(numbers.axes > 1))
+    head_dim = first.shape[-1]
+    rows = [None if weight is None else _by_head(weight, head_dim) for weight in weights]
+    work = arrange(
+        operands,
+        numbers.pairs,
+        place.ends(),
+        place.tensor_format,
+        [strides],
+        place.rotary_offset,
+        weights=[row for row in rows if row is not None],
+    )
+    work = _within_warps(work)
+    weight_bytes = max((row.item_bytes for row in rows if row is not None), default=0)
+    chosen = tuning or _tuning(
+        work, norm, first.item_bytes, weight_bytes, guesses=numbers.axes == 1
+    )
+    structure = parameters.norm_rotary(numbers)()
+    structure.tensors = work.tensors
+    structure.q, structure.k = (
+        _norm(row, heads if norm.across_heads else 1, head_dim, place.rotary_offset)
+        for row, heads in zip(rows, work.heads, strict=True)
+    )
+    structure.eps, structure.weight_offset = norm.eps, norm.weight_offset
+    structure.positions = parameters.positions(position_ids, work.others[0], numbers.axes)
+    parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
+    given = next((weight.dtype for weight in weights if weight is not None), first.dtype)
+    macros: Macros = {
+        **work.macros,
+        **numbers.macros,
+        "POSITION": parameters.INTEGER_TYPES[position_ids.dtype],
+        "TAIL_VECTORS": _tail_vectors(work),
+        "WEIGHT_FORMAT": FORMATS[given],
+        "ACROSS_HEADS": int(norm.across_heads),
+        "HEADS": sum(work.heads) if norm.across_heads else 0,
+        "ACROSS": work.across,
+        **chosen.macros,
+    }
+    blocks = grid_of(structure.tensors.grid, chosen.tokens) if any(work.heads) else 0
+    return Plan(
+        specialise("norm_rotary", macros, structure),
+        (blocks, chosen.head_blocks, 1),
+        (work.across, chosen.lanes, chosen.tokens),
+        structure,
+        tuple(_pointers(type(structure), rows)),
+    )
+
+
+def _pointers(structure: Any, rows: Sequence[View | None]) -> Iterator[tuple[int, str, int]]:
+    """Yield where the parameters hold addresses; weights come before positions, if there are."""
+    tensors = (parameters.Tensors.q, parameters.Tensors.k)
+    for i, operand in enumerate(tensors):
+        yield operand.offset + parameters.Operand.x.offset, "input", i
+        yield operand.offset + parameters.Operand.out.offset, "output", i
+    norms = [at.offset + parameters.Norm.weights.offset for at in (structure.q, structure.k)]
+    others = [at for at, row in zip(norms, rows, strict=True) if row is not None]
+    others.append(structure.positions.offset + parameters.Positions.data.offset)
+    yield from ((at, "other", i) for i, at in enumerate(others))
+
+
+def _by_head(weight: View, head_dim: int) -> View:
+    """Return weights as (heads, head_dim), one head if they serve all; 0 steps to no other."""
+    heads = weight.size // head_dim
+    if heads <= 1:
+        return replace(weight, shape=(heads, head_dim), strides=(0, 1))
+    step = weight.strides[0] if len(weight.shape) == 2 else head_dim
+    return replace(weight, shape=(heads, head_dim), strides=(step, 1))
+
+
+def _norm(row: View | None, heads: int, head_dim: int, rotary_offset: int) -> parameters.Norm:
+    """Return the norm of one tensor; its weights from the first rotated channel on."""
+    share = 1.0 / (max(heads, 1) * head_dim)
+    if row is None or row.size == 0:  # no heads, no weights
+        return parameters.Norm(0, 0, share)
+    return parameters.Norm(row.pointer + rotary_offset * row.item_bytes, row.strides[0], share)
+
+
+def _tail_vectors(work: Work) -> int:
+    tail = int(work.tensors.tail)
+    return tail // int(work.macros["TAIL_VECTOR"]) if tail else 0
+
+
+def _within_warps(work: Work) -> Work:
+    """Return the work with a power of two of threads along a head, at most a warp."""
+    units = int(work.macros["PAIRS"]) // int(work.macros["PAIRS_HELD"])
+    vectors = _tail_vectors(work)
+    across = min(WARP, 1 << (units + vectors - 1).bit_length())
+    # As norm.cuh counts them: rounds of units, and of the vectors that follow.
+    vector_rounds = -(-(units + vectors) // across) - units // across
+    held = -(-units // across) * work.held_bytes
+    if vectors:
+        channel_bytes = work.held_bytes // (2 * int(work.macros["PAIRS_HELD"]))
+        held += vector_rounds * int(work.macros["TAIL_VECTOR"]) * channel_bytes
+    return replace(work, across=across, held_bytes=held)
+
+
+def _tuning(work: Work, norm: Norm, item_bytes: int, weight_bytes: int, *, guesses: bool) -> Tuning:
+    """Return how to share the work: threads of a token fill their warps."""
+    whole, heads = WARP // work.across, max(1, sum(work.heads))
+    one_at_least = replace(work, held_bytes=min(work.held_bytes, IN_FLIGHT))
+    chosen = choose_tuning(one_at_least, guesses=guesses)
+    weight_held = work.held_bytes * weight_bytes // item_bytes
+    if not norm.across_heads:
+        lanes = _rounded_up(chosen.lanes, whole)
+        tokens = max(1, min(chosen.tokens, 2 * WARP // (work.across * lanes)))
+        unroll = max(1, min(chosen.unroll, (KEPT_BYTES - 2 * weight_held) // work.held_bytes))
+        blocks = -(-heads // lanes) if chosen.head_blocks > 1 else 1
+        return Tuning(lanes, tokens, unroll, blocks, chosen.angles_first)
+    sums = heads * max(item_bytes, 4)
+    if work.angle_bytes + sums > SHARED_BYTES:
+        msg = (
+            f"q: expected heads whose sums fit into {SHARED_BYTES} bytes of shared memory beside "
+            f"the angles; got {heads} heads, {work.angle_bytes + sums} bytes; norm fewer together"
+        )
+        raise ValueError(msg)
+    # A few heads a thread, all kept with their weights if a block can, so that none is read twice.
+    kept = max(1, KEPT_BYTES // (work.held_bytes + weight_held))
+    lanes = _rounded_up(-(-heads // min(kept, 4)), whole)
+    lanes = min(lanes, MAX_THREADS // work.across)
+    unroll = min(kept, -(-heads // lanes))
+    return Tuning(lanes, 1, unroll, 1, chosen.angles_first)
+
+
+def _rounded_up(number: int, step: int) -> int:
+    return -(-number // step) * step
