@@ -261,7 +261,8 @@ def remember(
     views = [view for _, view in (*passed, *made)]
     try:
         key, pointers = _signature(mine, tensors, call)
-    except TypeError:
+        known = mine.plans.get(key)
+    except TypeError:  # not plain, or an option that cannot be a key
         return
     if pointers != tuple(view.pointer for view in views[: len(passed)]):
         return
@@ -269,7 +270,6 @@ def remember(
     differences = [pointers[j] - pointers[i] for i, j, *_ in meetings]
     if 0 in differences:  # an output that is an input by another name has a plan of its own
         return
-    known = mine.plans.get(key)
     if known is None:
         words = memoryview(plan.parameters).cast("B").cast("Q")
         places = [(at // 8, starts[kind] + i) for at, kind, i in plan.pointers]
