@@ -34,8 +34,8 @@ __all__ = [
 ]
 
 OPTIONS = ("--std=c++17",)
-# What CuPy appends to every kernel's options, for the same bits. Without the second, NVRTC 13.0 takes
-# a generic lambda for a host function.
+# What CuPy appends to every kernel's options, for the same bits. Without the second one, NVRTC 13.0
+# takes a generic lambda for a host function.
 ALWAYS = ("-ftz=true", "--device-as-default-execution-space")
 
 _INCLUDE = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)
