@@ -21,6 +21,7 @@ from .formats import (
     query_scales_from_transformers,
     to_transformers,
 )
+from .kv_cache import apply_rotary_kv_cache
 from .layouts import to_half, to_interleaved
 from .norm_rotary import apply_norm_rotary_qk
 from .phases import cos_sin, exact_phases
@@ -29,6 +30,7 @@ from .query_scale import Llama4Temperature, LogN, MinistralTemperature
 from .rope import Rope
 from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
 from .scaling import SCALINGS
+from .slots import contiguous_slots, paged_slots
 from .spectrum import Spectrum
 from .weights import permute_qk_weight, permute_qkv_weight
 from .xpos import apply_xpos_qk
@@ -43,9 +45,11 @@ __all__ = [
     "apply_norm_rotary_qk",
     "apply_rotary",
     "apply_rotary_cached",
+    "apply_rotary_kv_cache",
     "apply_rotary_qk",
     "apply_xpos_qk",
     "bfloat16",
+    "contiguous_slots",
     "cos_sin",
     "exact_phases",
     "float8_e4m3fn",
@@ -61,6 +65,7 @@ __all__ = [
     "layers_from_megatron",
     "layers_from_transformers",
     "models",
+    "paged_slots",
     "permute_qk_weight",
     "permute_qkv_weight",
     "positions",

@@ -19,6 +19,7 @@ __all__ = [
     "LAYOUTS",
     "TENSOR_FORMATS",
     "TensorFormat",
+    "check_channels",
     "check_choice",
     "check_flag",
     "check_head_dim",
@@ -30,6 +31,7 @@ __all__ = [
     "check_rotary_offset",
     "check_same_tokens",
     "check_scale",
+    "check_slots_shape",
     "check_table",
     "check_width",
     "finite_real",
@@ -193,6 +195,17 @@ def check_positions(
         raise ValueError(msg)
 
 
+def check_slots_shape(shape: tuple[int, ...], tokens: tuple[int, ...]) -> None:
+    """Raise ValueError unless slots of that shape broadcast to the tokens."""
+    if not _broadcasts(shape, tokens):
+        words = "(batch, sequence)" if len(tokens) == 2 else "(tokens,)"
+        msg = (
+            f"slots: expected a shape that broadcasts to {words} = {tokens}; got {tuple(shape)}; "
+            f"pass one slot a token, -1 where nothing is to be written"
+        )
+        raise ValueError(msg)
+
+
 def check_position_axes(
     shape: tuple[int, ...],
     axes: int,
@@ -228,8 +241,8 @@ def check_table(shape: tuple[int, ...], tokens: tuple[int, ...], head_dim: int, 
     if 2 * width > head_dim:
         msg = (
             f"{name}: expected at most {head_dim // 2} columns, one a pair of {head_dim} channels; "
-            f"got {width}; tables that repeat them, as Transformers' do, are cut by "
-            f"{name}[..., :{width // 2}]"
+            f"got {width}; tables that repeat them, as Transformers' do, are taken by "
+            f"repeated=True"
         )
         raise ValueError(msg)
 
@@ -239,6 +252,37 @@ def _broadcasts(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     return len(given) <= len(wanted) and all(
         a in (1, b) for a, b in zip(reversed(given), reversed(wanted), strict=False)
     )
+
+
+def check_channels(
+    shape: tuple[int, ...], rotary_dim: object, axis: object, name: str = "x"
+) -> tuple[int, int]:
+    """Return the axis of the channels and how many of them are rotated, by default all.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of a tensor.
+    rotary_dim : int, optional
+        As a caller said it; unchecked.
+    axis : int
+        Likewise; from the end if negative.
+    name : str, default "x"
+        What messages call the tensor.
+
+    Returns
+    -------
+    axis, rotary_dim : int
+        A nonnegative axis, and an even number of channels that it holds.
+    """
+    place = integer(axis, "axis")
+    if not -len(shape) <= place < len(shape):
+        msg = f"axis: expected an axis of {name}, whose shape is {tuple(shape)}; got {place}"
+        raise ValueError(msg)
+    width = shape[place] if rotary_dim is None else rotary_dim
+    d = positive_int(width, "rotary_dim", even=True)
+    check_width(d, shape[place], name)
+    return place % len(shape), d
 
 
 def check_same_tokens(

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_array
-from .checks import check_layout, check_width, integer, positive_int
+from .checks import check_channels, check_layout, positive_int
 
 __all__ = ["pair_channels", "to_half", "to_interleaved"]
 
@@ -125,13 +125,8 @@ def to_half(x: ArrayLike, rotary_dim: int | None = None, *, axis: int = -1) -> N
 def _permuted(
     x: ArrayLike, rotary_dim: int | None, axis: int, source: str, target: str
 ) -> NDArray[Any]:
-    array, axis = as_array(x, "x"), integer(axis, "axis")
-    if not -array.ndim <= axis < array.ndim:
-        msg = f"axis: expected an axis of x, whose shape is {array.shape}; got {axis}"
-        raise ValueError(msg)
-    width = array.shape[axis]
-    d = width if rotary_dim is None else positive_int(rotary_dim, "rotary_dim", even=True)
-    check_width(d, width, "x")
+    array = as_array(x, "x")
+    axis, d = check_channels(array.shape, rotary_dim, axis)
     result = array.copy()
     old, new = np.moveaxis(array, axis, -1), np.moveaxis(result, axis, -1)
     for here, there in zip(pair_channels(source, d), pair_channels(target, d), strict=True):

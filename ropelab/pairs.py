@@ -8,14 +8,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from .arrays import as_integers
 from .checks import (
     TENSOR_FORMATS,
     check_flag,
     check_layout,
-    check_positions,
     check_rotary_offset,
     check_scale,
     check_width,
@@ -23,10 +21,11 @@ from .checks import (
 )
 from .layouts import pair_channels
 from .phases import cos_sin_values
+from .positions.token_positions import PositionIds, token_positions
 from .precision import format_name, narrow, stored_dtype, widen
 from .spectrum import Spectrum, check_spectrum
 
-__all__ = ["Placement", "Storage", "cos_sin_by_token", "turned"]
+__all__ = ["Placement", "Storage", "cos_sin_by_token", "stored", "turned"]
 
 
 class Placement(NamedTuple):
@@ -46,6 +45,11 @@ class Placement(NamedTuple):
         check_layout(self.output_layout, "output_layout")
         ends = (self.layout, self.output_layout)
         return ends[::-1] if self.inverse else ends
+
+    def rotated_layout(self) -> str:
+        """Return the layout in which rotated pairs lie, and repeated tables with them; checked."""
+        self.ends()
+        return self.layout if self.output_layout is None else self.output_layout
 
 
 class Storage(NamedTuple):
@@ -67,7 +71,7 @@ _AS_IT_CAME = Storage()
 def cos_sin_by_token(
     shape: tuple[int, ...],
     name: str,
-    position_ids: ArrayLike,
+    position_ids: PositionIds,
     spectrum: Spectrum,
     tensor_format: str,
     angles: str,
@@ -80,7 +84,7 @@ def cos_sin_by_token(
         Of the tensor.
     name : str
         What messages call the tensor.
-    position_ids : array-like of int
+    position_ids : array-like of int, Consecutive or Packed
         Position of each token; see `ropelab.apply_rotary`.
     spectrum : Spectrum
         Frequencies and attention factor.
@@ -110,8 +114,7 @@ def cos_sin_by_token(
     tokens = token_shape(shape, tensor_format, name)
     check_spectrum(spectrum)
     check_width(spectrum.rotary_dim, shape[-1], name)
-    positions = as_integers(position_ids, "position_ids")
-    check_positions(positions.shape, tokens, axes=spectrum.position_axes)
+    positions = token_positions(position_ids, tokens, axes=spectrum.position_axes)
     cos, sin = cos_sin_values(positions, spectrum, angles)
     whole = (*tokens, spectrum.rotary_dim // 2)
     return np.broadcast_to(cos, whole), np.broadcast_to(sin, whole)
@@ -165,14 +168,47 @@ def turned(
     order = (*np.argsort(axes.token_axes).tolist(), len(axes.token_axes))
     c = np.expand_dims(cos.transpose(order), axes.head_axis)
     s = np.expand_dims(sin.transpose(order), axes.head_axis)
-    kept = format_name(dtype) == format_name(array.dtype) and scale is None
-    result = array.copy().view(dtype) if kept else _stored(widen(array), dtype, scale)
+    result = stored(array, storage)
     old, new = (side[..., offset : offset + d] for side in (array, result))
     x, y = widen(old[..., source[0]]), widen(old[..., source[1]])
     with np.errstate(over="ignore", invalid="ignore"):
         new[..., target[0]] = _stored(x * c - y * s, dtype, scale)
         new[..., target[1]] = _stored(y * c + x * s, dtype, scale)
     return result
+
+
+def stored(array: NDArray[Any], storage: Storage) -> NDArray[Any]:
+    """Return a copy of a tensor as it is to be stored.
+
+    Parameters
+    ----------
+    array : ndarray of float
+        Any tensor.
+    storage : Storage
+        In which format, and over which scale.
+
+    Returns
+    -------
+    ndarray, shape of `array`
+        The same bits if the format is that of `array` and no scale is given; else each number is
+        rounded once.
+
+    Raises
+    ------
+    TypeError
+        If the dtype or the scale is none.
+    ValueError
+        If the scale is not positive.
+
+    Examples
+    --------
+    >>> stored(np.array([3.0]), Storage("float32", 2.0)).tolist()
+    [1.5]
+    """
+    dtype, scale = storage.of(array)
+    if scale is None and format_name(dtype) == format_name(array.dtype):
+        return array.copy().view(dtype)
+    return _stored(widen(array), dtype, scale)
 
 
 def _stored(values: NDArray[np.float64], dtype: np.dtype[Any], scale: float | None) -> NDArray[Any]:

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .arrays import as_integers
 from .checks import ANGLES, check_choice, check_position_axes
+from .positions.token_positions import check_listed
 from .precision import float_dtype, narrow
 from .spectrum import Spectrum, check_spectrum
 
@@ -151,6 +152,7 @@ def _float32_cos_sin(
 def _positions_by_pair(position_ids: ArrayLike, spectrum: Spectrum) -> NDArray[Any]:
     """Return the positions with a last axis that broadcasts against the pairs."""
     check_spectrum(spectrum)
+    check_listed(position_ids)
     positions = as_integers(position_ids, "position_ids")
     count = spectrum.position_axes
     if count == 1:

@@ -13,21 +13,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .arrays import as_floats, as_integers
-from .checks import (
-    check_head_dim,
-    check_rope,
-    check_same_tokens,
-    check_table,
-    pair_of_scales,
-    token_shape,
-)
+from .arrays import as_floats
+from .checks import check_head_dim, check_rope, check_same_tokens, pair_of_scales, token_shape
 from .pairs import Placement, Storage, cos_sin_by_token, turned
-from .precision import widen
+from .positions.token_positions import PositionIds, current_length
 from .spectrum import Spectrum
+from .tables import given_cos_sin
 
 if TYPE_CHECKING:
     from .rope import Rope
@@ -37,7 +30,7 @@ __all__ = ["apply_rotary", "apply_rotary_cached", "apply_rotary_qk", "rotate"]
 
 def apply_rotary(
     x: ArrayLike,
-    position_ids: ArrayLike,
+    position_ids: PositionIds,
     spectrum: Spectrum,
     *,
     layout: str = "half",
@@ -59,7 +52,8 @@ def apply_rotary(
         Position of each token, whatever the order of the tensor's axes. With several position
         axes in the spectrum (3 for M-RoPE) a leading axis counts them, as those of
         `ropelab.positions.mrope_positions` do; tokens of text have the same position on each:
-        ``np.broadcast_to(position_ids, (3, *position_ids.shape))``.
+        ``np.broadcast_to(position_ids, (3, *position_ids.shape))``. In place of ids,
+        `ropelab.positions.Consecutive` or `Packed` may say them.
     spectrum : Spectrum
         Frequencies and attention factor; its rotary_dim may be smaller than head_dim.
     layout : {"half", "interleaved"}, default "half"
@@ -108,6 +102,7 @@ def apply_rotary(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from ropelab import Rope
     >>> x = np.array([[[[1.0, 2.0, 3.0, 4.0]]]])  # one token, one head
     >>> apply_rotary(x, [2**31 - 1], Rope(4).spectrum()).round(6).tolist()
@@ -122,7 +117,7 @@ def apply_rotary(
 def apply_rotary_qk(
     q: ArrayLike,
     k: ArrayLike,
-    position_ids: ArrayLike,
+    position_ids: PositionIds,
     spectrum: Spectrum,
     *,
     layout: str = "half",
@@ -175,6 +170,7 @@ def apply_rotary_qk(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from ropelab import Rope
     >>> q, k = np.ones((1, 3, 4, 8)), np.ones((1, 3, 2, 8))
     >>> [y.shape for y in apply_rotary_qk(q, k, [5, 6, 7], Rope(8).spectrum())]
@@ -197,6 +193,9 @@ def apply_rotary_cached(
     cos: ArrayLike,
     sin: ArrayLike,
     *,
+    position_ids: PositionIds | None = None,
+    repeated: bool = False,
+    overrun: str = "raise",
     layout: str = "half",
     tensor_format: str = "bshd",
     inverse: bool = False,
@@ -212,8 +211,17 @@ def apply_rotary_cached(
     x : array-like of float
         As in `apply_rotary`.
     cos, sin : array-like of float, broadcastable to (batch, sequence, d/2) or (tokens, d/2)
-        One value a pair, as `ropelab.cos_sin` returns them. Transformers' tables repeat them to
-        width d; pass ``cos[..., : d // 2]`` there.
+        One value a pair, as `ropelab.cos_sin` returns them; with `position_ids` of shape
+        (table_length, d/2).
+    position_ids : array-like of int, broadcastable to (batch, sequence) or (tokens,), optional
+        Position m of each token, or an object as in `apply_rotary`: row m of the tables serves it.
+    repeated : bool, default False
+        Whether the tables have width d, since each value stands in both columns of its pair, as
+        Transformers' do; the first is read. A pair's columns lie as its channels do, in
+        `output_layout` if that is given, whichever way it turns.
+    overrun : {"raise", "clamp"}, default "raise"
+        What to do about a position that is negative or past the last row: raise ValueError, or
+        take the first or the last row for it.
     layout : {"half", "interleaved"}, default "half"
         As in `apply_rotary`.
     tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
@@ -239,33 +247,39 @@ def apply_rotary_cached(
     TypeError
         If a dtype is not supported.
     ValueError
-        If a shape or an option does not fit.
+        If a shape or an option does not fit, or a position has no row.
 
     Examples
     --------
+    >>> import numpy as np
     >>> x = np.array([[[1.0, 0.0]]])  # one packed token, one head
     >>> apply_rotary_cached(x, [[0.0]], [[1.0]], tensor_format="thd").tolist()
+    [[[0.0, 1.0]]]
+    >>> tables = ([[1.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [1.0, 1.0]])
+    >>> options = {"position_ids": [1], "repeated": True, "tensor_format": "thd"}
+    >>> apply_rotary_cached(x, *tables, **options).tolist()
     [[[0.0, 1.0]]]
     """
     array = as_floats(x, "x")
     tokens = token_shape(array.shape, tensor_format, "x")
-    tables = []
-    for table, name in ((cos, "cos"), (sin, "sin")):
-        values = widen(as_floats(table, name))
-        check_table(values.shape, tokens, array.shape[-1], name)
-        tables.append(np.broadcast_to(values, (*tokens, values.shape[-1])))
-    if tables[0].shape != tables[1].shape:
-        msg = f"sin: expected the width of cos, {tables[0].shape[-1]}; got {tables[1].shape[-1]}"
-        raise ValueError(msg)
     place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
-    return turned(array, tables[0], tables[1], place, Storage(dtype, scale))
+    cos_by_token, sin_by_token = given_cos_sin(
+        (cos, sin),
+        tokens,
+        array.shape[-1],
+        position_ids=position_ids,
+        repeated=repeated,
+        overrun=overrun,
+        layout=place.rotated_layout(),
+    )
+    return turned(array, cos_by_token, sin_by_token, place, Storage(dtype, scale))
 
 
 def rotate(
     rope: Rope,
     q: ArrayLike,
     k: ArrayLike,
-    position_ids: ArrayLike,
+    position_ids: PositionIds,
     *,
     tensor_format: str = "bshd",
     angles: str = "exact",
@@ -286,7 +300,8 @@ def rotate(
     angles : {"exact", "float32"}, default "exact"
         As in `apply_rotary`.
     seq_len : int, optional
-        Current length, for rules that depend on it; by default ``max(position_ids) + 1``.
+        Current length, for rules that depend on it; by default ``max(position_ids) + 1``, of a
+        `Packed` that of the whole sequences, so that context-parallel ranks agree.
 
     Returns
     -------
@@ -302,6 +317,7 @@ def rotate(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from ropelab import Rope
     >>> rope = Rope(8, layout="interleaved")
     >>> q, k = rotate(rope, np.ones((1, 2, 4, 8)), np.ones((1, 2, 1, 8)), [0, 1])
@@ -311,13 +327,12 @@ def rotate(
     check_rope(rope)
     queries = as_floats(q, "q")
     check_head_dim(queries.shape, rope.head_dim)
-    positions = as_integers(position_ids, "position_ids")
-    if seq_len is None and positions.size:
-        seq_len = min(max(int(positions.max()) + 1, 1), 2**63 - 1)  # the largest that rules take
+    if seq_len is None:
+        seq_len = current_length(position_ids, token_shape(queries.shape, tensor_format, "q"))
     return apply_rotary_qk(
         queries,
         k,
-        positions,
+        position_ids,
         rope.spectrum(seq_len),
         layout=rope.layout,
         tensor_format=tensor_format,

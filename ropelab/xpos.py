@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_floats, as_integers
-from .checks import check_same_tokens, finite_real, integer, positive_int
+from .checks import check_same_tokens, finite_real, integer, positive_int, token_shape
 from .pairs import Placement, cos_sin_by_token, turned
+from .positions.token_positions import PositionIds, check_listed, token_positions
 from .spectrum import Spectrum, check_spectrum
 
-__all__ = ["apply_xpos_qk", "xpos_scale"]
+__all__ = ["apply_xpos_qk", "check_decay", "xpos_scale"]
 
 _SMALLEST = float(np.finfo(np.float64).tiny)
 
@@ -64,10 +65,10 @@ def xpos_scale(
     >>> xpos_scale([0, 512], 4).round(6).tolist()
     [[1.0, 1.0], [0.285714, 0.642857]]
     """
+    check_listed(position_ids)
     positions = as_integers(position_ids, "position_ids")
     d = positive_int(rotary_dim, "rotary_dim", even=True)
-    unit = finite_real(scale_base, "scale_base", above=0.0)
-    middle = integer(centre, "centre")
+    unit, middle = _decay(scale_base, centre)
     i = np.arange(d // 2)
     zeta = (10 * i + 2 * d) / (7 * d)  # numerator and denominator times five: whole numbers
     distance = _distance(positions, middle)
@@ -83,6 +84,51 @@ def xpos_scale(
     return scale
 
 
+def check_decay(spectrum: Spectrum, scale_base: object, centre: object) -> tuple[float, int]:
+    """Return the scale base and the centre as a float and an int, or raise unless they fit.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        Of one position axis.
+    scale_base, centre : object
+        As a caller said them; unchecked.
+
+    Returns
+    -------
+    scale_base : float
+        Positive.
+    centre : int
+        One that a float64 reaches.
+
+    Raises
+    ------
+    TypeError
+        If an argument has another type.
+    ValueError
+        If the spectrum has several axes, or a number is out of range.
+
+    Examples
+    --------
+    >>> check_decay(Spectrum([1.0, 0.5]), 512, 7)
+    (512.0, 7)
+    """
+    check_spectrum(spectrum)
+    if spectrum.position_axes > 1:
+        msg = (
+            f"spectrum: xPos decays along one position axis; got {spectrum.position_axes}; "
+            f"rotate by apply_rotary_qk, which knows several"
+        )
+        raise ValueError(msg)
+    return _decay(scale_base, centre)
+
+
+def _decay(scale_base: object, centre: object) -> tuple[float, int]:
+    unit, middle = finite_real(scale_base, "scale_base", above=0.0), integer(centre, "centre")
+    finite_real(middle, "centre")
+    return unit, middle
+
+
 def _distance(positions: NDArray[Any], centre: int) -> NDArray[np.float64]:
     """Return the distance from the centre; exact, even where a float64 skips integers."""
     far = positions.astype(np.float64) - finite_real(centre, "centre")
@@ -93,7 +139,7 @@ def _distance(positions: NDArray[Any], centre: int) -> NDArray[np.float64]:
 def apply_xpos_qk(
     q: ArrayLike,
     k: ArrayLike,
-    position_ids: ArrayLike,
+    position_ids: PositionIds,
     spectrum: Spectrum,
     *,
     scale_base: float = 512.0,
@@ -101,6 +147,7 @@ def apply_xpos_qk(
     layout: str = "half",
     tensor_format: str = "bshd",
     angles: str = "exact",
+    inverse: bool = False,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Rotate queries and keys of the same tokens, and scale them as xPos does.
 
@@ -109,7 +156,8 @@ def apply_xpos_qk(
     q, k : array-like of float
         As in `ropelab.apply_rotary_qk`.
     position_ids : array-like of int, broadcastable to (batch, sequence) or (tokens,)
-        Position of each token. To rotate keys that come later, pass the same `centre`.
+        Position of each token, or an object, as in `ropelab.apply_rotary`. To rotate keys that
+        come later, pass the same `centre`.
     spectrum : Spectrum
         Frequencies and attention factor, of one position axis.
     scale_base : float, default 512.0
@@ -122,6 +170,9 @@ def apply_xpos_qk(
         As in `ropelab.apply_rotary`.
     angles : {"exact", "float32"}, default "exact"
         The angle pipeline. The scale is float64 in both.
+    inverse : bool, default False
+        Rotate by minus the position and scale alike: the transpose, which is also the backward
+        pass. It does not undo the scale; that does the transpose of q and k in each other's place.
 
     Returns
     -------
@@ -145,17 +196,12 @@ def apply_xpos_qk(
     """
     queries, keys = as_floats(q, "q"), as_floats(k, "k")
     check_same_tokens(queries.shape, keys.shape, tensor_format)
-    check_spectrum(spectrum)
-    if spectrum.position_axes > 1:
-        msg = (
-            f"spectrum: xPos decays along one position axis; got {spectrum.position_axes}; "
-            f"rotate by apply_rotary_qk, which knows several"
-        )
-        raise ValueError(msg)
+    check_decay(spectrum, scale_base, centre)
     shape = queries.shape
-    cos, sin = cos_sin_by_token(shape, "q", position_ids, spectrum, tensor_format, angles)
-    scale = xpos_scale(position_ids, spectrum.rotary_dim, scale_base=scale_base, centre=centre)
-    place = Placement(tensor_format, layout)
+    positions = token_positions(position_ids, token_shape(shape, tensor_format, "q"))
+    cos, sin = cos_sin_by_token(shape, "q", positions, spectrum, tensor_format, angles)
+    scale = xpos_scale(positions, spectrum.rotary_dim, scale_base=scale_base, centre=centre)
+    place = Placement(tensor_format, layout, inverse=inverse)
     return (
         turned(queries, cos * scale, sin * scale, place),
         turned(keys, cos / scale, sin / scale, place),

@@ -5,43 +5,43 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ropelab import Spectrum
 from ropelab.checks import (
     ANGLES,
-    TENSOR_FORMATS,
     check_choice,
     check_flag,
-    check_norm_weight,
-    check_positions,
     check_rotary_offset,
     check_same_tokens,
-    check_table,
     check_width,
     token_shape,
 )
-from ropelab.norm_rotary import Norm
 from ropelab.pairs import Placement, Storage
-from ropelab.spectrum import check_spectrum
 
+from .device_spectrum import AnySpectrum, DeviceSpectrum, check_any_spectrum
 from .exchange import Gate
+from .given_positions import Parts, parts_of, take_positions
 from .launch import Plan
-from .launch_norm import plan_norm_rotary
-from .launch_rotary import plan_rotary, plan_rotary_cached
+from .launch_rotary import plan_rotary, plan_rotary_cached, plan_rotary_indexed
+from .launch_xpos import Decay, with_decay
 from .overlaps import check_overlaps
-from .replay import Key, remember
+from .replay import Key, remember, replay
 from .storage import dtype_name, split_scale, take_scales
+from .tables import ROW_A_TOKEN, Reading, take_lookup, take_tables
 from .views import View
 from .work import Scale
 
 __all__ = [
+    "AS_IT_CAME",
+    "check_same_dtype",
+    "launch_and_remember",
     "named_pair",
-    "norm_and_rotate",
+    "outputs_of",
     "rotate_by_positions",
     "rotate_by_tables",
+    "take_tensors",
 ]
 
 
-_AS_IT_CAME = Storage()
+AS_IT_CAME = Storage()
 
 
 def named_pair(out: object) -> dict[str, Any]:
@@ -56,11 +56,12 @@ def rotate_by_positions(
     tensors: Mapping[str, Any],
     outs: Mapping[str, Any] | None,
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     angles: str,
     place: Placement,
     call: Key,
-    storage: Storage = _AS_IT_CAME,
+    storage: Storage = AS_IT_CAME,
+    decay: Decay | None = None,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by their positions, in one launch.
 
@@ -70,35 +71,47 @@ def rotate_by_positions(
         What to rotate, by the names of the arguments.
     outs : mapping of str to tensor, optional
         Where the rotations go, likewise; by default they are allocated.
-    position_ids : tensor
+    position_ids : tensor, Consecutive or Packed
         As in `ropelab.apply_rotary`.
-    spectrum : Spectrum
+    spectrum : Spectrum or DeviceSpectrum
         As in `ropelab.apply_rotary`.
     angles : str
         As in `ropelab.apply_rotary`.
     place : Placement
         Where the pairs lie, and which way they turn.
     call : tuple
-        Under which `replay` may look for the plan.
+        Under which `replay` may look for the plan; its second entry stands for the spectrum.
     storage : Storage
         In which format, and over which scales, the results are stored.
+    decay : Decay, optional
+        By which queries are scaled, and keys over which.
 
     Returns
     -------
     tuple of tensors
         The rotated tensors.
     """
+    parts = parts_of(position_ids)
+    call = (*call, *parts.key)
+    on_device = isinstance(spectrum, DeviceSpectrum)
+    if isinstance(spectrum, DeviceSpectrum):  # a new one at each call, but of a rule that is not
+        call = (call[0], spectrum.rule, *call[2:])
+        parts = parts._replace(tensors=(*parts.tensors, spectrum.buffer))
+    if parts.key or on_device:  # others have been tried
+        made = _replay(tensors, outs, parts, call, storage)
+        if made is not None:
+            return made
     check_choice(angles, ANGLES, "angles")
-    check_spectrum(spectrum)
-    gate, views, scales = _take(tensors, place, storage)
+    check_any_spectrum(spectrum)
+    gate, views, scales = take_tensors(tensors, place, storage)
+    gate.order(spectrum)
     name, first = next(iter(views.items()))
     check_width(spectrum.rotary_dim, first.shape[-1], name)
     check_rotary_offset(place.rotary_offset, spectrum.rotary_dim, first.shape[-1])
-    positions = gate.integers(position_ids, "position_ids")
     tokens = token_shape(first.shape, place.tensor_format, name)
-    check_positions(positions.shape, tokens, axes=spectrum.position_axes)
-    read = [("position_ids", positions), *scales]
-    results, operands = _outputs(gate, tensors, views, outs, read, storage)
+    positions = take_positions(gate, position_ids, tokens, spectrum.position_axes)
+    read = [*positions.views.items(), *scales]
+    results, operands = outputs_of(gate, tensors, views, outs, read, storage)
     plan = plan_rotary(
         operands,
         positions,
@@ -107,8 +120,13 @@ def rotate_by_positions(
         angles=angles,
         scales=[scale for _, scale in scales],
     )
-    others = [*_passed(storage, scales), (position_ids, positions)]
-    _launch(gate, plan, call, tensors, outs, results, operands, others, spectrum)
+    if decay is not None:
+        plan = with_decay(plan, decay)
+    read_views = [*positions.views.values()]
+    if isinstance(spectrum, DeviceSpectrum):
+        read_views.append(spectrum.view)
+    others = [*_passed(storage, scales), *zip(parts.tensors, read_views, strict=True)]
+    launch_and_remember(gate, plan, call, tensors, outs, results, operands, others, spectrum)
     return results
 
 
@@ -119,7 +137,8 @@ def rotate_by_tables(
     sin: Any,
     place: Placement,
     call: Key,
-    storage: Storage = _AS_IT_CAME,
+    storage: Storage = AS_IT_CAME,
+    reading: Reading = ROW_A_TOKEN,
 ) -> tuple[Any, ...]:
     """Rotate one or two tensors by given cosines and sines, in one launch.
 
@@ -137,117 +156,69 @@ def rotate_by_tables(
         As in `rotate_by_positions`.
     storage : Storage
         In which format, and over which scales, the results are stored.
+    reading : Reading
+        How the tables are read.
 
     Returns
     -------
     tuple of tensors
         The rotated tensors.
     """
-    gate, views, scales = _take(tensors, place, storage)
-    name, first = next(iter(views.items()))
-    tokens = token_shape(first.shape, place.tensor_format, name)
-    tables = {
-        table_name: gate.floats(table, table_name, foreign=True)
-        for table_name, table in (("cos", cos), ("sin", sin))
-    }
-    for table_name, table in tables.items():
-        check_table(table.shape, tokens, first.shape[-1], table_name)
-    if tables["cos"].shape[-1] != tables["sin"].shape[-1]:
-        widths = tables["cos"].shape[-1], tables["sin"].shape[-1]
-        msg = f"sin: expected the width of cos, {widths[0]}; got {widths[1]}"
-        raise ValueError(msg)
-    check_rotary_offset(place.rotary_offset, 2 * tables["cos"].shape[-1], first.shape[-1])
-    _check_same_dtype(tables)
-    results, operands = _outputs(gate, tensors, views, outs, [*tables.items(), *scales], storage)
-    plan = plan_rotary_cached(
-        operands,
-        tables["cos"],
-        tables["sin"],
-        place=place,
-        scales=[scale for _, scale in scales],
-    )
-    others = [*_passed(storage, scales), (cos, tables["cos"]), (sin, tables["sin"])]
-    _launch(gate, plan, call, tensors, outs, results, operands, others)
-    return results
-
-
-def norm_and_rotate(
-    tensors: Mapping[str, Any],
-    outs: Mapping[str, Any] | None,
-    weights: Mapping[str, Any],
-    position_ids: Any,
-    spectrum: Spectrum,
-    angles: str,
-    norm: Norm,
-    place: Placement,
-    call: Key,
-) -> tuple[Any, ...]:
-    """Norm and rotate queries and keys, in one launch.
-
-    Parameters
-    ----------
-    tensors : mapping of str to tensor
-        As in `rotate_by_positions`; both.
-    outs : mapping of str to tensor, optional
-        As in `rotate_by_positions`.
-    weights : mapping of str to tensor or None
-        Of both, by the names of the arguments.
-    position_ids : tensor
-        As in `ropelab.apply_rotary`.
-    spectrum : Spectrum
-        As in `ropelab.apply_rotary`.
-    angles : str
-        As in `ropelab.apply_rotary`.
-    norm : Norm
-        How to norm.
-    place : Placement
-        Where the pairs lie.
-    call : tuple
-        As in `rotate_by_positions`.
-
-    Returns
-    -------
-    tuple of tensors
-        The normed and rotated tensors.
-    """
-    check_choice(angles, ANGLES, "angles")
-    check_spectrum(spectrum)
-    norm = norm.checked()
-    gate, views, _ = _take(tensors, place, _AS_IT_CAME)
+    parts, given = Parts(()), {"cos": cos, "sin": sin}
+    if reading.is_indexed:
+        parts = parts_of(reading.position_ids)
+        call = (*call, "indexed", *parts.key)
+        parts = parts._replace(tensors=(*given.values(), *parts.tensors))
+        made = None if reading.looks else _replay(tensors, outs, parts, call, storage)
+        if made is not None:
+            return made
+    gate, views, scales = take_tensors(tensors, place, storage)
     name, first = next(iter(views.items()))
     head_dim = first.shape[-1]
-    check_width(spectrum.rotary_dim, head_dim, name)
-    check_rotary_offset(place.rotary_offset, spectrum.rotary_dim, head_dim)
-    head_axis = TENSOR_FORMATS[place.tensor_format].head_axis
-    taken: dict[str, View] = {}
-    for (name, weight), view in zip(weights.items(), views.values(), strict=True):
-        if weight is not None:
-            taken[name] = found = gate.floats(weight, name, foreign=True)
-            heads = view.shape[head_axis]
-            check_norm_weight(found.shape, heads, head_dim, name, across_heads=norm.across_heads)
-    if len(taken) == 2:
-        _check_same_dtype(taken)
-    positions = gate.integers(position_ids, "position_ids")
-    tokens = token_shape(first.shape, place.tensor_format, "q")
-    check_positions(positions.shape, tokens, axes=spectrum.position_axes)
-    read = [("position_ids", positions), *taken.items()]
-    results, operands = _outputs(gate, tensors, views, outs, read, _AS_IT_CAME)
-    plan = plan_norm_rotary(
-        operands,
-        [taken.get(name) for name in weights],
-        positions,
-        spectrum,
-        norm=norm,
-        place=place,
-        angles=angles,
-    )
-    others = [(weights[name], view) for name, view in taken.items()]
-    others.append((position_ids, positions))
-    _launch(gate, plan, call, tensors, outs, results, operands, others, spectrum)
+    tokens = token_shape(first.shape, place.tensor_format, name)
+    tables = take_tables(gate, given, tokens, head_dim, reading, place.rotated_layout())
+    check_rotary_offset(place.rotary_offset, 2 * tables["cos"].shape[-1], head_dim)
+    check_same_dtype(tables)
+    lookup = take_lookup(gate, reading, tokens, tables["cos"].shape[0])
+    others = tables | dict(lookup.positions.views if lookup else {})
+    flags = {"overrun_flag": lookup.overrun_flag} if lookup and lookup.overrun_flag else {}
+    check_overlaps([*flags.items()], [*views.items()], [*others.items(), *_views(scales)])
+    read = [*others.items(), *flags.items(), *scales]
+    results, operands = outputs_of(gate, tensors, views, outs, read, storage)
+    cos_view, sin_view = tables.values()
+    options: dict[str, Any] = {"place": place, "scales": [scale for _, scale in scales]}
+    if lookup is None:
+        plan = plan_rotary_cached(operands, cos_view, sin_view, **options)
+    else:
+        plan = plan_rotary_indexed(operands, cos_view, sin_view, lookup, **options)
+    if reading.looks:
+        gate.launch(plan, [*results, *([reading.overrun_flag] if flags else [])])
+        return results
+    passed = [
+        *_passed(storage, scales),
+        *zip(parts.tensors or given.values(), others.values(), strict=True),
+    ]
+    launch_and_remember(gate, plan, call, tensors, outs, results, operands, passed)
     return results
 
 
-def _take(
+def _replay(
+    tensors: Mapping[str, Any],
+    outs: Mapping[str, Any] | None,
+    parts: Parts,
+    call: Key,
+    storage: Storage,
+) -> tuple[Any, ...] | None:
+    """Launch a plan that is known, of inputs that only now are in parts; or return None."""
+    if not parts.are_near:
+        return None
+    given = () if outs is None or outs is tensors else tuple(outs.values())
+    scales = () if storage.scale is None else split_scale(storage.scale, len(tensors))[1]
+    made = replay((*tensors.values(), *given, *scales, *parts.tensors), call, parts.numbers)
+    return made if made is None or outs is None else tuple(outs.values())
+
+
+def take_tensors(
     tensors: Mapping[str, Any], place: Placement, storage: Storage
 ) -> tuple[Gate, dict[str, View], list[tuple[str, Scale]]]:
     """Check how the tensors are to be rotated, open the gate, and take them and their scales."""
@@ -261,11 +232,12 @@ def _take(
     if len(views) > 1:
         q, k = views.values()
         check_same_tokens(q.shape, k.shape, place.tensor_format)
-        _check_same_dtype(views)
+        check_same_dtype(views)
     return gate, views, take_scales(gate, storage.scale, len(views))
 
 
-def _check_same_dtype(views: Mapping[str, View]) -> None:
+def check_same_dtype(views: Mapping[str, View]) -> None:
+    """Raise TypeError unless both of two tensors are of one dtype."""
     (first_name, first), (name, second) = views.items()
     if second.dtype != first.dtype:
         msg = (
@@ -275,7 +247,7 @@ def _check_same_dtype(views: Mapping[str, View]) -> None:
         raise TypeError(msg)
 
 
-def _outputs(
+def outputs_of(
     gate: Gate,
     tensors: Mapping[str, Any],
     views: Mapping[str, View],
@@ -299,9 +271,12 @@ def _outputs(
         for result, name, view, dtype in zip(results, names, views.values(), dtypes, strict=True)
     ]
     if outs is not None:
-        others = [(name, view) for name, view in read if isinstance(view, View)]
-        check_overlaps(list(zip(names, targets, strict=True)), [*views.items()], others)
+        check_overlaps(list(zip(names, targets, strict=True)), [*views.items()], _views(read))
     return results, list(zip(views.values(), targets, strict=True))
+
+
+def _views(read: Sequence[tuple[str, View | float]]) -> list[tuple[str, View]]:
+    return [(name, view) for name, view in read if isinstance(view, View)]
 
 
 def _passed(storage: Storage, scales: Sequence[tuple[str, Scale]]) -> list[tuple[Any, View]]:
@@ -310,7 +285,7 @@ def _passed(storage: Storage, scales: Sequence[tuple[str, Scale]]) -> list[tuple
     return [*zip(split_scale(storage.scale, len(scales))[1], views, strict=True)]
 
 
-def _launch(
+def launch_and_remember(
     gate: Gate,
     plan: Plan,
     call: Key,

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 
-from ropelab import Spectrum
+from ropelab import Rope, Spectrum
 from ropelab.checks import ANGLES
 from ropelab.norm_rotary import Norm
 from ropelab.pairs import Placement
+from ropelab.scaling import (
+    DynamicLinear,
+    DynamicNTK,
+    DynamicYaRN,
+    LongRoPE,
+    Resonance,
+    RoundedFrequencies,
+    Scaling,
+    Stretched,
+)
 
 from .compile import Specialisation
 from .launch import FORMATS, plan_cos_sin, plan_phases
+from .launch_kv_cache import Cached, plan_rotary_kv_cache
+from .launch_lengths import plan_length_spectrum
 from .launch_norm import plan_norm_rotary
-from .launch_rotary import plan_rotary, plan_rotary_cached
+from .launch_permute import plan_permute
+from .launch_rotary import Lookup, plan_rotary, plan_rotary_cached, plan_rotary_indexed
+from .launch_xpos import Decay, with_decay
+from .lengths import spectrum_to_plan
 from .parameters import INTEGER_TYPES
+from .position_sources import ConsecutiveSource, Ids, OffsetSource, PackedSource, PositionSource
 from .views import View
 from .work import LAYOUTS
 
@@ -31,8 +48,11 @@ def specialisations() -> list[Specialisation]:
     list of Specialisation
         Without repetition, always in the same order.
     """
-    rotations = (_rotary(), _rotary_rare(), _rotary_stored(), _rotary_cached())
-    families = (*rotations, _norm_rotary(), _tables())
+    families = (
+        *(_rotary(), _rotary_rare(), _rotary_stored(), _counted()),
+        *(_rotary_cached(), _indexed(), _rotary_xpos(), _permute()),
+        *(_kv_cache(), _norm_rotary(), _tables(), _lengths()),
+    )
     return list(dict.fromkeys(one for family in families for one in family))
 
 
@@ -91,6 +111,39 @@ def _rotary_rare() -> Iterator[Specialisation]:
         ).specialisation
 
 
+def _sources() -> Iterator[PositionSource]:
+    """Yield what counts positions, of some types in memory."""
+    for dtype in (None, "int32", "int64"):
+        view = None if dtype is None else _compact((3,), dtype)
+        offset = OffsetSource(7, view)
+        yield ConsecutiveSource(offset)
+        yield PackedSource(offset, _compact((4,), "int32"), 2, 1)
+
+
+def _counted() -> Iterator[Specialisation]:
+    """Yield rotations by positions that the kernel counts."""
+    for source, dtype, (heads, head_dim, rotary_dim) in product(
+        _sources(), ("bfloat16", "float32"), ((32, 128, 128), (32, 96, 24))
+    ):
+        x = _compact((TOKENS, heads, head_dim), dtype)
+        out = _compact(x.shape, dtype, 1 << 40)
+        place, numbers = Placement("thd", "half"), _spectrum(rotary_dim)
+        yield plan_rotary([(x, out)], source, numbers, place=place, angles="exact").specialisation
+
+
+def _indexed() -> Iterator[Specialisation]:
+    """Yield rotations by tables of which positions name the rows, of one value a pair or two."""
+    ids = Ids(_compact((TOKENS,), "int64"))
+    for dtype, (layout, step), source in product(
+        ("bfloat16", "float64"), (("half", 1), ("interleaved", 2)), (ids, *_sources())
+    ):
+        x = _compact((TOKENS, 32, 128), dtype)
+        out = _compact(x.shape, dtype, 1 << 40)
+        table = View(1 << 30, (99, 64), (128, step), dtype)
+        place, lookup = Placement("thd", layout), Lookup(source, View(1 << 31, (), (), "int32"))
+        yield plan_rotary_indexed([(x, out)], table, table, lookup, place=place).specialisation
+
+
 def _rotary_stored() -> Iterator[Specialisation]:
     """Yield results in another format, scaled if that has 8 bits."""
     positions = _compact((1, TOKENS), "int64")
@@ -132,6 +185,49 @@ def _rotary_cached() -> Iterator[Specialisation]:
                         table,
                         place=Placement("bshd", layout),
                     ).specialisation
+
+
+# dtype, dtype of both caches, scale, (heads, head_dim, rotary_dim, position axes, elements past)
+_CACHES = (
+    *((dtype, dtype, None, _KINDS[0]) for dtype in FORMATS),
+    *(("bfloat16", "bfloat16", None, kind) for kind in _KINDS[1:]),
+    ("bfloat16", "float8_e4m3fn", 0.5, _KINDS[0]),
+    ("float16", "float8_e5m2", None, _KINDS[2]),
+    ("float32", "bfloat16", 2.0, _KINDS[0]),
+)
+
+
+def _kv_cache() -> Iterator[Specialisation]:
+    for layout, (dtype, stored, scale, kind) in product(LAYOUTS, _CACHES):
+        yield _into_cache(dtype, stored, scale, kind, Placement("bshd", layout))
+    for layout in LAYOUTS:  # another one on the way out, and only some channels
+        place = Placement("bshd", layout, next(name for name in LAYOUTS if name != layout), 64)
+        yield _into_cache("bfloat16", "bfloat16", None, (16, 192, 64, 1, 0), place)
+
+
+def _into_cache(
+    dtype: str,
+    stored: str,
+    scale: float | None,
+    kind: tuple[int, int, int, int, int],
+    place: Placement,
+) -> Specialisation:
+    heads, head_dim, rotary_dim, axes, past = kind
+    q, k, v = (
+        _compact((1, TOKENS, n, head_dim), dtype, (1 << 20) + past * 8)
+        for n in (heads, -(-heads // 4), -(-heads // 4))
+    )
+    cache = _compact((8, 16, k.shape[2], head_dim), stored, 1 << 30)
+    return plan_rotary_kv_cache(
+        (q, q),
+        Cached(k, cache, scale),
+        Cached(v, cache, scale),
+        _compact((axes, 1, TOKENS)[axes == 1 :], "int64"),
+        _compact((1, TOKENS), "int64"),
+        _spectrum(rotary_dim, axes),
+        place=place,
+        angles="exact",
+    ).specialisation
 
 
 # (heads of q and k, head_dim, rotary_dim, offset, across heads, layout in and out, unaligned)
@@ -180,3 +276,62 @@ def _tables() -> Iterator[Specialisation]:
             table = _compact((2, 5, 64), dtype)
             for angles in ANGLES:
                 yield plan_cos_sin(positions, spectrum, table, table, angles=angles).specialisation
+
+
+_RULES: tuple[Scaling, ...] = (
+    LongRoPE([1.0] * 64, [4.0] * 64, 4096),
+    DynamicNTK(2.0),
+    DynamicLinear(),
+    DynamicYaRN(4096),
+    RoundedFrequencies("float16", Stretched(DynamicYaRN(4096), 2.0)),
+    Resonance(DynamicNTK(2.0)),
+)
+
+
+def _lengths() -> Iterator[Specialisation]:
+    """Yield spectra computed on the device, and the kernels behind them."""
+    x, positions = _compact((1, TOKENS, 32, 128), "bfloat16"), _compact((1, TOKENS), "int64")
+    for scaling in _RULES:
+        rope = Rope(128, scaling=scaling, max_position_embeddings=8192)
+        spectrum = spectrum_to_plan(rope)
+        many = _compact((1, 1 << 17), "int32")
+        for plan in plan_length_spectrum(many, spectrum.rule, spectrum.view):
+            yield plan.specialisation
+        table = _compact((1, TOKENS, 64), "float64")
+        for angles in ANGLES:
+            yield plan_rotary(
+                [(x, x)], positions, spectrum, place=Placement("bshd", "half"), angles=angles
+            ).specialisation
+            yield plan_cos_sin(positions, spectrum, table, table, angles=angles).specialisation
+        phases = _compact(table.shape, "uint64")
+        yield plan_phases(positions, spectrum, phases).specialisation
+
+
+def _rotary_xpos() -> Iterator[Specialisation]:
+    positions = _compact((1, TOKENS), "int64")
+    for dtype, layout in product(FORMATS, LAYOUTS):
+        for heads, head_dim, rotary_dim, _, past in (_KINDS[0], _KINDS[2], _KINDS[4]):
+            if head_dim != 128 and dtype in ("float32", "float16"):
+                continue
+            x = _compact((1, TOKENS, heads, head_dim), dtype, (1 << 20) + past * 8)
+            out = _compact(x.shape, dtype, (1 << 40) + past * 8)
+            plan = plan_rotary(
+                [(x, out)] * 2,
+                positions,
+                _spectrum(rotary_dim),
+                place=Placement("bshd", layout),
+                angles=ANGLES[layout == "half"],
+            )
+            yield with_decay(plan, Decay(512.0, 0)).specialisation
+
+
+def _permute() -> Iterator[Specialisation]:
+    half, interleaved = LAYOUTS
+    for dtype in ("int8", "float16", "float32", "int64", "complex128"):
+        x = _compact((1, TOKENS, 8, 128), dtype)
+        padded = replace(x, pointer=1 << 40, strides=(1 << 20, 1 << 16, 1 << 8, 1))
+        for ends in ((half, interleaved), (interleaved, half)):
+            yield plan_permute(x, x, 64, ends).specialisation
+            yield plan_permute(x, padded, 12, ends).specialisation
+            odd = replace(x, pointer=(1 << 30) + x.item_bytes)
+            yield plan_permute(x, odd, 64, ends).specialisation

@@ -34,7 +34,9 @@ __all__ = [
 ]
 
 OPTIONS = ("--std=c++17",)
-ALWAYS = ("-ftz=true",)  # CuPy appends it to every kernel's options; so do we, for the same bits
+# What CuPy appends to every kernel's options, for the same bits. Without the second, NVRTC 13.0 takes
+# a generic lambda for a host function.
+ALWAYS = ("-ftz=true", "--device-as-default-execution-space")
 
 _INCLUDE = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)
 

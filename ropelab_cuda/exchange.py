@@ -11,18 +11,17 @@ import ctypes
 from collections.abc import Sequence
 from typing import Any
 
-from ropelab.dlpack import CUDA_DEVICES, Exported
-
 from ._cupy import require_cupy
+from ._memory import check_last_stride, check_memory, check_written
 from .compile import function
+from .device_spectrum import AnySpectrum, DeviceSpectrum
 from .frameworks import Framework, framework_of
-from .launch import FORMATS, Plan
+from .launch import FORMATS, OUTPUT_FORMATS, Plan
 from .launcher import Launch, prepare_launch
-from .overlaps import overlaps_itself
 from .parameters import INTEGER_TYPES
 from .views import ITEM_BYTES, View
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "find_framework"]
 
 
 class Gate:
@@ -80,7 +79,7 @@ class Gate:
                 f"convert it first"
             )
             raise TypeError(msg)
-        _check_last_stride(view, name)
+        check_last_stride(view, name)
         return view
 
     def integers(self, x: Any, name: str) -> View:
@@ -112,6 +111,54 @@ class Gate:
                 f"sign; got {view.dtype}; convert it to int64 if every value is whole"
             )
             raise TypeError(msg)
+        return view
+
+    def order(self, spectrum: AnySpectrum) -> None:
+        """Have a spectrum's numbers ready for the launch, if they lie in device memory.
+
+        Parameters
+        ----------
+        spectrum : Spectrum or DeviceSpectrum
+            The frequencies.
+
+        Raises
+        ------
+        ValueError
+            If they lie on another device.
+        """
+        if isinstance(spectrum, DeviceSpectrum):
+            self._take(spectrum.buffer, "spectrum", foreign=True)
+
+    def elements(self, x: Any, name: str) -> View:
+        """Take a tensor of any dtype, whose elements are moved and not computed with.
+
+        Parameters
+        ----------
+        x : tensor
+            The tensor.
+        name : str
+            The argument's name.
+
+        Returns
+        -------
+        View
+            Its memory.
+
+        Raises
+        ------
+        TypeError
+            If it is no tensor, or of a dtype whose width is not known.
+        ValueError
+            If it lies elsewhere, its channels do not adjoin, or its gradient would be lost.
+        """
+        view = self._take(x, name)
+        if view.dtype not in ITEM_BYTES:
+            msg = (
+                f"{name}: expected elements of 1, 2, 4, 8 or 16 bytes; got {view.dtype}; view it "
+                f"as integers of its width"
+            )
+            raise TypeError(msg)
+        check_last_stride(view, name)
         return view
 
     def scalar(self, x: Any, name: str) -> View:
@@ -178,12 +225,67 @@ class Gate:
         if view.shape != shape:
             msg = f"{name}: expected shape {shape}; got {view.shape}; omit it to have one allocated"
             raise ValueError(msg)
-        _check_last_stride(view, name)
-        if overlaps_itself(view):
-            msg = (
-                f"{name}: expected memory of its own for every element; got shape {shape} with "
-                f"strides {view.strides}, where elements share memory; clone it"
-            )
+        check_written(view, name)
+        return view
+
+    def memory(self, x: Any, name: str) -> View:
+        """Take a tensor of which a kernel will write some elements, of any format of results.
+
+        Parameters
+        ----------
+        x : tensor
+            The tensor.
+        name : str
+            The argument's name.
+
+        Returns
+        -------
+        View
+            Its memory.
+
+        Raises
+        ------
+        TypeError
+            If it is no tensor, or of another framework or dtype.
+        ValueError
+            If it lies elsewhere, may not be written, or overlaps itself.
+        """
+        view = self._take(x, name, writes=True)
+        if view.dtype not in OUTPUT_FORMATS:
+            known = [*OUTPUT_FORMATS]
+            msg = f"{name}: expected {', '.join(known[:-1])} or {known[-1]}; got {view.dtype}"
+            raise TypeError(msg)
+        check_written(view, name)
+        return view
+
+    def flag(self, x: Any, name: str) -> View:
+        """Take a flag that a kernel may set.
+
+        Parameters
+        ----------
+        x : tensor
+            An int32 of one element.
+        name : str
+            The argument's name.
+
+        Returns
+        -------
+        View
+            Its memory.
+
+        Raises
+        ------
+        TypeError
+            If it is no tensor, or of another framework or dtype.
+        ValueError
+            If it lies elsewhere, may not be written, or has several elements.
+        """
+        view = self._take(x, name, writes=True)
+        if view.dtype != "int32":
+            msg = f"{name}: expected an int32; got {view.dtype}; a kernel sets it to 1"
+            raise TypeError(msg)
+        if view.size != 1:
+            msg = f"{name}: expected one element; got shape {view.shape}; pass one"
             raise ValueError(msg)
         return view
 
@@ -231,7 +333,7 @@ class Gate:
             assert self.device is not None
             stream = self.framework.stream(self.device)
         exported, owner = framework.export(x, name, stream)
-        _check_memory(exported, x, name)
+        check_memory(exported, x, name)
         if self.device is None:
             self.device = exported.device_id
         if exported.device_id != self.device:
@@ -246,8 +348,13 @@ class Gate:
         return View(*exported[:4], exported.device_id, owner)
 
 
+def find_framework(x: Any) -> Framework | None:
+    """Return the framework of a tensor, as every gate finds it, or None if it is none."""
+    return framework_of(x)
+
+
 def _framework(x: Any, name: str) -> Framework:
-    framework = framework_of(x)
+    framework = find_framework(x)
     if framework is None:
         msg = (
             f"{name}: expected a CUDA tensor: a torch.Tensor, a cupy.ndarray or anything with "
@@ -255,35 +362,3 @@ def _framework(x: Any, name: str) -> Framework:
         )
         raise TypeError(msg)
     return framework
-
-
-def _check_memory(exported: Exported, x: Any, name: str) -> None:
-    if exported.device_type not in CUDA_DEVICES:
-        where = {1: "the CPU", 3: "the CPU (pinned)"}.get(
-            exported.device_type, f"DLPack device type {exported.device_type}"
-        )
-        msg = (
-            f"{name}: expected a tensor on a CUDA device; got a {type(x).__name__} on {where}; "
-            f"move it to the GPU, or use ropelab, which does the same on the CPU"
-        )
-        raise ValueError(msg)
-    if 0 in exported.shape:
-        return
-    if exported.pointer == 0:
-        msg = f"{name}: this {type(x).__name__} has no memory behind it; materialise it first"
-        raise ValueError(msg)
-    if exported.pointer % ITEM_BYTES.get(exported.dtype, 1):
-        msg = (
-            f"{name}: expected elements aligned to their {ITEM_BYTES[exported.dtype]} bytes; got "
-            f"address {exported.pointer:#x}; clone it"
-        )
-        raise ValueError(msg)
-
-
-def _check_last_stride(view: View, name: str) -> None:
-    if view.size and view.shape and view.shape[-1] > 1 and view.strides[-1] != 1:
-        msg = (
-            f"{name}: expected channels that adjoin in memory (last stride 1); got shape "
-            f"{view.shape} with strides {view.strides}; make it contiguous"
-        )
-        raise ValueError(msg)

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ropelab.dlpack import CUDA_DEVICES, Exported, read_capsule
 from ropelab.precision import RAW
@@ -48,8 +49,14 @@ class Framework(Protocol):
     def empty(self, x: Any, view: View, shape: tuple[int, ...], dtype: str) -> Any:
         """Return a new compact tensor on the device of `x`, whose view is given."""
 
+    def read(self, x: Any) -> NDArray[Any]:
+        """Return a tensor's values in the host's memory, which waits for the device."""
+
     def written(self, x: Any) -> None:
         """Learn that a kernel has written to a tensor."""
+
+    def to_host(self, x: Any) -> NDArray[Any]:
+        """Return a copy of a tensor on the host, having waited for the device."""
 
 
 def framework_of(x: Any) -> Framework | None:
@@ -101,8 +108,18 @@ class CuPy:
         with self.on_device(view.device):
             return require_cupy().empty(shape, _numpy_dtype(dtype))
 
+    def read(self, x: Any) -> NDArray[Any]:
+        """Copy to the host."""
+        array: NDArray[Any] = require_cupy().asnumpy(x)
+        return array
+
     def written(self, x: Any) -> None:
         """CuPy keeps no record."""
+
+    def to_host(self, x: Any) -> NDArray[Any]:
+        """Copy by CuPy, on its current stream."""
+        array: NDArray[Any] = x.get()
+        return array
 
 
 class Foreign(CuPy):
@@ -129,6 +146,10 @@ class Foreign(CuPy):
     def empty_like(self, x: Any, view: View, dtype: str) -> Any:
         """Allocate by CuPy."""
         return self.empty(x, view, view.shape, dtype)
+
+    def read(self, x: Any) -> NDArray[Any]:
+        """Copy to the host by CuPy."""
+        return super().read(require_cupy().from_dlpack(x))
 
 
 def _numpy_dtype(name: str) -> np.dtype[Any]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ropelab import Rope, Spectrum
+from ropelab import Rope
 from ropelab.pairs import Placement
 
 from .calls import rotate_by_positions, rotate_by_tables
+from .device_spectrum import AnySpectrum
 from .replay import replay
 from .ropes import spectrum_for
+from .tables import Reading
 
 __all__ = ["apply_rotary_", "apply_rotary_cached_", "apply_rotary_qk_", "rotate_"]
 
@@ -20,7 +22,7 @@ __all__ = ["apply_rotary_", "apply_rotary_cached_", "apply_rotary_qk_", "rotate_
 def apply_rotary_(
     x: Any,
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     *,
     layout: str = "half",
     tensor_format: str = "bshd",
@@ -37,7 +39,7 @@ def apply_rotary_(
         As in `apply_rotary`; its elements must not share memory.
     position_ids : CUDA tensor of int
         As in `apply_rotary`.
-    spectrum : ropelab.Spectrum
+    spectrum : ropelab.Spectrum or DeviceSpectrum
         As in `apply_rotary`.
     layout : {"half", "interleaved"}, default "half"
         As in `apply_rotary`.
@@ -78,7 +80,7 @@ def apply_rotary_qk_(
     q: Any,
     k: Any,
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     *,
     layout: str = "half",
     tensor_format: str = "bshd",
@@ -95,7 +97,7 @@ def apply_rotary_qk_(
         As in `apply_rotary_qk`; views of one packed projection are welcome.
     position_ids : CUDA tensor of int
         As in `apply_rotary`.
-    spectrum : ropelab.Spectrum
+    spectrum : ropelab.Spectrum or DeviceSpectrum
         As in `apply_rotary`.
     layout : {"half", "interleaved"}, default "half"
         As in `apply_rotary`.
@@ -137,6 +139,10 @@ def apply_rotary_cached_(
     cos: Any,
     sin: Any,
     *,
+    position_ids: Any = None,
+    repeated: bool = False,
+    overrun: str = "raise",
+    overrun_flag: Any = None,
     layout: str = "half",
     tensor_format: str = "bshd",
     inverse: bool = False,
@@ -150,6 +156,14 @@ def apply_rotary_cached_(
     x : CUDA tensor of float
         As in `apply_rotary_`.
     cos, sin : CUDA tensor of float
+        As in `apply_rotary_cached`.
+    position_ids : CUDA tensor of int, optional
+        As in `apply_rotary_cached`.
+    repeated : bool, default False
+        As in `apply_rotary_cached`.
+    overrun : {"raise", "clamp"}, default "raise"
+        As in `apply_rotary_cached`.
+    overrun_flag : CUDA tensor of int32, one element, optional
         As in `apply_rotary_cached`.
     layout : {"half", "interleaved"}, default "half"
         As in `apply_rotary`.
@@ -177,10 +191,12 @@ def apply_rotary_cached_(
         If CuPy is missing.
     """
     how = (tensor_format, layout, output_layout, rotary_offset, inverse)
-    call = ("apply_rotary_cached_", how, type(rotary_offset), type(inverse))
-    if replay((x, cos, sin), call) is None:
+    types = (type(rotary_offset), type(inverse), type(repeated))
+    call = ("apply_rotary_cached_", how, repeated, types)
+    reading = Reading(position_ids, repeated, overrun, overrun_flag)
+    if not reading.is_plain or replay((x, cos, sin), call) is None:
         one = {"x": x}
-        rotate_by_tables(one, one, cos, sin, Placement(*how), call)
+        rotate_by_tables(one, one, cos, sin, Placement(*how), call, reading=reading)
     return x
 
 
@@ -229,7 +245,7 @@ def rotate_(
         q,
         k,
         position_ids,
-        spectrum_for(rope, q, position_ids, seq_len),
+        spectrum_for(rope, q, position_ids, seq_len, tensor_format),
         layout=rope.layout,
         output_layout=rope.output_layout,
         rotary_offset=rope.rotary_offset,

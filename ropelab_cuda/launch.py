@@ -10,10 +10,9 @@ import ctypes
 from dataclasses import dataclass
 from typing import Any
 
-from ropelab import Spectrum
-
 from . import parameters
 from .compile import Specialisation
+from .device_spectrum import AnySpectrum
 from .tokens import broadcast_strides, walk
 from .views import View
 
@@ -59,6 +58,8 @@ class Plan:
     pointers : tuple of (int, str, int), default ()
         Where the parameters hold the address of which tensor: an offset in bytes, and which
         "input" (to be rotated), "other" input or "output". A plan without them is not replayed.
+    numbers : tuple of int, default ()
+        Where they hold 64-bit integers that a replay may change: offsets in bytes.
     """
 
     specialisation: Specialisation
@@ -66,6 +67,7 @@ class Plan:
     block: tuple[int, int, int]
     parameters: ctypes.Structure
     pointers: tuple[tuple[int, str, int], ...] = ()
+    numbers: tuple[int, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -111,7 +113,7 @@ def grid_of(tokens: parameters.TokenGrid, together: int) -> int:
 
 
 def plan_cos_sin(
-    position_ids: View, spectrum: Spectrum, cos: View, sin: View, *, angles: str
+    position_ids: View, spectrum: AnySpectrum, cos: View, sin: View, *, angles: str
 ) -> Plan:
     """Plan tables of cosines and sines.
 
@@ -119,7 +121,7 @@ def plan_cos_sin(
     ----------
     position_ids : View
         Integers of any shape.
-    spectrum : Spectrum
+    spectrum : Spectrum or DeviceSpectrum
         The frequencies.
     cos, sin : View
         Where the tables go: compact, shape (..., d/2).
@@ -138,14 +140,14 @@ def plan_cos_sin(
     return _plan_table("cos_sin_table", macros, structure, position_ids, spectrum, numbers)
 
 
-def plan_phases(position_ids: View, spectrum: Spectrum, phases: View) -> Plan:
+def plan_phases(position_ids: View, spectrum: AnySpectrum, phases: View) -> Plan:
     """Plan a table of exact phases.
 
     Parameters
     ----------
     position_ids : View
         Integers of any shape.
-    spectrum : Spectrum
+    spectrum : Spectrum or DeviceSpectrum
         The frequencies.
     phases : View
         Where the table goes: compact, uint64, shape (..., d/2).
@@ -166,7 +168,7 @@ def _plan_table(
     macros: Macros,
     structure: Any,
     position_ids: View,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     numbers: parameters.Numbers,
 ) -> Plan:
     several = int(numbers.axes > 1)

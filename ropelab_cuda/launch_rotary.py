@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from ropelab import Spectrum
 from ropelab.pairs import Placement
 
 from . import parameters
+from .device_spectrum import AnySpectrum
 from .launch import FORMATS, Macros, Plan, grid_of, specialise
+from .position_sources import Ids, PositionSource
 from .tokens import Axes, broadcast_strides
 from .tuning import Tuning, choose_tuning
 from .views import View
 from .work import Operand, Scale, Work, arrange, token_axes
 
-__all__ = ["plan_rotary", "plan_rotary_cached"]
+__all__ = [
+    "Lookup",
+    "Places",
+    "plan_rotary",
+    "plan_rotary_cached",
+    "plan_rotary_indexed",
+    "plan_work",
+]
 
 
 def plan_rotary(
     operands: Sequence[Operand],
-    position_ids: View,
-    spectrum: Spectrum,
+    position_ids: View | PositionSource,
+    spectrum: AnySpectrum,
     *,
     place: Placement,
     angles: str,
@@ -35,9 +43,10 @@ def plan_rotary(
     operands : sequence of (View, View)
         Each tensor and where its rotation goes: itself, or a tensor of the same shape, of any
         format.
-    position_ids : View
-        Integers, broadcastable to the tokens; a leading axis if the spectrum names several.
-    spectrum : Spectrum
+    position_ids : View or PositionSource
+        A view is of integers that broadcast to the tokens, by a leading axis if the spectrum names
+        several.
+    spectrum : Spectrum or DeviceSpectrum
         The frequencies.
     place : Placement
         Where the pairs lie, and which way they turn.
@@ -54,17 +63,21 @@ def plan_rotary(
         What to launch.
     """
     numbers = parameters.Numbers.of(spectrum, angles, *(view.dtype for view in operands[0]))
+    source = Ids(position_ids) if isinstance(position_ids, View) else position_ids
+    numbers = numbers._replace(axes=source.axes(numbers.axes))
     tokens = token_axes(operands[0][0].shape, place.tensor_format)
-    strides = broadcast_strides(position_ids, tokens, skip=int(numbers.axes > 1))
-    work = _work(operands, numbers.pairs, place, [strides], scales)
-    structure = parameters.rotary(numbers)()
-    structure.tensors = work.tensors
-    structure.positions = parameters.positions(position_ids, work.others[0], numbers.axes)
+    work = _work(operands, numbers.pairs, place, source.rows(tokens, numbers.axes), scales)
+    positions = source.structure(work.others, numbers.axes)
+    kind: Any = type(positions)
+    structure = parameters.rotary(numbers, kind)()
+    structure.tensors, structure.positions = work.tensors, positions
     parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
-    others = [type(structure).positions.offset + parameters.Positions.data.offset]
-    macros = numbers.macros | {"POSITION": parameters.INTEGER_TYPES[position_ids.dtype]}
-    chosen = tuning or choose_tuning(work, guesses=numbers.axes == 1)
-    return _plan("rotary", macros, structure, work, others, scales, chosen)
+    places, macros = _places_of(structure, source), numbers.macros | source.macros
+    if numbers.on_device:  # the first field of the spectrum is its address
+        places = places._replace(others=(*places.others, type(structure).spectrum.offset))
+    guesses = numbers.axes == 1 and not numbers.on_device
+    chosen = tuning or choose_tuning(work, guesses=guesses)
+    return plan_work("rotary", macros, structure, work, places, scales, chosen)
 
 
 def plan_rotary_cached(
@@ -83,7 +96,7 @@ def plan_rotary_cached(
     operands : sequence of (View, View)
         As in `plan_rotary`.
     cos, sin : View
-        Of one dtype, shape (..., d/2), broadcastable to the tokens; last stride 1.
+        Of one dtype and one last stride, shape (..., d/2), broadcastable to the tokens.
     place : Placement
         Where the pairs lie, and which way they turn.
     scales : sequence of float or View
@@ -104,11 +117,109 @@ def plan_rotary_cached(
         parameters.Table(table.pointer, *row)
         for table, row in zip((cos, sin), work.others, strict=True)
     ]
-    structure = parameters.RotaryCached(work.tensors, *tables, -1.0 if place.inverse else 1.0)
-    macros: Macros = {"TABLE_FORMAT": FORMATS[cos.dtype]}
-    others = [parameters.RotaryCached.cos.offset, parameters.RotaryCached.sin.offset]
+    structure = parameters.RotaryCached(work.tensors, *tables, _direction(place))
+    macros = _table_macros(cos) | {"INDEXED": 0}
     chosen = tuning or choose_tuning(work, guesses=False)
-    return _plan("rotary_cached", macros, structure, work, others, scales, chosen)
+    return plan_work("rotary_cached", macros, structure, work, Places(_TABLES), scales, chosen)
+
+
+class Lookup(NamedTuple):
+    """Which row of a table serves which token.
+
+    Parameters
+    ----------
+    positions : PositionSource
+        The number of the row.
+    overrun_flag : View, optional
+        An int32, to be set where a position has no row.
+    """
+
+    positions: PositionSource
+    overrun_flag: View | None = None
+
+
+def plan_rotary_indexed(
+    operands: Sequence[Operand],
+    cos: View,
+    sin: View,
+    lookup: Lookup,
+    *,
+    place: Placement,
+    scales: Sequence[Scale] = (),
+    tuning: Tuning | None = None,
+) -> Plan:
+    """Plan the rotation of one or two tensors by rows of tables, in one launch.
+
+    Parameters
+    ----------
+    operands : sequence of (View, View)
+        As in `plan_rotary`.
+    cos, sin : View
+        Of one dtype, shape and last stride: (rows, d/2), with at least one row.
+    lookup : Lookup
+        Which row serves which token.
+    place : Placement
+        Where the pairs lie, and which way they turn.
+    scales : sequence of float or View
+        As in `plan_rotary`.
+    tuning : Tuning, optional
+        By default chosen from the shapes.
+
+    Returns
+    -------
+    Plan
+        What to launch.
+    """
+    rows, pairs = cos.shape
+    source, flag = lookup
+    tokens = token_axes(operands[0][0].shape, place.tensor_format)
+    work = _work(operands, pairs, place, source.rows(tokens, 1), scales)
+    tables = [parameters.Table(table.pointer, 0, table.strides[0]) for table in (cos, sin)]
+    positions = source.structure(work.others, 1)
+    kind: Any = type(positions)
+    pointer = 0 if flag is None else flag.pointer
+    structure = parameters.rotary_indexed(kind)(
+        work.tensors, *tables, _direction(place), positions, rows, pointer
+    )
+    macros = _table_macros(cos) | source.macros | {"INDEXED": 1}
+    found = _places_of(structure, source)
+    places = found._replace(others=(*_TABLES, *found.others))
+    chosen = tuning or choose_tuning(work, guesses=False)
+    return plan_work("rotary_cached", macros, structure, work, places, scales, chosen)
+
+
+_TABLES = (parameters.RotaryCached.cos.offset, parameters.RotaryCached.sin.offset)
+
+
+def _table_macros(table: View) -> Macros:
+    step = table.strides[-1] if table.shape[-1] > 1 else 1
+    return {"TABLE_FORMAT": FORMATS[table.dtype], "TABLE_STEP": step}
+
+
+def _direction(place: Placement) -> float:
+    return -1.0 if place.inverse else 1.0
+
+
+class Places(NamedTuple):
+    """Where a structure holds what differs between calls of a kind.
+
+    Parameters
+    ----------
+    others : tuple of int
+        Offsets of the addresses of positions, tables and other inputs.
+    numbers : tuple of int, default ()
+        Offsets of numbers.
+    """
+
+    others: tuple[int, ...]
+    numbers: tuple[int, ...] = ()
+
+
+def _places_of(structure: Any, source: PositionSource) -> Places:
+    """Return where a structure holds what its field `positions` does."""
+    start = type(structure).positions.offset
+    pointers, numbers = source.pointers, source.numbers
+    return Places(tuple(start + at for at in pointers), tuple(start + at for at in numbers))
 
 
 def _work(
@@ -122,23 +233,46 @@ def _work(
     return arrange(operands, pairs, ends, place.tensor_format, rows, first, scales)
 
 
-def _plan(
+def plan_work(
     kernel: str,
     macros: Macros,
     structure: Any,
     work: Work,
-    others: Sequence[int],
+    places: Places,
     scales: Sequence[Scale],
     chosen: Tuning,
 ) -> Plan:
-    """Put a plan together; `others` says where the addresses of positions or tables are."""
+    """Plan a kernel that rotates.
+
+    Parameters
+    ----------
+    kernel : str
+        Its name.
+    macros : dict
+        What it needs beside those of the work, or instead of them.
+    structure : ctypes.Structure
+        Its parameters, which hold the work's tensors.
+    work : Work
+        What it has to do.
+    places : Places
+        Where the structure holds the addresses of positions or tables.
+    scales : sequence of float or View
+        Of each tensor, if any.
+    chosen : Tuning
+        How threads share it.
+
+    Returns
+    -------
+    Plan
+        What to launch.
+    """
     specialisation = specialise(
         kernel, {**work.macros, **macros, "ACROSS": work.across, **chosen.macros}, structure
     )
     blocks = grid_of(structure.tensors.grid, chosen.tokens) if any(work.heads) else 0
     both = (parameters.Tensors.q, parameters.Tensors.k)[: len(work.heads)]
     scaled = [of.offset for of, scale in zip(both, scales, strict=False) if isinstance(scale, View)]
-    others = [*(at + parameters.Operand.scale.offset for at in scaled), *others]
+    others = [*(at + parameters.Operand.scale.offset for at in scaled), *places.others]
     pointers: list[tuple[int, str, int]] = [(at, "other", i) for i, at in enumerate(others)]
     for i, operand in enumerate(both):
         pointers.append((operand.offset + parameters.Operand.x.offset, "input", i))
@@ -149,4 +283,5 @@ def _plan(
         (work.across, chosen.lanes, chosen.tokens),
         structure,
         tuple(pointers),
+        places.numbers,
     )

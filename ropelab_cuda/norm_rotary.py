@@ -15,7 +15,8 @@ from ropelab import Spectrum
 from ropelab.norm_rotary import Norm
 from ropelab.pairs import Placement
 
-from .calls import named_pair, norm_and_rotate
+from .calls import named_pair
+from .calls_norm import norm_and_rotate
 from .replay import Key, replay
 
 __all__ = ["apply_norm_rotary_qk", "apply_norm_rotary_qk_"]

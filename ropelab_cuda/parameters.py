@@ -13,27 +13,54 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ropelab import Spectrum
-
+from .device_spectrum import AnySpectrum, DeviceSpectrum
+from .structures import (
+    AllPositions,
+    CacheStrides,
+    Consecutive,
+    LargestPositions,
+    Norm,
+    Offset,
+    Operand,
+    Packed,
+    Positions,
+    RotaryCached,
+    Slots,
+    Table,
+    Tensors,
+    TokenGrid,
+)
 from .views import View
 
 __all__ = [
     "INTEGER_TYPES",
     "MAX_BYTES",
+    "AllPositions",
+    "CacheStrides",
+    "Consecutive",
+    "LargestPositions",
     "Norm",
     "Numbers",
+    "Offset",
     "Operand",
+    "Packed",
     "Positions",
     "RotaryCached",
+    "Slots",
     "Table",
     "Tensors",
     "TokenGrid",
     "cos_sin_table",
     "fill_spectrum",
+    "length_spectrum",
     "norm_rotary",
+    "permute",
     "phases",
     "positions",
     "rotary",
+    "rotary_indexed",
+    "rotary_kv_cache",
+    "rotary_xpos",
 ]
 
 # The kernels' names of the integer dtypes.
@@ -51,68 +78,6 @@ INTEGER_TYPES = {
 MAX_BYTES = 32_764
 
 
-class TokenGrid(ctypes.Structure):
-    """Numbers of tokens along both token axes, and of blocks along the inner one."""
-
-    _fields_ = (("outer", c_int64), ("inner", c_int64), ("groups", c_int64))
-
-
-class Operand(ctypes.Structure):
-    """A query or key tensor and where its rotation goes; strides count elements.
-
-    `scale` is the address of a float32, or 0 if `inverse_scale` is given.
-    """
-
-    _fields_ = (
-        ("x", c_uint64),
-        ("out", c_uint64),
-        ("x_outer", c_int64),
-        ("x_inner", c_int64),
-        ("x_head", c_int64),
-        ("out_outer", c_int64),
-        ("out_inner", c_int64),
-        ("out_head", c_int64),
-        ("heads", c_int64),
-        ("inverse_scale", c_double),
-        ("scale", c_uint64),
-    )
-
-
-class Tensors(ctypes.Structure):
-    """Queries and keys over the same tokens; `tail` counts channels that pass through."""
-
-    _fields_ = (("q", Operand), ("k", Operand), ("grid", TokenGrid), ("tail", c_int64))
-
-
-class Positions(ctypes.Structure):
-    """Position ids over the same tokens."""
-
-    _fields_ = (
-        ("data", c_uint64),
-        ("axis_stride", c_int64),
-        ("outer_stride", c_int64),
-        ("inner_stride", c_int64),
-    )
-
-
-class Norm(ctypes.Structure):
-    """Weights of one tensor's heads, 0 for none, and the share of a channel in the mean."""
-
-    _fields_ = (("weights", c_uint64), ("head_stride", c_int64), ("share", c_double))
-
-
-class Table(ctypes.Structure):
-    """Given cosines or sines over the same tokens."""
-
-    _fields_ = (("data", c_uint64), ("outer_stride", c_int64), ("inner_stride", c_int64))
-
-
-class RotaryCached(ctypes.Structure):
-    """Parameters of rotary_cached.cu."""
-
-    _fields_ = (("tensors", Tensors), ("cos", Table), ("sin", Table), ("direction", c_double))
-
-
 class Numbers(NamedTuple):
     """How a structure stores a spectrum.
 
@@ -126,6 +91,8 @@ class Numbers(NamedTuple):
         Whether any pair repeats after a whole number of tokens.
     frequency, trig : str
         The C types of a frequency and of its cosine.
+    on_device : bool
+        Whether the numbers lie in device memory.
     """
 
     pairs: int
@@ -133,15 +100,18 @@ class Numbers(NamedTuple):
     periods: bool
     frequency: str
     trig: str
+    on_device: bool = False
 
     @classmethod
-    def of(cls, spectrum: Spectrum, angles: str, *dtypes: str) -> Numbers:
+    def of(cls, spectrum: AnySpectrum, angles: str, *dtypes: str) -> Numbers:
         """Return how an angle pipeline stores a spectrum, for tensors of these dtypes."""
         frequency, trig = "unsigned long long", "double" if "float64" in dtypes else "float"
         if angles == "float32":
             frequency = trig = "float"
-        periods = spectrum.periods is not None
-        return cls(spectrum.rotary_dim // 2, spectrum.position_axes, periods, frequency, trig)
+        pairs, axes = spectrum.rotary_dim // 2, spectrum.position_axes
+        if isinstance(spectrum, DeviceSpectrum):
+            return cls(pairs, axes, spectrum.has_periods, frequency, trig, on_device=True)
+        return cls(pairs, axes, spectrum.periods is not None, frequency, trig)
 
     @property
     def macros(self) -> dict[str, str | int]:
@@ -152,17 +122,38 @@ class Numbers(NamedTuple):
             "PERIODS": int(self.periods),
             "FREQUENCY": self.frequency,
             "TRIG": self.trig,
+            "SPECTRUM_ON_DEVICE": int(self.on_device),
         }
 
 
 @cache
-def rotary(numbers: Numbers) -> type[Any]:
-    """Return the parameters of rotary.cu with such a spectrum."""
-    head = (("tensors", Tensors), ("positions", Positions))
+def rotary(numbers: Numbers, positions: type[Any] = Positions) -> type[Any]:
+    """Return the parameters of rotary.cu with such a spectrum and source of positions."""
+    head = (("tensors", Tensors), ("positions", positions))
     return _ending_in_spectrum("Rotary", head, numbers)
 
 
 @cache
+def rotary_indexed(positions: type[Any]) -> type[Any]:
+    """Return the parameters of rotary_cached.cu for a row a position, of such a source."""
+    fields = (("positions", positions), ("rows", c_int64), ("overrun_flag", c_uint64))
+    return type("RotaryIndexed", (RotaryCached,), {"_fields_": fields})
+
+
+@cache
+def rotary_kv_cache(numbers: Numbers) -> type[Any]:
+    """Return the parameters of rotary_kv_cache.cu with such a spectrum."""
+    head = (
+        ("tensors", Tensors),
+        ("v", Operand),
+        ("k_cache", CacheStrides),
+        ("v_cache", CacheStrides),
+        ("slots", Slots),
+        ("positions", Positions),
+    )
+    return _ending_in_spectrum("RotaryKvCache", head, numbers)
+
+
 def norm_rotary(numbers: Numbers) -> type[Any]:
     """Return the parameters of norm_rotary.cu with such a spectrum."""
     head = (
@@ -190,6 +181,47 @@ def phases(numbers: Numbers) -> type[Any]:
     return _ending_in_spectrum("Phases", head, numbers)
 
 
+@cache
+def length_spectrum(rule: type[Any]) -> type[Any]:
+    """Return the parameters of length_spectrum.cu for a rule's structure."""
+    fields = [("all", AllPositions), ("numbers", c_uint64), ("rule", rule)]
+    structure = type("LengthSpectrum", (ctypes.Structure,), {"_fields_": fields})
+    if ctypes.sizeof(structure) > MAX_BYTES:
+        msg = (
+            f"rope: expected a rule whose parameters fit into the {MAX_BYTES} bytes of a kernel's; "
+            f"got {ctypes.sizeof(structure)} bytes; pass rope.spectrum(seq_len)"
+        )
+        raise ValueError(msg)
+    return structure
+
+
+@cache
+def permute(row_axes: int) -> type[Any]:
+    """Return the parameters of permute.cu for rows along so many axes."""
+    steps = c_int64 * row_axes
+    fields: list[tuple[str, Any]] = [("x", c_uint64), ("out", c_uint64), ("rows", c_int64)]
+    fields += [(name, steps) for name in ("lengths", "x_strides", "out_strides")]
+    return type("Permute", (ctypes.Structure,), {"_fields_": fields})
+
+
+@cache
+def rotary_xpos(rotary: type[Any], pairs: int) -> type[Any]:
+    """Return the parameters of rotary_xpos.cu: those of rotary.cu, and a decay."""
+    fields: list[tuple[str, Any]] = [("centre", c_double), ("centre_word", c_uint64)]
+    fields += [(name, c_double * pairs) for name in ("rate", "rate_rest")]
+    decay = type("Decay", (ctypes.Structure,), {"_fields_": fields})
+    both = [("rotary", rotary), ("decay", decay)]
+    structure = type("RotaryXpos", (ctypes.Structure,), {"_fields_": both})
+    if ctypes.sizeof(structure) > MAX_BYTES:
+        msg = (
+            f"spectrum: expected frequencies whose decays fit into {MAX_BYTES} bytes of kernel "
+            f"parameters; got {pairs} frequencies, {ctypes.sizeof(structure)} bytes in all; rotate "
+            f"fewer channels"
+        )
+        raise ValueError(msg)
+    return structure
+
+
 def _ending_in_spectrum(
     name: str, head: tuple[tuple[str, type[Any]], ...], numbers: Numbers
 ) -> type[Any]:
@@ -200,9 +232,11 @@ def _ending_in_spectrum(
         ("sin_factor", trig),
         ("frequency", frequency * numbers.pairs),
     ]
+    if numbers.on_device:
+        fields = [("numbers", c_uint64), ("direction", c_double)]
     if numbers.axes > 1:
         fields.append(("axis", c_uint8 * numbers.pairs))
-    if numbers.periods:
+    if numbers.periods and not numbers.on_device:
         fields.append(("period", c_int64 * numbers.pairs))
     spectrum = type("Spectrum", (ctypes.Structure,), {"_fields_": fields})
     structure = type(name, (ctypes.Structure,), {"_fields_": [*head, ("spectrum", spectrum)]})
@@ -216,29 +250,33 @@ def _ending_in_spectrum(
     return structure
 
 
-def fill_spectrum(target: Any, spectrum: Spectrum, numbers: Numbers, *, inverse: bool) -> None:
-    """Copy a spectrum into a structure.
+def fill_spectrum(target: Any, spectrum: AnySpectrum, numbers: Numbers, *, inverse: bool) -> None:
+    """Copy a spectrum into a structure, or where it lies.
 
     Parameters
     ----------
     target : ctypes.Structure
         One made by `rotary`, `norm_rotary`, `cos_sin_table` or `phases`.
-    spectrum : Spectrum
+    spectrum : Spectrum or DeviceSpectrum
         The frequencies and the attention factor.
     numbers : Numbers
         How the structure stores them.
     inverse : bool
         Whether to rotate by minus the angle.
     """
+    if numbers.axes > 1:
+        assert spectrum.axes is not None
+        target.spectrum.axis[:] = spectrum.axes.tolist()
+    if isinstance(spectrum, DeviceSpectrum):
+        target.spectrum.numbers = spectrum.view.pointer
+        target.spectrum.direction = -1.0 if inverse else 1.0
+        return
     exact = numbers.frequency != "float"
     values = spectrum.turns if exact else spectrum.inv_freq.astype(np.float32)
     factor = spectrum.attention_factor
     target.spectrum.cos_factor = factor
     target.spectrum.sin_factor = -factor if inverse else factor
     ctypes.memmove(target.spectrum.frequency, values.ctypes.data, values.nbytes)
-    if numbers.axes > 1:
-        assert spectrum.axes is not None
-        target.spectrum.axis[:] = spectrum.axes.tolist()
     if spectrum.periods is not None:
         target.spectrum.period[:] = spectrum.periods.tolist()
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ropelab import Spectrum
 from ropelab.checks import ANGLES, check_choice, check_position_axes
-from ropelab.spectrum import check_spectrum
 
 from .calls import named_pair
+from .device_spectrum import AnySpectrum, check_any_spectrum
 from .exchange import Gate
 from .launch import FORMATS, plan_cos_sin, plan_phases
 from .overlaps import check_overlaps
@@ -19,7 +18,7 @@ from .views import View
 __all__ = ["cos_sin", "exact_phases"]
 
 
-def exact_phases(position_ids: Any, spectrum: Spectrum, *, out: Any = None) -> Any:
+def exact_phases(position_ids: Any, spectrum: AnySpectrum, *, out: Any = None) -> Any:
     """Fraction of a turn of each pair at each position, in 64-bit fixed point.
 
     Parameters
@@ -27,7 +26,7 @@ def exact_phases(position_ids: Any, spectrum: Spectrum, *, out: Any = None) -> A
     position_ids : CUDA tensor of int, any shape
         Positions in tokens, of any integer dtype but uint64. If the spectrum names several
         position axes, the first axis counts them.
-    spectrum : ropelab.Spectrum
+    spectrum : ropelab.Spectrum or DeviceSpectrum
         The frequencies.
     out : CUDA tensor of uint64, optional
         Where the result goes; compact.
@@ -46,7 +45,7 @@ def exact_phases(position_ids: Any, spectrum: Spectrum, *, out: Any = None) -> A
     ImportError
         If CuPy is missing.
     """
-    check_spectrum(spectrum)
+    check_any_spectrum(spectrum)
     gate, positions, shape = _take(position_ids, spectrum)
     result = gate.framework.empty(position_ids, positions, shape, "uint64") if out is None else out
     target = _compact(gate, result, "out", shape, "uint64")
@@ -57,7 +56,7 @@ def exact_phases(position_ids: Any, spectrum: Spectrum, *, out: Any = None) -> A
 
 def cos_sin(
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     *,
     angles: str = "exact",
     dtype: object = "float32",
@@ -69,7 +68,7 @@ def cos_sin(
     ----------
     position_ids : CUDA tensor of int, any shape
         As in `exact_phases`.
-    spectrum : ropelab.Spectrum
+    spectrum : ropelab.Spectrum or DeviceSpectrum
         Frequencies and attention factor.
     angles : {"exact", "float32"}, default "exact"
         The angle pipeline; see `ropelab.cos_sin`. ``"float32"`` holds for angles below 2**50.
@@ -94,7 +93,7 @@ def cos_sin(
         If CuPy is missing.
     """
     check_choice(angles, ANGLES, "angles")
-    check_spectrum(spectrum)
+    check_any_spectrum(spectrum)
     name = dtype_name(dtype, FORMATS)
     gate, positions, shape = _take(position_ids, spectrum)
     if out is None:
@@ -107,10 +106,11 @@ def cos_sin(
     return cos, sin
 
 
-def _take(position_ids: Any, spectrum: Spectrum) -> tuple[Gate, View, tuple[int, ...]]:
+def _take(position_ids: Any, spectrum: AnySpectrum) -> tuple[Gate, View, tuple[int, ...]]:
     """Return the gate, the positions, and the shape of a table over them."""
     gate = Gate(position_ids, "position_ids")
     positions = gate.integers(position_ids, "position_ids")
+    gate.order(spectrum)
     axes, tokens = spectrum.position_axes, positions.shape
     if axes > 1:
         check_position_axes(tokens, axes)

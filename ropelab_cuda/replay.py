@@ -29,7 +29,8 @@ from .views import View
 __all__ = ["Key", "Recording", "remember", "replay"]
 
 MOST_PLANS = 4096  # of a thread; a few kilobytes each
-MOST_TENSORS = 8  # of a call
+MOST_TENSORS = 12  # of a call
+_WORD = 2**64 - 1
 
 # A DLTensor: address, device, rank and dtype, address of the shape, of the strides, byte offset.
 _DLTENSOR = "QqqQQQ"
@@ -56,13 +57,15 @@ class Recording:
         The plan's parameters, as 64-bit words.
     addresses : tuple of (int, int, int)
         A word, the tensor whose address it holds, and what is added to that.
+    numbers : tuple of int
+        The words that hold numbers of the call.
     meetings : tuple of (int, int, int, int, set of int)
         Two tensors, of which one is written; the differences of their addresses between which
         their ranges meet; and those differences at which they share no element all the same.
     made : tuple of (shape, strides, dtype)
         Outputs to allocate.
     floats : int
-        How many of the caller's tensors, the first ones, hold floating-point numbers.
+        How many of the caller's tensors reach to the last one of floating-point numbers.
     written : slice or None
         Tensors of the caller that are written.
     device : int
@@ -72,8 +75,8 @@ class Recording:
     """
 
     __slots__ = (
-        *("launch", "words", "addresses", "meetings", "made", "floats", "written", "device"),
-        *("owners", "held"),
+        *("launch", "words", "addresses", "numbers", "meetings", "made", "floats", "written"),
+        *("device", "owners", "held"),
     )
 
     def __init__(
@@ -81,6 +84,7 @@ class Recording:
         launch: Launch,
         words: Any,
         addresses: tuple[tuple[int, int, int], ...],
+        numbers: tuple[int, ...],
         meetings: tuple[tuple[int, int, int, int, set[int]], ...],
         made: tuple[tuple[Any, ...], ...],
         floats: int,
@@ -90,7 +94,7 @@ class Recording:
     ) -> None:
         self.launch, self.words, self.addresses, self.meetings = launch, words, addresses, meetings
         self.made, self.floats, self.written, self.device = made, floats, written, device
-        self.owners = owners
+        self.numbers, self.owners = numbers, owners
         self.held: tuple[int, ...] = ()  # the addresses that the parameters hold now
 
     def move(self, pointers: tuple[int, ...]) -> bool:
@@ -104,6 +108,11 @@ class Recording:
             words[word] = pointers[i] + delta
         self.held = pointers
         return True
+
+    def tell(self, numbers: tuple[int, ...]) -> None:
+        """Write numbers into the parameters."""
+        for word, number in zip(self.numbers, numbers, strict=True):
+            self.words[word] = number & _WORD
 
 
 class _Plans:
@@ -128,7 +137,9 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 
-def replay(tensors: tuple[Any, ...], call: Key) -> tuple[Any, ...] | None:
+def replay(
+    tensors: tuple[Any, ...], call: Key, numbers: tuple[int, ...] = ()
+) -> tuple[Any, ...] | None:
     """Launch a plan that is known.
 
     Parameters
@@ -138,6 +149,8 @@ def replay(tensors: tuple[Any, ...], call: Key) -> tuple[Any, ...] | None:
     call : tuple
         Which function, and all options that a plan depends on. An object is there as its id; the
         recording keeps it alive. Beside numbers and flags stand their types, for ``1 == True``.
+    numbers : tuple of int, default ()
+        Integers of 64 bits that the plan does not depend on.
 
     Returns
     -------
@@ -168,6 +181,8 @@ def replay(tensors: tuple[Any, ...], call: Key) -> tuple[Any, ...] | None:
         pointers = (*pointers, *[one.data_ptr() for one in made])
     if pointers != recording.held and not recording.move(pointers):
         return None
+    if numbers:
+        recording.tell(numbers)
     recording.launch(torch.raw_stream(recording.device))
     if recording.written:
         torch.bump(tensors[recording.written])
@@ -185,14 +200,18 @@ def _signature(mine: _Plans, tensors: tuple[Any, ...], call: Key) -> tuple[Key, 
             fill(z, places[2])
             a, a1, a2, a3, a4, _, b, b1, b2, b3, b4, _, c, c1, c2, c3, c4, _ = _three(mine.room)
             if a and b and c and a4 - a3 == b4 - b3 == c4 - c3 == _APART:
+                odd = (a | b | c) & 15 and (
+                    a & 15,
+                    b & 15,
+                    c & 15,
+                )  # an odd one is accessed less widely
                 return (
-                    *(call, (a | b | c) & 15, a1, a2, _memory[a3 : a3 + _BOTH]),
+                    *(call, odd, a1, a2, _memory[a3 : a3 + _BOTH]),
                     *(b1, b2, _memory[b3 : b3 + _BOTH], c1, c2, _memory[c3 : c3 + _BOTH]),
                 ), (a, b, c)
         raise TypeError
     parts: list[Any] = []
     pointers: list[int] = []
-    low = 0
     for i, x in enumerate(tensors):
         if type(x) not in plain:
             raise TypeError
@@ -202,8 +221,7 @@ def _signature(mine: _Plans, tensors: tuple[Any, ...], call: Key) -> tuple[Key, 
             raise TypeError
         parts += (a1, a2, _memory[a3 : a3 + _BOTH])
         pointers.append(a)
-        low |= a
-    return (call, low & 15, *parts), tuple(pointers)
+    return (call, *parts, *[a & 15 for a in pointers]), tuple(pointers)
 
 
 def remember(
@@ -243,7 +261,8 @@ def remember(
     views = [view for _, view in (*passed, *made)]
     try:
         key, pointers = _signature(mine, tensors, call)
-    except TypeError:
+        known = mine.plans.get(key)
+    except TypeError:  # not plain, or an option that cannot be a key
         return
     if pointers != tuple(view.pointer for view in views[: len(passed)]):
         return
@@ -251,7 +270,6 @@ def remember(
     differences = [pointers[j] - pointers[i] for i, j, *_ in meetings]
     if 0 in differences:  # an output that is an input by another name has a plan of its own
         return
-    known = mine.plans.get(key)
     if known is None:
         words = memoryview(plan.parameters).cast("B").cast("Q")
         places = [(at // 8, starts[kind] + i) for at, kind, i in plan.pointers]
@@ -259,9 +277,10 @@ def remember(
             launch,
             words,
             tuple((at, i, words[at] - views[i].pointer) for at, i in places),
+            tuple(at // 8 for at in plan.numbers),
             meetings,
             tuple((tuple(x.shape), tuple(x.stride()), x.dtype) for x, _ in made),
-            sum(view.dtype in OUTPUT_FORMATS for _, view in passed),
+            max(i + 1 for i, (_, x) in enumerate(passed) if x.dtype in OUTPUT_FORMATS),
             written if tensors[written] else None,
             views[0].device,
             (plan.parameters, owner),

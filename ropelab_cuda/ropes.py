@@ -6,15 +6,24 @@ from functools import lru_cache
 from typing import Any
 
 from ropelab import Rope, Spectrum
-from ropelab.checks import check_head_dim, check_rope, positive_int
+from ropelab.checks import check_head_dim, check_rope, positive_int, token_shape
+from ropelab.positions import Consecutive, Packed
+from ropelab.positions.token_positions import current_length
 
 from ._cupy import require_cupy
+from .device_spectrum import AnySpectrum, DeviceSpectrum
+from .exchange import Gate
 from .frameworks import Foreign, framework_of
+from .given_positions import on_host
+from .length_rules import has_device_function, length_rule
+from .lengths import spectrum_at_gate, spectrum_on_device
 
 __all__ = ["spectrum_for"]
 
 
-def spectrum_for(rope: Rope, q: Any, position_ids: Any, seq_len: int | None) -> Spectrum:
+def spectrum_for(
+    rope: Rope, q: Any, position_ids: Any, seq_len: int | None, tensor_format: str = "bshd"
+) -> AnySpectrum:
     """Return the spectrum by which a rope turns these tokens.
 
     Parameters
@@ -23,15 +32,18 @@ def spectrum_for(rope: Rope, q: Any, position_ids: Any, seq_len: int | None) -> 
         The rotary embedding.
     q : tensor
         Queries, of which the last axis must be ``rope.head_dim``.
-    position_ids : tensor of int
-        Read, which waits for the device, only if the rule depends on a length that is not given.
+    position_ids : tensor of int, Consecutive or Packed
+        Looked through by the device if the rule depends on a length that is not given; read by the
+        host, which waits, if that rule is a user's own, or if they are no tensor.
     seq_len : int, optional
         Current length.
+    tensor_format : str
+        Of `q`.
 
     Returns
     -------
-    Spectrum
-        The same object for the same rope and length.
+    Spectrum or DeviceSpectrum
+        The former is the same object for the same rope and length.
 
     Raises
     ------
@@ -47,8 +59,23 @@ def spectrum_for(rope: Rope, q: Any, position_ids: Any, seq_len: int | None) -> 
     if not rope.scaling.depends_on_length:
         seq_len = None
     elif seq_len is None:
-        seq_len = _length(position_ids)
+        if has_device_function(rope.scaling) and not isinstance(
+            position_ids, (Consecutive, Packed)
+        ):
+            return _on_device(rope, q, position_ids)
+        seq_len = _length(position_ids, q, tensor_format)
     return _spectrum(rope, seq_len)
+
+
+def _on_device(rope: Rope, q: Any, position_ids: Any) -> DeviceSpectrum:
+    """Compute it on the stream of the queries, which is that of the rotation."""
+    families = [getattr(framework_of(x), "family", None) for x in (q, position_ids)]
+    if families[0] == families[1]:
+        return spectrum_on_device(rope, position_ids)
+    gate = Gate(q, "q")
+    queries = gate.floats(q, "q")
+    positions = gate.integers(position_ids, "position_ids")
+    return spectrum_at_gate(gate, length_rule(rope), position_ids, positions, q, queries)
 
 
 @lru_cache(maxsize=64)
@@ -56,8 +83,11 @@ def _spectrum(rope: Rope, seq_len: int | None) -> Spectrum:
     return rope.spectrum(seq_len)
 
 
-def _length(position_ids: Any) -> int | None:
+def _length(position_ids: Any, q: Any, tensor_format: str) -> int | None:
     """Return the largest position plus one; leave what is no tensor to the gate's message."""
+    if isinstance(position_ids, (Consecutive, Packed)):
+        tokens = token_shape(tuple(q.shape), tensor_format, "q")
+        return current_length(on_host(position_ids), tokens)
     framework = framework_of(position_ids)
     if framework is None or 0 in position_ids.shape:
         return None

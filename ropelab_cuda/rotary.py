@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ropelab import Rope, Spectrum
+from ropelab import Rope
 from ropelab.pairs import Placement, Storage
 
 from .calls import named_pair, rotate_by_positions, rotate_by_tables
+from .device_spectrum import AnySpectrum
 from .replay import replay
 from .ropes import spectrum_for
 from .storage import split_scale
+from .tables import Reading
 
 __all__ = ["apply_rotary", "apply_rotary_cached", "apply_rotary_qk", "rotate"]
 
@@ -25,7 +27,7 @@ __all__ = ["apply_rotary", "apply_rotary_cached", "apply_rotary_qk", "rotate"]
 def apply_rotary(
     x: Any,
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     *,
     layout: str = "half",
     tensor_format: str = "bshd",
@@ -46,8 +48,12 @@ def apply_rotary(
         torch.Tensor, a cupy.ndarray, or anything with ``__dlpack__``.
     position_ids : CUDA tensor of int, broadcastable to (batch, sequence) or (tokens,)
         Position of each token, of any integer dtype but uint64; with several position axes in the
-        spectrum, a leading axis counts them.
-    spectrum : ropelab.Spectrum
+        spectrum, a leading axis counts them. In place of ids, `ropelab.positions.Consecutive` or
+        `Packed` may say them: the kernel then counts for itself, from an int, or from offsets and
+        cumulative lengths on the device, whose values the host never reads. They must be what
+        `ropelab.apply_rotary` asks for; if they are not, a token gets some other position, and
+        one behind the last sequence of a pack position 0.
+    spectrum : ropelab.Spectrum or DeviceSpectrum
         Frequencies and attention factor; its rotary_dim may be smaller than head_dim.
     layout : {"half", "interleaved"}, default "half"
         Which two channels form a pair.
@@ -124,7 +130,7 @@ def apply_rotary_qk(
     q: Any,
     k: Any,
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     *,
     layout: str = "half",
     tensor_format: str = "bshd",
@@ -144,7 +150,7 @@ def apply_rotary_qk(
         As `x` in `apply_rotary`; grouped-query attention has fewer heads in k.
     position_ids : CUDA tensor of int
         As in `apply_rotary`.
-    spectrum : ropelab.Spectrum
+    spectrum : ropelab.Spectrum or DeviceSpectrum
         As in `apply_rotary`.
     layout : {"half", "interleaved"}, default "half"
         As in `apply_rotary`.
@@ -208,6 +214,10 @@ def apply_rotary_cached(
     cos: Any,
     sin: Any,
     *,
+    position_ids: Any = None,
+    repeated: bool = False,
+    overrun: str = "raise",
+    overrun_flag: Any = None,
     layout: str = "half",
     tensor_format: str = "bshd",
     inverse: bool = False,
@@ -225,7 +235,18 @@ def apply_rotary_cached(
         As in `apply_rotary`.
     cos, sin : CUDA tensor of float, broadcastable to (batch, sequence, d/2) or (tokens, d/2)
         One value a pair, as `cos_sin` returns them; both of one dtype, which need not be that of
-        `x`. Transformers' tables repeat them to width d; pass ``cos[..., : d // 2]`` there.
+        `x`; with `position_ids` of shape (table_length, d/2).
+    position_ids : CUDA tensor of int, broadcastable to (batch, sequence) or (tokens,), optional
+        Position m of each token, or an object as in `apply_rotary`: row m of the tables serves it.
+    repeated : bool, default False
+        Whether each value stands in both columns of its pair; see `ropelab.apply_rotary_cached`.
+    overrun : {"raise", "clamp"}, default "raise"
+        What to do about a position that is negative or past the last row. ``"raise"`` reads all
+        positions on the host, which waits for the device and cannot be captured in a CUDA graph.
+        ``"clamp"`` reads none: the kernel takes the first or the last row. Either way nothing is
+        read outside of the tables.
+    overrun_flag : CUDA tensor of int32, one element, optional
+        Set to 1 by ``"clamp"`` if a position had no row; never set back.
     layout : {"half", "interleaved"}, default "half"
         As in `apply_rotary`.
     tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
@@ -259,14 +280,15 @@ def apply_rotary_cached(
     """
     how = (tensor_format, layout, output_layout, rotary_offset, inverse)
     word, scales = (None, ()) if scale is None else split_scale(scale, 1)
-    types = type(rotary_offset), type(inverse)
-    call = ("apply_rotary_cached", out is None, how, types, dtype, word)
+    types = type(rotary_offset), type(inverse), type(repeated)
+    call = ("apply_rotary_cached", out is None, how, types, dtype, word, repeated)
     given = (x, *scales, cos, sin) if out is None else (x, out, *scales, cos, sin)
-    made = replay(given, call)
+    reading = Reading(position_ids, repeated, overrun, overrun_flag)
+    made = replay(given, call) if reading.is_plain else None
     if made is None:
         outs = None if out is None else {"out": out}
-        storage = Storage(dtype, scale)
-        made = rotate_by_tables({"x": x}, outs, cos, sin, Placement(*how), call, storage)
+        tensors, place, storage = {"x": x}, Placement(*how), Storage(dtype, scale)
+        made = rotate_by_tables(tensors, outs, cos, sin, place, call, storage, reading)
     return made[0] if out is None else out
 
 
@@ -296,8 +318,9 @@ def rotate(
     angles : {"exact", "float32"}, default "exact"
         As in `apply_rotary`.
     seq_len : int, optional
-        Current length, for rules that depend on it; by default ``max(position_ids) + 1``. Reading
-        that waits for the device, so pass it to such rules; the others never ask for it.
+        Current length, for rules that depend on it; by default as in `ropelab.rotate`, which the
+        device finds by itself in ids; see `spectrum_on_device`. In positions said otherwise, and
+        for a rule of your own, which the device does not know, the host reads it and so waits.
     out : (CUDA tensor, CUDA tensor), optional
         As in `apply_rotary_qk`.
 
@@ -315,7 +338,7 @@ def rotate(
     ImportError
         If CuPy is missing.
     """
-    spectrum = spectrum_for(rope, q, position_ids, seq_len)
+    spectrum = spectrum_for(rope, q, position_ids, seq_len, tensor_format)
     return apply_rotary_qk(
         q,
         k,

@@ -16,7 +16,7 @@ from .launch import OUTPUT_FORMATS
 from .replay import Key
 from .work import Scale
 
-__all__ = ["dtype_name", "split_scale", "take_scales"]
+__all__ = ["dtype_name", "split_scale", "take_scale", "take_scales"]
 
 
 def dtype_name(dtype: object, formats: Mapping[str, str] = OUTPUT_FORMATS) -> str:
@@ -105,10 +105,12 @@ def take_scales(gate: Gate, scale: object, tensors: int) -> list[tuple[str, Scal
     if scale is None:
         return []
     named = pair_of_scales(scale) if tensors == 2 else (("scale", scale),)
-    return [
-        (name, gate.scalar(part, name) if _is_tensor(part) else check_scale(part, name))
-        for name, part in named
-    ]
+    return [(name, take_scale(gate, part, name)) for name, part in named]
+
+
+def take_scale(gate: Gate, part: Any, name: str) -> Scale:
+    """Return a scale that is a number, or where a float32 lies on the device."""
+    return gate.scalar(part, name) if _is_tensor(part) else check_scale(part, name)
 
 
 def _is_tensor(part: object) -> bool:

@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
+from numpy.typing import NDArray
+
 from ropelab.dlpack import DLTensor, Exported, describe, read_capsule
 
 from .views import View
@@ -139,10 +141,20 @@ class Torch:
         """Allocate by torch."""
         return self.torch.empty(shape, dtype=getattr(self.torch, dtype), device=x.device)
 
+    def read(self, x: Any) -> NDArray[Any]:
+        """Copy to the host."""
+        array: NDArray[Any] = x.detach().cpu().numpy()
+        return array
+
     def written(self, x: Any) -> None:
         """Bump the version, so that autograd notices a saved tensor that has changed."""
         if not x.is_inference():
             self.torch.autograd.graph.increment_version(x)
+
+    def to_host(self, x: Any) -> NDArray[Any]:
+        """Copy by torch."""
+        array: NDArray[Any] = x.cpu().numpy()
+        return array
 
 
 class QuickTorch(Torch):

@@ -22,6 +22,9 @@ ITEM_BYTES = {
     "uint16": 2,
     "uint32": 4,
     "uint64": 8,
+    "bool": 1,
+    "complex64": 8,
+    "complex128": 16,
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ropelab import Rope, Spectrum
+from ropelab import Rope
 from ropelab.checks import ANGLES, TENSOR_FORMATS, check_choice, check_flag, check_rope, integer
 from ropelab.checks import positive_int as positive
 from ropelab.pairs import Placement
@@ -16,10 +16,15 @@ from ropelab.pairs import Placement
 from ._cupy import require_cupy
 from .compile import Specialisation, architecture, compiled, cubin_name, function
 from .cubins import add_folder, store_cubin
-from .launch import FORMATS
+from .device_spectrum import AnySpectrum, DeviceSpectrum
+from .launch import FORMATS, OUTPUT_FORMATS, Plan
+from .launch_lengths import plan_length_spectrum
 from .launch_rotary import plan_rotary, plan_rotary_cached
+from .length_rules import has_device_function
+from .lengths import spectrum_to_plan
 from .parameters import INTEGER_TYPES
 from .views import View
+from .work import Operand
 
 __all__ = ["save_cubins", "specialisations_of", "warmup"]
 
@@ -44,6 +49,8 @@ def specialisations_of(
     in_place: bool = False,
     table_dtype: str | None = None,
     position_dtype: str = "int64",
+    output_dtype: str | None = None,
+    scaled: bool = False,
     tokens: Sequence[tuple[int, int]] = TOKENS,
 ) -> tuple[Specialisation, ...]:
     """Return the kernels that a model's calls will need, planned for tensors that do not exist.
@@ -68,6 +75,10 @@ def specialisations_of(
         Rotate by given cosines and sines of this dtype, as `apply_rotary_cached` does.
     position_dtype : str, default "int64"
         Of the position ids: any integer dtype that is taken.
+    output_dtype : str, optional
+        Of the results, float8 formats included; by default `dtype`.
+    scaled : bool, default False
+        Whether results are divided by a scale, a number or a tensor.
     tokens : sequence of (int, int), optional
         Batches and sequences; by default all that make a difference.
 
@@ -100,15 +111,24 @@ def specialisations_of(
     if table_dtype is not None:
         check_choice(table_dtype, FORMATS, "table_dtype")
     check_choice(position_dtype, INTEGER_TYPES, "position_dtype")
+    target = dtype if output_dtype is None else output_dtype
+    check_choice(target, OUTPUT_FORMATS, "output_dtype")
+    check_flag(scaled, "scaled")
+    if in_place and (scaled or target != dtype):
+        msg = "in_place: expected False with an output_dtype or a scale; got True; omit one of them"
+        raise ValueError(msg)
+    scales = [1.0] * len(heads) if scaled else []
     length = rope.max_position_embeddings if rope.scaling.depends_on_length else None
-    spectrum = rope.spectrum(length)
+    spectra: list[AnySpectrum] = [rope.spectrum(length)]
+    if rope.scaling.depends_on_length and has_device_function(rope.scaling):
+        spectra.append(spectrum_to_plan(rope))  # what `rotate` has without a seq_len
     place = Placement(tensor_format, rope.layout, rope.output_layout, rope.rotary_offset)
     found: dict[Specialisation, None] = {}
     for batch, sequence in tokens:
         sizes = {"b": positive(batch, "tokens"), "s": positive(sequence, "tokens")}
         sizes |= {"t": batch * sequence, "d": rope.head_dim}
         operands = [
-            (x, x if in_place else _compact(x.shape, dtype, 1 << 40))
+            (x, x if in_place else _compact(x.shape, target, 1 << 40))
             for x in (
                 _compact(tuple({**sizes, "h": h}[axis] for axis in tensor_format), dtype, 1 << 20)
                 for h in heads
@@ -117,12 +137,12 @@ def specialisations_of(
         shapes = ((batch * sequence,),) if tensor_format == "thd" else _rows(batch, sequence)
         for shape in shapes:
             if table_dtype is None:
-                positions = _positions(shape, spectrum, position_dtype)
-                plan = plan_rotary(operands, positions, spectrum, place=place, angles=angles)
+                positions = _positions(shape, spectra[0].position_axes, position_dtype)
+                plans = list(_plans(operands, positions, spectra, place, angles, scales))
             else:
-                table = _compact((*shape, spectrum.rotary_dim // 2), table_dtype, 1 << 30)
-                plan = plan_rotary_cached(operands, table, table, place=place)
-            found[plan.specialisation] = None
+                table = _compact((*shape, rope.rotary_dim // 2), table_dtype, 1 << 30)
+                plans = [plan_rotary_cached(operands, table, table, place=place, scales=scales)]
+            found |= {plan.specialisation: None for plan in plans}
     return tuple(found)
 
 
@@ -133,8 +153,22 @@ def _rows(batch: int, sequence: int) -> Iterator[tuple[int, ...]]:
         yield (sequence,)
 
 
-def _positions(shape: tuple[int, ...], spectrum: Spectrum, dtype: str) -> View:
-    axes = spectrum.position_axes
+def _plans(
+    operands: Sequence[Operand],
+    positions: View,
+    spectra: Sequence[AnySpectrum],
+    place: Placement,
+    angles: str,
+    scales: Sequence[float],
+) -> Iterator[Plan]:
+    """Yield what a call by positions launches."""
+    for spectrum in spectra:
+        if isinstance(spectrum, DeviceSpectrum):
+            yield from plan_length_spectrum(positions, spectrum.rule, spectrum.view)
+        yield plan_rotary(operands, positions, spectrum, place=place, angles=angles, scales=scales)
+
+
+def _positions(shape: tuple[int, ...], axes: int, dtype: str) -> View:
     return _compact((axes, *shape) if axes > 1 else shape, dtype, 1 << 30)
 
 

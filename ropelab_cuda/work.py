@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ropelab.checks import TENSOR_FORMATS
@@ -14,7 +14,15 @@ from .overlaps import is_same
 from .tokens import Axes, walk
 from .views import View
 
-__all__ = ["Operand", "Scale", "Work", "arrange", "token_axes"]
+__all__ = [
+    "Operand",
+    "Scale",
+    "Work",
+    "arrange",
+    "scale_fields",
+    "token_axes",
+    "widest_access",
+]
 
 LAYOUTS = {"half": "Half", "interleaved": "Interleaved"}
 VECTOR_BYTES = 16  # the widest load and store
@@ -72,6 +80,7 @@ def arrange(
     rows: Sequence[Axes],
     rotary_offset: int = 0,
     scales: Sequence[Scale] = (),
+    steps: Sequence[Axes] | None = None,
     weights: Sequence[View] | None = None,
 ) -> Work:
     """Return how to walk some tensors and how wide to access them.
@@ -92,6 +101,8 @@ def arrange(
         The first rotated channel.
     scales : sequence of float or View
         What is stored of each tensor is divided by; by default it is not.
+    steps : sequence of tuple of int, optional
+        Further strides by which a kernel finds the rows of each output.
     weights : sequence of View, optional
         Where a norm changes every channel: its weights, (heads, head_dim) each.
 
@@ -125,17 +136,15 @@ def arrange(
     stays = all(is_same(x, out) for x, out in operands) and not scales and weights is None
     tail = 0 if stays else first.shape[-1] - 2 * pairs
 
-    rows_of = [*zip(views, strides, strict=True)]
+    further = [() if i % 2 == 0 or steps is None else steps[i // 2] for i in range(len(views))]
+    rows_of = [
+        (view, (*three, *more)) for view, three, more in zip(views, strides, further, strict=True)
+    ]
     rows_of += [(weight, (rotary_offset, weight.strides[0])) for weight in weights or ()]
 
     def widest(*lengths: int) -> int:
         """Return the elements of the widest access to which all rows and lengths align."""
-        fitting = []
-        for view, steps in rows_of:
-            size = view.item_bytes
-            starts = (view.pointer, *(n * size for n in (*steps, *lengths)))
-            fitting.append(math.gcd(VECTOR_BYTES, *starts) // size)
-        return min(fitting)  # of powers of two
+        return widest_access((view, (*walk_strides, *lengths)) for view, walk_strides in rows_of)
 
     halves = "half" in layouts
     vector = widest(pairs if halves else 2 * pairs)
@@ -158,7 +167,7 @@ def arrange(
             *strides[2 * i],
             *strides[2 * i + 1],
             heads[i],
-            *(_scale(scales[i]) if scales else ()),
+            *(scale_fields(scales[i]) if scales else ()),
         )
         for i in range(len(operands))
     ]
@@ -171,11 +180,12 @@ def arrange(
         heads=heads,
         across=min(units, MAX_THREADS),
         held_bytes=2 * pairs_held * first.item_bytes,
-        angle_bytes=2 * pairs * max(first.item_bytes, output.item_bytes, 4),
+        angle_bytes=2 * pairs * max(4, *(view.item_bytes for view in views)),
         macros={
             "FORMAT": FORMATS[first.dtype],
             "OUTPUT_FORMAT": OUTPUT_FORMATS[output.dtype],
             "SCALED": int(bool(scales)),
+            "KEYS_APART": 0,
             "LAYOUT": LAYOUTS[layouts[0]],
             "OUTPUT_LAYOUT": LAYOUTS[layouts[1]],
             "ONE_LAYOUT": int(one_layout),
@@ -188,6 +198,27 @@ def arrange(
     )
 
 
-def _scale(scale: Scale) -> tuple[float, int]:
+def widest_access(rows: Iterable[tuple[View, Sequence[int]]]) -> int:
+    """Return the elements of the widest access to which all rows align.
+
+    Parameters
+    ----------
+    rows : iterable of (View, sequence of int)
+        Tensors, each with its strides and with lengths within a row.
+
+    Returns
+    -------
+    int
+        A power of two.
+    """
+    fitting = []
+    for view, lengths in rows:
+        size = view.item_bytes
+        starts = (view.pointer, *(n * size for n in lengths))
+        fitting.append(math.gcd(VECTOR_BYTES, *starts) // size)
+    return min(fitting)
+
+
+def scale_fields(scale: Scale) -> tuple[float, int]:
     """Return the inverse of a scale, and its address: one of both."""
     return (0.0, scale.pointer) if isinstance(scale, View) else (1.0 / scale, 0)

@@ -17,6 +17,8 @@ import torch
 
 import ropelab
 import ropelab_cuda
+from ropelab.positions import Consecutive, Packed
+from tests.length_rules import ROPES
 
 DTYPES = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
 LAYOUTS = ("half", "interleaved")
@@ -89,6 +91,68 @@ def rearranged(dtype: torch.dtype, layout: str) -> list[Any]:
     return [*rotated, q, k, cached, ropelab_cuda.exact_phases(positions, spectrum)]
 
 
+def into_caches(shape: tuple[int, int, int, int], dtype: torch.dtype, layout: str) -> list[Any]:
+    """Write keys and values into caches of either order, some of eight bits; few slots are good."""
+    batch, sequence, q_heads, k_heads = shape
+    q, k, v = (
+        tensor(batch, sequence, heads, 72, dtype=dtype) for heads in (q_heads, k_heads, k_heads)
+    )
+    blocks, size = 11, 16
+    slots = torch.randperm(4 * batch * sequence)[: batch * sequence].reshape(batch, sequence)
+    slots[0, ::5] = 2**62
+    slots = (slots - blocks * size).cuda()
+    positions = torch.randint(2**31 - 1, (batch, sequence), dtype=torch.int32).cuda()
+    spectrum = ropelab.Spectrum(np.logspace(0, -3, 12))
+    flag = torch.zeros(1, dtype=torch.int32).cuda()
+    results: list[Any] = [flag]
+    options: dict[str, Any] = {"layout": layout, "rotary_offset": 8, "overrun_flag": flag}
+    other = LAYOUTS[1 - LAYOUTS.index(layout)]
+    for stored, scale in ((dtype, 1.0), (torch.float8_e4m3fn, 0.5)):
+        caches = [
+            torch.zeros(blocks, k_heads, size, 72).to(stored).cuda().transpose(1, 2) for _ in "kv"
+        ]
+        told = {**options, "k_scale": scale, "v_scale": scale}
+        given: Any = (q, k, v, positions, spectrum, *caches, slots)
+        results.append(ropelab_cuda.apply_rotary_kv_cache(*given, **told))
+        results.append(ropelab_cuda.apply_rotary_kv_cache(*given, output_layout=other, **told))
+        ropelab_cuda.apply_rotary_kv_cache_(*given, **told)
+        results += [q, *caches]
+    return results
+
+
+def counted(dtype: torch.dtype, layout: str) -> list[Any]:
+    """Rotate by positions that the kernel counts, also where what it counts from is nonsense."""
+    spectrum, tokens = ropelab.Rope(48).spectrum(), BATCH * SEQUENCE
+    rows, pack = (tensor(*shape, 5, 48, dtype=dtype) for shape in ((BATCH, SEQUENCE), (tokens,)))
+    wild = torch.tensor([0, 5, -3, 2**62, 7, -(2**63), 111]).cuda()
+    offsets = torch.tensor([7, -(2**31), 2**40, 0, 1, 2]).cuda()
+    results = []
+    for first in (3, offsets[:BATCH], offsets[:1].int()):
+        place: Any = Consecutive(first)
+        results.append(ropelab_cuda.apply_rotary(rows, place, spectrum, layout=layout))
+    for bounds in (wild, torch.tensor([0, 9, 9, 60, 60, 100, tokens], dtype=torch.int32).cuda()):
+        for cp_size in (1, 3):
+            place = Packed(bounds, offsets, cp_size, cp_size - 1)
+            options: dict[str, Any] = {"layout": layout, "tensor_format": "thd"}
+            results.append(ropelab_cuda.apply_rotary(pack, place, spectrum, **options))
+    return results
+
+
+def looked_up(dtype: torch.dtype, layout: str) -> list[Any]:
+    """Rotate by rows of tables, of one column a pair or two, by positions that pass their ends."""
+    x = tensor(BATCH, SEQUENCE, 5, 48, dtype=dtype)
+    flag = torch.zeros(1, dtype=torch.int32).cuda()
+    results: list[Any] = []
+    for width, repeated in ((24, False), (48, True)):
+        cos, sin = (tensor(SEQUENCE // 2, width, dtype=dtype) for _ in range(2))
+        options: dict[str, Any] = {"layout": layout, "repeated": repeated, "overrun": "clamp"}
+        for ids in (torch.arange(-5, SEQUENCE - 5).cuda(), Consecutive(-5)):
+            given = {"position_ids": ids, "overrun_flag": flag, **options}
+            results.append(ropelab_cuda.apply_rotary_cached(x, cos, sin, **given))
+            ropelab_cuda.apply_rotary_cached_(x, cos, sin, **given)
+    return [*results, x, flag]
+
+
 def stored(dtype: torch.dtype, layout: str) -> list[Any]:
     """Rotate into every other format, over scales that are numbers or lie on the device."""
     spectrum, positions = ropelab.Rope(24, base=1e3).spectrum(), torch.arange(SEQUENCE).cuda()
@@ -103,6 +167,41 @@ def stored(dtype: torch.dtype, layout: str) -> list[Any]:
         cos, sin = ropelab_cuda.cos_sin(positions, spectrum)
         results.append(ropelab_cuda.apply_rotary_cached(q, cos, sin, scale=scale, **options))
     return [each.view(torch.uint8) for each in results]
+
+
+def by_length(rope: ropelab.Rope) -> list[Any]:
+    """Compute spectra at the length of few and of many positions, and rotate by them."""
+    results: list[Any] = []
+    for batch, sequence, start in ((BATCH, SEQUENCE, -5), (1, 20_011, 4000)):
+        ids = torch.arange(start, start + batch * sequence).reshape(batch, sequence).cuda()
+        q, k = (tensor(batch, sequence, n, rope.head_dim, dtype=torch.bfloat16) for n in (3, 1))
+        spectrum = ropelab_cuda.spectrum_on_device(rope, ids)
+        results += ropelab_cuda.rotate(rope, q, k, ids)
+        results += ropelab_cuda.rotate_(rope, q, k, ids, angles="float32")
+        results += [*ropelab_cuda.cos_sin(ids, spectrum), ropelab_cuda.exact_phases(ids, spectrum)]
+        results.append(spectrum.buffer[: 2 + 3 * rope.rotary_dim // 2])
+    return results
+
+
+def scaled(dtype: torch.dtype, layout: str) -> list[Any]:
+    """Rotate and scale by xPos, at positions of which some are too far from the centre."""
+    q, k = (tensor(BATCH, SEQUENCE, heads, 20, dtype=dtype) for heads in (9, 2))
+    positions = (torch.arange(SEQUENCE) * 27_000 - 500_000).cuda()
+    spectrum = ropelab.Rope(20, rotary_dim=12).spectrum()
+    options: dict[str, Any] = {"layout": layout, "centre": 7}
+    rotated = ropelab_cuda.apply_xpos_qk(q, k, positions, spectrum, **options)
+    ropelab_cuda.apply_xpos_qk_(q, k, positions, spectrum, inverse=True)
+    return [*rotated, q, k]
+
+
+def permuted(dtype: torch.dtype) -> list[Any]:
+    """Move channels: of rows that lie apart, of single elements, and in place."""
+    packed = tensor(BATCH, SEQUENCE, 9, 64, dtype=dtype).transpose(1, 2)
+    moved = ropelab_cuda.to_half(packed[:, 2:7], 40)
+    odd = tensor(BATCH, SEQUENCE, 13, dtype=dtype)[..., 1:]
+    ropelab_cuda.to_half_(odd)
+    ropelab_cuda.to_interleaved_(packed[:, 2:7])
+    return [moved, ropelab_cuda.to_interleaved(odd, 6), odd, packed]
 
 
 def normed(dtype: torch.dtype, layout: str) -> list[Any]:
@@ -140,10 +239,20 @@ def main() -> None:
         results += transposed(dtype, layout)
         results += several_axes(dtype, layout)
         results += rearranged(dtype, layout)
+        results += counted(dtype, layout)
+        results += looked_up(dtype, layout)
+        results += scaled(dtype, layout)
         results += normed(dtype, layout)
         results += stored(dtype, layout)
+        results += into_caches(SMALL, dtype, layout)
+    for dtype in (*DTYPES, torch.int8):
+        results += permuted(dtype)
     for layout in LAYOUTS:
         results += rotations(LARGE, 128, 128, torch.bfloat16, layout)
+        results += into_caches(LARGE, torch.bfloat16, layout)
+    for rope in ROPES.values():
+        if rope.axes is None:
+            results += by_length(rope)
     for result in results:
         result.cpu()
     print(f"{len(results)} results read")

@@ -15,28 +15,37 @@ import ropelab
 import ropelab_cuda
 from ropelab.golden.case import Array
 from ropelab.layouts import pair_channels
-from ropelab.precision import eps, widen
-from tests.fuzz_cases import Case, Kind, positions_of, spectrum_of, tables_of
+from ropelab.precision import eps, stored_dtype, widen
+from tests.fuzz_cases import Case, positions_of, spectrum_of, tables_of
 from tests.fuzz_memory import Device, Tensors
 
-__all__ = ["BOUNDS", "worst_error"]
+__all__ = ["BOUNDS", "unit_of", "worst_error"]
 
 # Errors of a pair over its norm, in eps of the dtype, against the specification in float64. The
 # narrow formats round once, by half an eps, and float32 adds its own noise. float32 has no wider
 # format to compute in: cos and sin to two ulp at most, and two roundings. Nor has float64, in which
 # the specification itself rounds as well.
-BOUNDS = {"bfloat16": 0.51, "float16": 0.51, "float32": 2.0, "float64": 3.0}
+BOUNDS = {
+    **dict.fromkeys(("float8_e5m2", "float8_e4m3fn", "bfloat16", "float16"), 0.51),
+    "float32": 2.0,
+    "float64": 3.0,
+}
+
+
+def unit_of(case: Case) -> str:
+    """Return the format in whose eps a case's errors count: of the results or of the arithmetic."""
+    arithmetic = "float64" if case.kind.dtype == "float64" else "float32"
+    return max(case.output, arithmetic, key=eps)
 
 
 def worst_error(case: Case, device: Device) -> float:
     """Run a case; return its worst error of a pair, in eps, or raise AssertionError."""
-    kind = case.kind
     tensors = Tensors.of(case, device)
     call, expected = _call(case, tensors), _expected(case, tensors.values)
     answers = call()
     worst = 0.0
     for before, after, want in zip(tensors.values, tensors.results(answers), expected, strict=True):
-        worst = max(worst, _error(kind, case.inverse, before, after, want))
+        worst = max(worst, _error(case, before, after, want))
     tensors.check_outside(answers)
     if case.way == "new":  # and once more, by the plan that was just made
         for one, other in zip(tensors.results(call()), tensors.results(answers), strict=True):
@@ -46,13 +55,7 @@ def worst_error(case: Case, device: Device) -> float:
 
 def _call(case: Case, tensors: Any) -> Any:
     kind = case.kind
-    options: dict[str, Any] = {
-        "layout": kind.layout,
-        "output_layout": kind.output_layout,
-        "rotary_offset": kind.widths[2],
-        "tensor_format": case.tensor_format,
-        "inverse": case.inverse,
-    }
+    options = _options(case) | case.storage
     name = "apply_rotary" if len(tensors.inputs) == 1 else "apply_rotary_qk"
     given: tuple[Any, ...] = (tensors.positions, tensors.spectrum)
     if kind.table_dtype is None:
@@ -71,16 +74,22 @@ def _call(case: Case, tensors: Any) -> Any:
     return call
 
 
-def _expected(case: Case, values: Any) -> list[Array]:
-    """Return the rotations in float64, not rounded to the dtype."""
-    kind = case.kind
-    options: dict[str, Any] = {
-        "layout": kind.layout,
-        "output_layout": kind.output_layout,
-        "rotary_offset": kind.widths[2],
+def _options(case: Case) -> dict[str, Any]:
+    return {
+        "layout": case.kind.layout,
+        "output_layout": case.kind.output_layout,
+        "rotary_offset": case.kind.widths[2],
         "tensor_format": case.tensor_format,
         "inverse": case.inverse,
     }
+
+
+def _expected(case: Case, values: Any) -> list[Array]:
+    """Return the rotations in float64, over the scale, not rounded to the dtype."""
+    kind = case.kind
+    options = _options(case)
+    if "scale" in case.storage:
+        options["scale"] = case.scale
     ids, spectrum = positions_of(case), spectrum_of(case)
     if kind.table_dtype is None:
         return [
@@ -91,18 +100,25 @@ def _expected(case: Case, values: Any) -> list[Array]:
     return [ropelab.apply_rotary_cached(widen(x), cos, sin, **options) for x in values]
 
 
-def _error(kind: Kind, inverse: bool, before: Array, after: Array, want: Array) -> float:
-    _, d, offset = kind.widths
+def _error(case: Case, before: Array, after: Array, want: Array) -> float:
+    kind, (_, d, offset) = case.kind, case.kind.widths
     assert after.shape == before.shape
-    assert after.dtype == before.dtype
+    assert after.dtype == stored_dtype(case.output)
+    unit = eps(unit_of(case))
+    got = widen(after)
+    assert not np.isnan(got).any(), "NaN: not written, or read from outside"
     for part in (slice(0, offset), slice(offset + d, None)):
-        assert after[..., part].tobytes() == before[..., part].tobytes(), "channels that pass"
-    first, second = pair_channels(kind.layout if inverse else kind.output_layout, d)
-    got, true = (side[..., offset : offset + d] for side in (widen(after), want))
-    error = np.hypot(got[..., first] - true[..., first], got[..., second] - true[..., second])
-    if kind.table_dtype is None:  # else the table may have any norm, but not that of zero
-        error /= np.hypot(true[..., first], true[..., second])
-    else:
-        error /= np.maximum(1.0, np.hypot(true[..., first], true[..., second]))
-    assert not np.isnan(error).any(), "NaN: not written, or read from outside"
-    return float(error.max(initial=0.0)) / eps(kind.dtype)
+        passed, true = got[..., part], want[..., part]
+        if case.storage:  # converted, as the others are
+            passes = np.abs(passed - true) <= BOUNDS[unit_of(case)] * unit * np.abs(true)
+            assert passes.all(), "channels that pass"
+        else:
+            same = after[..., part].tobytes() == before[..., part].tobytes()
+            assert same, "channels that pass"
+    first, second = pair_channels(kind.layout if case.inverse else kind.output_layout, d)
+    got, want = (side[..., offset : offset + d] for side in (got, want))
+    error = np.hypot(got[..., first] - want[..., first], got[..., second] - want[..., second])
+    norm = np.hypot(want[..., first], want[..., second])
+    if kind.table_dtype is not None:  # a table has any norm, that of zero too
+        norm = np.maximum(1.0 / case.storage.get("scale", 1.0), norm)
+    return float((error / norm).max(initial=0.0)) / unit

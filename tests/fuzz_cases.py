@@ -21,6 +21,8 @@ from ropelab.precision import float_dtype, narrow
 __all__ = [
     "DTYPES",
     "KINDS",
+    "LAYOUTS",
+    "OUTPUTS",
     "Case",
     "Kind",
     "cases",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 DTYPES = ("bfloat16", "float16", "float32", "float64")
+OUTPUTS = (*DTYPES, "float8_e4m3fn", "float8_e5m2")
 LAYOUTS = ("half", "interleaved")
 FORMATS = ("bshd", "bhsd", "sbhd", "thd")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
@@ -68,6 +71,10 @@ class Kind:
         Of given cosines and sines; None to compute them from positions.
     integer : str
         Dtype of the positions.
+    output : str or None
+        Another dtype of the results than that of the inputs, unless they are in place.
+    scaled : bool
+        Whether results are divided by a scale, likewise.
     aligned : bool
         Whether rows start at multiples of 16 bytes if they can.
     """
@@ -82,6 +89,8 @@ class Kind:
     periodic: bool
     table_dtype: str | None
     integer: str
+    output: str | None
+    scaled: bool
     aligned: bool
 
 
@@ -96,6 +105,7 @@ def _kinds(count: int) -> Iterator[Kind]:
     sources, targets = decks(*LAYOUTS), decks(*LAYOUTS, None, None, None, None)
     angles, axes = decks("exact", "exact", "float32"), decks(1, 1, 1, 1, 1, 3)
     integers = decks(*INTEGERS)
+    outputs, scaled = decks(*OUTPUTS, *[None] * 6), decks(True, False, False, False)
     periodic = decks(False, False, False, False, True)
     tables, aligned = decks(None, None, None, "float32", "own"), decks(True, True, False)
     for i in range(count):
@@ -110,6 +120,8 @@ def _kinds(count: int) -> Iterator[Kind]:
             periodic[i],
             dtypes[i] if tables[i] == "own" else tables[i],
             integers[i],
+            outputs[i] if outputs[i] != dtypes[i] else None,
+            scaled[i],
             aligned[i],
         )
 
@@ -146,6 +158,8 @@ class Case:
         Values of the positions.
     base, attention_factor : float
         Of the spectrum.
+    scale : float
+        Of the results, if the kind wants one.
     seed : int
         Of all numbers that do not matter.
     """
@@ -162,7 +176,22 @@ class Case:
     positions: str
     base: float
     attention_factor: float
+    scale: float
     seed: int
+
+    @property
+    def output(self) -> str:
+        """Dtype of the results."""
+        in_place = self.way == "in place"
+        return self.kind.output if self.kind.output and not in_place else self.kind.dtype
+
+    @property
+    def storage(self) -> dict[str, Any]:
+        """The options that say how results are stored; none if as the inputs are."""
+        if self.way == "in place":
+            return {}
+        given: dict[str, Any] = {"dtype": self.output} if self.kind.output else {}
+        return given | ({"scale": self.scale} if self.kind.scaled else {})
 
 
 @st.composite
@@ -183,6 +212,7 @@ def cases(draw: st.DrawFn, kinds: tuple[Kind, ...] = KINDS) -> Case:
         positions=draw(st.sampled_from(("small", "any", "edges"))),
         base=draw(st.sampled_from((1.5, 100.0, 1e4, 5e5, 1e7))),
         attention_factor=draw(st.sampled_from((1.0, 0.75, 1.3465735902799727))),
+        scale=draw(st.sampled_from((0.25, 1.0, 3.0))),
         seed=draw(st.integers(0, 2**32 - 1)),
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 import ropelab
 from ropelab.golden.case import Array
-from ropelab.precision import float_dtype
+from ropelab.precision import float_dtype, stored_dtype
 from tests.fuzz_cases import (
     Case,
     positions_of,
@@ -111,7 +111,7 @@ class Tensors:
         inputs, values, lies = _inputs(case, device, shapes)
         outs: list[Any] = []
         if case.way == "out":
-            dtype = float_dtype(kind.dtype)
+            dtype = stored_dtype(case.output)
             lies = [_lie(case, shape, turned=True) for shape in shapes]
             outs = [
                 device.put(poisoned(lie.size, dtype), lie.shape, lie.strides, lie.at)
@@ -158,7 +158,7 @@ def _shape(case: Case, heads: int) -> tuple[int, ...]:
 def _lie(case: Case, shape: tuple[int, ...], *, turned: bool = False) -> Lie:
     """Lay out a tensor of a case; `turned`, its axes lie in another order."""
     kind = case.kind
-    unit = 16 // float_dtype(kind.dtype).itemsize if kind.aligned else 1
+    unit = 16 if kind.aligned else 1  # elements: 16 bytes or more of any format
     order = tuple(axis for axis in case.order if axis < len(shape) - 1)
     order = (*(order[::-1] if turned else order), len(shape) - 1)
     lie = Lie.of(shape, order, case.padding, unit)

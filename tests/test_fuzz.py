@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, seed, settings
 
 from ropelab.golden.case import Array
 from ropelab_cuda.launch import Plan
-from tests.fuzz import BOUNDS, worst_error
+from tests.fuzz import BOUNDS, unit_of, worst_error
 from tests.fuzz_cases import KINDS, LAYOUTS, Case, Kind, cases
 from tests.shim.builder import run
 from tests.shim.on_cpu import on_cpu
@@ -63,12 +63,24 @@ class Host:
 @given(case=cases(SOME))
 def test_the_kernels_do_as_specified(case: Case) -> None:
     with on_cpu():
-        assert worst_error(case, Host()) <= BOUNDS[case.kind.dtype]
+        assert worst_error(case, Host()) <= BOUNDS[unit_of(case)]
 
 
 PLAIN = Case(
     kind=Kind(
-        "float32", (11, 4, 5), (3, 1), "half", "half", "exact", 1, False, None, "int32", False
+        "float32",
+        (11, 4, 5),
+        (3, 1),
+        "half",
+        "half",
+        "exact",
+        1,
+        False,
+        None,
+        "int32",
+        None,
+        False,
+        False,
     ),
     tokens=(2, 3),
     tensor_format="bhsd",
@@ -81,6 +93,7 @@ PLAIN = Case(
     positions="any",
     base=1e4,
     attention_factor=0.75,
+    scale=1.0,
     seed=5,
 )
 
@@ -121,6 +134,7 @@ def test_kinds_hold_every_option() -> None:
         ("heads", 8),
         ("table_dtype", 5),
         ("integer", 7),
+        ("output", 7),
     ):
         assert len({getattr(kind, name) for kind in KINDS}) == count
     assert {(kind.layout, kind.output_layout) for kind in KINDS} == set(product(LAYOUTS, LAYOUTS))

@@ -10,11 +10,14 @@
 `self_extend_positions`   groups of positions; with ReRoPE and dual chunk attention
 ========================  ======================================================================
 
+`Consecutive` and `Packed` say positions instead of listing them, and are taken wherever a tensor's
+position ids are: on a GPU the kernels count for themselves, by offsets that the host never reads.
 Where a model has several position axes, the first axis of a result counts them.
 """
 
 from __future__ import annotations
 
+from .consecutive import Consecutive
 from .context_parallel import shard_positions, shard_tokens
 from .coordinates import coordinate_angles, patch_centres
 from .dual_chunk import DualChunk, dual_chunk_positions
@@ -23,10 +26,13 @@ from .mrope import mrope_delta, mrope_positions
 from .mrope_axes import mrope_axes, row_column_axes
 from .offsets import masked_positions, offset_positions
 from .packed import packed_positions
+from .packs import Packed
 from .self_extend import rerope_distances, self_extend_distances, self_extend_positions
 
 __all__ = [
+    "Consecutive",
     "DualChunk",
+    "Packed",
     "centred_grid",
     "coordinate_angles",
     "dual_chunk_positions",

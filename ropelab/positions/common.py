@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import as_integers
 from ..checks import integer
 
-__all__ = ["LARGEST", "check_reach", "count", "integers"]
+__all__ = [
+    "LARGEST",
+    "check_offset_shape",
+    "check_packed_tokens",
+    "check_reach",
+    "check_unread_offset",
+    "count",
+    "integers",
+    "offset_of_each",
+    "unread_shape",
+]
 
 LARGEST = 2**63 - 1  # positions are int64
 
@@ -48,4 +60,55 @@ def check_reach(first: int, steps: int, name: str) -> None:
     """Raise ValueError if `steps` steps from `first` leave the integers of 64 bits."""
     if first + steps > LARGEST:
         msg = f"{name}: expected positions up to 2**63 - 1; got {first} and {steps} steps after it"
+        raise ValueError(msg)
+
+
+def _is_tensor(x: object) -> bool:
+    return hasattr(x, "__dlpack_device__")
+
+
+def unread_shape(x: Any, name: str) -> tuple[int, ...] | None:
+    """Return the shape of integers, of which a tensor, wherever it lies, is not read; or raise."""
+    if _is_tensor(x) and not isinstance(x, np.ndarray):
+        shape = getattr(x, "shape", None)  # a producer need not tell it but by its capsule
+        return None if shape is None else tuple(shape)
+    return as_integers(x, name).shape
+
+
+def check_unread_offset(offset: Any) -> Any:
+    """Return an offset, as an int if it is one; or raise if it is none, as far as it tells."""
+    if hasattr(offset, "__len__") or (_is_tensor(offset) and not isinstance(offset, np.generic)):
+        check_offset_shape(unread_shape(offset, "offset"))
+        return offset
+    number = integer(offset, "offset", "an integer, or integers in shape (sequences,)")
+    if not -LARGEST - 1 <= number <= LARGEST:
+        msg = f"offset: expected an integer of 64 bits; got one of {number.bit_length()} bits"
+        raise ValueError(msg)
+    return number
+
+
+def check_offset_shape(shape: tuple[int, ...] | None, sequences: int | None = None) -> None:
+    """Raise ValueError unless offsets of that shape are one for all or one a sequence."""
+    if shape is None or shape in ((), (1,)) or (len(shape) == 1 and sequences in (None, shape[0])):
+        return
+    each = "each sequence" if sequences is None else f"each of {sequences} sequences"
+    msg = f"offset: expected one integer, or one for {each}; got shape {shape}"
+    raise ValueError(msg)
+
+
+def offset_of_each(offset: ArrayLike, sequences: int, steps: int) -> NDArray[np.int64]:
+    """Return the offset of each sequence; or raise, also if positions would leave int64."""
+    first = integers(offset, "offset")
+    check_offset_shape(first.shape, sequences)
+    check_reach(int(first.max(initial=0)), steps, "offset")
+    return np.broadcast_to(first, (sequences,))
+
+
+def check_packed_tokens(tokens: tuple[int, ...]) -> None:
+    """Raise ValueError unless the tokens are those of a pack, along one axis."""
+    if len(tokens) != 1:
+        msg = (
+            f"position_ids: a Packed expects tensor_format 'thd', whose tokens have one axis; got "
+            f"tokens of shape {tokens}; rotate sequences of one length by Consecutive"
+        )
         raise ValueError(msg)

@@ -45,52 +45,36 @@ struct Flight {
     }
   }
 
-  __device__ void rotate_and_store(const Tensors& t, const Rows& rows, const Factors& factors,
+  __device__ void rotate_and_store(const Tensors& t, const Rows& rows, const Outlets& outlets,
                                    int start, int unit, const Number* cos, const Number* sin) {
 #pragma unroll
     for (int j = 0; j < UNROLL; ++j) {
       const int head = start + j * STRIDE;
-      if (head < rows.heads) {
+      if (head < rows.stored) {
         Number first[PAIRS_HELD], second[PAIRS_HELD];
         held[j].decode(first, second);
 #pragma unroll
         for (int i = 0; i < PAIRS_HELD; ++i) rotate_pair(first[i], second[i], cos[i], sin[i]);
-        factors.apply(rows, head, first);
-        factors.apply(rows, head, second);
-        Target turned;
-        turned.encode(first, second);
-        turned.store(row_out(t, rows, head), unit);
+        store_head(
+            t, rows, outlets, head,
+            [&](const auto& to) { return to.template stored<OUTPUT_LAYOUT>(first, second); },
+            [&](const auto& both, auto* row) { both.store(row, unit); });
       }
     }
   }
 };
 
 #if TAIL_VECTOR > 0
-// Channels that are not rotated: their bits, or what is stored of their numbers.
-template <class Stored>
-__device__ Stored passed_on(const Vector<Format, TAIL_VECTOR>& held, const Rows& rows,
-                            const Factors& factors, int head) {
-  if constexpr (SAME<Stored, Vector<Format, TAIL_VECTOR>> && !SCALED) {
-    return held;
-  } else {
-    Number numbers[TAIL_VECTOR];
-    held.decode(numbers);
-    factors.apply(rows, head, numbers);
-    Stored stored;
-    stored.encode(numbers);
-    return stored;
-  }
-}
-
-__device__ void copy_tails(const Tensors& t, const Rows& rows, const Factors& factors,
+__device__ void copy_tails(const Tensors& t, const Rows& rows, const Outlets& outlets,
                            int vector) {
   int channel = vector * TAIL_VECTOR - OFFSET;  // from the first rotated one
   if (channel >= 0) channel += 2 * PAIRS;
-  for (int head = first_head(); head < rows.heads; head += STRIDE) {
+  for (int head = first_head() + rows.first_tail; head < rows.stored; head += STRIDE) {
     Vector<Format, TAIL_VECTOR> held;
     held.load(row_in(t, rows, head) + channel);
-    const auto stored = passed_on<Vector<Output, TAIL_VECTOR>>(held, rows, factors, head);
-    stored.store(row_out(t, rows, head) + channel);
+    store_head(
+        t, rows, outlets, head, [&](const auto& to) { return to.passed_on(held); },
+        [&](const auto& stored, auto* row) { stored.store(row + channel); });
   }
 }
 #endif
@@ -101,7 +85,7 @@ template <class Angles>
 __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& angles,
                              Flight& flight, bool present) {
   if (!present) return;
-  const Factors factors(t);
+  const Outlets outlets(t);
 #if TAIL_VECTOR > 0
   const int units = UNITS + (int)(t.tail / TAIL_VECTOR);
 #else
@@ -110,7 +94,7 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
   for (int unit = threadIdx.x; unit < units; unit += ACROSS) {
 #if TAIL_VECTOR > 0
     if (unit >= UNITS) {
-      copy_tails(t, rows, factors, unit - UNITS);
+      copy_tails(t, rows, outlets, unit - UNITS);
       continue;
     }
 #endif
@@ -119,7 +103,7 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
     Number cos[PAIRS_HELD], sin[PAIRS_HELD];
     angles.of_unit(unit, cos, sin);
     while (true) {
-      flight.rotate_and_store(t, rows, factors, head, unit, cos, sin);
+      flight.rotate_and_store(t, rows, outlets, head, unit, cos, sin);
       head += UNROLL * STRIDE;
       if (head >= rows.heads) break;
       flight.load(t, rows, head, unit);
@@ -135,7 +119,7 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
   static_assert(UNITS <= ACROSS, "a head must be read whole before it is written");
   const int unit = threadIdx.x;
   const bool rotates = present && unit < UNITS;
-  const Factors factors(t);
+  const Outlets outlets(t);
   Number cos[PAIRS_HELD], sin[PAIRS_HELD];
   if (rotates) angles.of_unit(unit, cos, sin);
   const int first = blockIdx.y * LANES;
@@ -143,46 +127,60 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
     const int head = start + threadIdx.y;
     if (rotates && start > first) flight.load(t, rows, head, unit);
     __syncthreads();
-    if (rotates) flight.rotate_and_store(t, rows, factors, head, unit, cos, sin);
+    if (rotates) flight.rotate_and_store(t, rows, outlets, head, unit, cos, sin);
   }
 #if TAIL_VECTOR > 0
   const int vectors = (int)(t.tail / TAIL_VECTOR);
   for (int vector = unit; present && vector < vectors; vector += ACROSS) {
-    copy_tails(t, rows, factors, vector);
+    copy_tails(t, rows, outlets, vector);
   }
 #endif
 }
 #endif
 
+// What else a kernel does with a token: load more; store that, and change the rows where its heads
+// will go. By default nothing.
+struct Nothing {
+  __device__ void prefetch(Token) {}
+  __device__ void load(Token) {}
+  __device__ void store(Rows&) {}
+};
+
 // `angles_of(token)` knows a token's angles: of_pair(pair) is the cosine and sine of one pair, and
 // was_outdated() reads again what they depend on, and says whether it has changed.
-template <class AnglesOf> __device__ void rotate_tokens(const Tensors& t, const AnglesOf& angles_of) {
+template <class AnglesOf, class Also = Nothing>
+__device__ void rotate_tokens(const Tensors& t, const AnglesOf& angles_of, Also also = {}) {
   __shared__ SharedAngles shared[TOKENS];
   SharedAngles& mine = shared[threadIdx.z];
   const Token token = token_of_thread(t.grid);
   const bool present = is_present(t.grid, token);
   const bool rotates = present && threadIdx.x < UNITS;
-  const Rows rows = rows_of(t, token);
+  Rows rows = rows_of(t, token);
   const int head = first_head(), unit = threadIdx.x;
   Flight flight;
 #if ANGLES_FIRST
   auto angle = angles_of(present ? token : Token{0, 0});
   if (rotates) flight.prefetch(t, rows, head, unit);
+  if (present) also.prefetch(token);
   mine.compute(angle);
   __syncthreads();
   wait_for_predecessors();
   let_successors_start();
   if (rotates) flight.load(t, rows, head, unit);
+  if (present) also.load(token);
   const bool outdated = angle.was_outdated();
 #else
   if (rotates) flight.prefetch(t, rows, head, unit);
+  if (present) also.prefetch(token);
   wait_for_predecessors();
   let_successors_start();
   if (rotates) flight.load(t, rows, head, unit);
+  if (present) also.load(token);
   const auto angle = angles_of(present ? token : Token{0, 0});
   mine.compute(angle);
   __syncthreads();
   constexpr bool outdated = false;
 #endif
+  also.store(rows);
   rotate_token(t, rows, TokenAngles<decltype(angle)>{mine, angle, outdated}, flight, present);
 }

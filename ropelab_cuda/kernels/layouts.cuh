@@ -74,6 +74,5 @@ template <class Format> struct Interleaved {
 };
 
 using Source = LAYOUT<FORMAT>;
-using Target = OUTPUT_LAYOUT<OUTPUT_FORMAT>;
 constexpr int UNITS = PAIRS / PAIRS_HELD;
 static_assert(PAIRS % PAIRS_HELD == 0, "a unit must not cross the end of the rotated channels");

@@ -127,7 +127,7 @@ __device__ Number squares(const Channels& head) {
 template <class Angles>
 __device__ void norm_rotate_and_store(const Channels& head, const Weights& weights,
                                       const Scaling& scaling, const Angles& angles,
-                                      OutputBits* row) {
+                                      Output::Bits* row) {
 #pragma unroll
   for (int round = 0; round < ROUNDS; ++round) {
     if (!has_unit(round)) continue;
@@ -140,7 +140,7 @@ __device__ void norm_rotate_and_store(const Channels& head, const Weights& weigh
     angles.of_unit(unit_of(round), cos, sin);
 #pragma unroll
     for (int i = 0; i < PAIRS_HELD; ++i) rotate_pair(first[i], second[i], cos[i], sin[i]);
-    Target turned;
+    OUTPUT_LAYOUT<Output> turned;
     turned.encode(first, second);
     turned.store(row, unit_of(round));
   }

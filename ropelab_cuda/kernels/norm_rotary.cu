@@ -76,6 +76,11 @@ struct Flight {
   }
 };
 
+__device__ Output::Bits* row_out(const Tensors& t, const Rows& rows, int head) {
+  return head < rows.q_heads ? rows.q_out + head * t.q.out_head
+                             : rows.k_out + (head - rows.q_heads) * t.k.out_head;
+}
+
 // `flight` holds the thread's first heads already.
 #if !ACROSS_HEADS
 // Whether a thread keeps its weights of queries and of keys; else it reads them for each head.
@@ -176,15 +181,6 @@ __device__ void norm_and_rotate(const NormRotary& p, const Rows& rows, const Ang
 }
 #endif
 
-// The angles of one token, from its position.
-struct Angle {
-  TokenPosition position;
-  __device__ bool was_outdated() { return position.was_outdated(); }
-  __device__ CosSin<TRIG> of_pair(int pair) const {
-    return cos_sin(position.spectrum, position.of_pair(pair), pair);
-  }
-};
-
 // Left to itself the assembler holds more threads resident, and would spill where heads have most.
 #if ACROSS_HEADS && TAIL_VECTORS > 0
 #define BOUNDS ACROSS * LANES * TOKENS, 1
@@ -202,9 +198,9 @@ norm_rotary(const __grid_constant__ NormRotary p) {
   const int head = blockIdx.y * LANES + threadIdx.y;
   const Token read = present ? token : Token{0, 0};
   Flight flight;
-  if (present) flight.prefetch(p, rows, head);
 #if ANGLES_FIRST
   Angle angle{TokenPosition(p.positions, p.spectrum, read)};
+  if (present) flight.prefetch(p, rows, head);
   mine.compute(angle);
   __syncthreads();
   wait_for_predecessors();
@@ -212,6 +208,7 @@ norm_rotary(const __grid_constant__ NormRotary p) {
   if (present) flight.load(p, rows, head);
   const bool outdated = angle.was_outdated();
 #else
+  if (present) flight.prefetch(p, rows, head);
   wait_for_predecessors();
   let_successors_start();
   if (present) flight.load(p, rows, head);

@@ -3,6 +3,7 @@
 //   q (tokens, heads_q, D) and k (tokens, heads_k, D): any strides, except that channels adjoin
 //
 // Numbers go out in a format of their own; where SCALED, over what multiplies them to read them back.
+// Where KEYS_APART, those of keys go out in KEY_FORMAT, and over a scale if KEY_SCALED.
 
 #pragma once
 
@@ -12,9 +13,19 @@
 
 using Format = FORMAT;
 using Output = OUTPUT_FORMAT;
+#if KEYS_APART
+using KeyOutput = KEY_FORMAT;
+#else
+using KeyOutput = Output;
+#define KEY_SCALED SCALED
+#endif
 using Bits = Format::Bits;
-using OutputBits = Output::Bits;
-using Number = decltype(Format::Number() + Output::Number());  // double if either is
+#ifdef XPOS
+using Number = double;
+#else
+// double if any of them is
+using Number = decltype(Format::Number() + Output::Number() + KeyOutput::Number());
+#endif
 
 struct Operand {
   const void* x;
@@ -35,21 +46,32 @@ struct Tensors {
 // The rows of one token: heads of q, then of k.
 struct Rows {
   const Bits *q, *k;
-  OutputBits *q_out, *k_out;
+  Output::Bits* q_out;
+  KeyOutput::Bits* k_out;
   int q_heads, heads;
+  int stored;      // heads that go out, all or those of q
+  int first_tail;  // the first head whose other channels do, too
 };
 
 __device__ const Bits* token_in(const Operand& t, Token token) {
   return static_cast<const Bits*>(t.x) + token.outer * t.x_outer + token.inner * t.x_inner;
 }
 
-__device__ OutputBits* token_out(const Operand& t, Token token) {
-  return static_cast<OutputBits*>(t.out) + token.outer * t.out_outer + token.inner * t.out_inner;
+template <class Format> __device__ typename Format::Bits* token_out(const Operand& t, Token token) {
+  return static_cast<typename Format::Bits*>(t.out) + token.outer * t.out_outer +
+         token.inner * t.out_inner;
 }
 
 __device__ Rows rows_of(const Tensors& t, Token token) {
-  return {token_in(t.q, token),  token_in(t.k, token), token_out(t.q, token),
-          token_out(t.k, token), (int)t.q.heads,       (int)(t.q.heads + t.k.heads)};
+  const int q_heads = (int)t.q.heads, heads = (int)(t.q.heads + t.k.heads);
+  return {token_in(t.q, token),
+          token_in(t.k, token),
+          token_out<Output>(t.q, token),
+          token_out<KeyOutput>(t.k, token),
+          q_heads,
+          heads,
+          heads,
+          0};
 }
 
 __device__ const Bits* row_in(const Tensors& t, const Rows& rows, int head) {
@@ -57,27 +79,67 @@ __device__ const Bits* row_in(const Tensors& t, const Rows& rows, int head) {
                              : rows.k + (head - rows.q_heads) * t.k.x_head;
 }
 
-__device__ OutputBits* row_out(const Tensors& t, const Rows& rows, int head) {
-  return head < rows.q_heads ? rows.q_out + head * t.q.out_head
-                             : rows.k_out + (head - rows.q_heads) * t.k.out_head;
-}
+// How the numbers of one operand are stored: in which format, and what they are multiplied by
+// before. That is no quotient, which takes many more instructions, but within two roundings of it.
+template <class Output, bool IS_SCALED> struct Outlet {
+  Number factor;
 
-// What the numbers of queries and of keys are multiplied by before they are stored: not a quotient,
-// which takes many more instructions, but within two roundings of it.
-struct Factors {
-#if SCALED
-  Number q, k;
-  __device__ explicit Factors(const Tensors& t) : q(inverse_of(t.q)), k(inverse_of(t.k)) {}
-  static __device__ Number inverse_of(const Operand& t) {
-    return t.scale ? 1 / (Number)*t.scale : (Number)t.inverse_scale;
+  __device__ explicit Outlet(const Operand& t) {
+    if constexpr (IS_SCALED) factor = t.scale ? 1 / (Number)*t.scale : (Number)t.inverse_scale;
   }
-  template <int N> __device__ void apply(const Rows& rows, int head, Number (&numbers)[N]) const {
-    const Number factor = head < rows.q_heads ? q : k;
+
+  template <int N> __device__ void apply(Number (&numbers)[N]) const {
+    if constexpr (IS_SCALED) {
 #pragma unroll
-    for (int i = 0; i < N; ++i) numbers[i] = product(numbers[i], factor);
+      for (int i = 0; i < N; ++i) numbers[i] = product(numbers[i], factor);
+    }
+  }
+
+  // Both members of some pairs.
+  template <template <class> class Layout, int N>
+  __device__ Layout<Output> stored(Number (&first)[N], Number (&second)[N]) const {
+    apply(first);
+    apply(second);
+    Layout<Output> both;
+    both.encode(first, second);
+    return both;
+  }
+
+  // Channels that are not rotated: their bits, or what is stored of their numbers.
+  template <class Source, int N>
+  __device__ Vector<Output, N> passed_on(const Vector<Source, N>& held) const {
+    if constexpr (SAME<Source, Output> && !IS_SCALED) {
+      return held;
+    } else {
+      Number numbers[N];
+      held.decode(numbers);
+      apply(numbers);
+      Vector<Output, N> stored;
+      stored.encode(numbers);
+      return stored;
+    }
+  }
+};
+
+struct Outlets {
+  Outlet<Output, SCALED> q;
+  Outlet<KeyOutput, KEY_SCALED> k;
+  __device__ explicit Outlets(const Tensors& t) : q(t.q), k(t.k) {}
+};
+
+// Store what a thread holds of a head: put(make(outlet), row).
+template <class Make, class Put>
+__device__ void store_head(const Tensors& t, const Rows& rows, const Outlets& outlets, int head,
+                           const Make& make, const Put& put) {
+#if KEYS_APART
+  if (head < rows.q_heads) {
+    put(make(outlets.q), rows.q_out + head * t.q.out_head);
+  } else {
+    put(make(outlets.k), rows.k_out + (head - rows.q_heads) * t.k.out_head);
   }
 #else
-  __device__ explicit Factors(const Tensors&) {}
-  template <int N> __device__ void apply(const Rows&, int, Number (&)[N]) const {}
+  const auto made = make(head < rows.q_heads ? outlets.q : outlets.k);
+  put(made, head < rows.q_heads ? rows.q_out + head * t.q.out_head
+                                : rows.k_out + (head - rows.q_heads) * t.k.out_head);
 #endif
-};
+}

@@ -25,6 +25,6 @@ phases(const __grid_constant__ Phases p) {
   const TokenPosition position(p.positions, p.spectrum, token);
   const long long row = (token.outer * p.grid.inner + token.inner) * PAIRS;
   for (int pair = threadIdx.x; pair < PAIRS; pair += blockDim.x) {
-    p.phases[row + pair] = exact_phase(position.of_pair(pair), p.spectrum.frequency[pair]);
+    p.phases[row + pair] = exact_phase(position.of_pair(pair), frequency_of(p.spectrum, pair));
   }
 }

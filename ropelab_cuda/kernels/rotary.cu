@@ -1,9 +1,9 @@
 // Rotate queries and keys by their positions; the angles are computed here, without any table.
 //
-//   q, k           as in heads.cuh; k may have no heads
-//   position_ids   (axes, outer, inner), any integer type
+//   q, k        as in heads.cuh; k may have no heads
+//   positions   of any source in tokens.cuh
 //
-// Moved: each element in and out once, and 1 to 8 bytes of position a token.
+// Moved: each element in and out once, and 1 to 8 bytes of position a token, or none that count.
 
 #include "heads.cuh"
 #include "spectrum.cuh"
@@ -22,15 +22,6 @@ static_assert(sizeof(Rotary) == PARAMETER_BYTES, "parameters.py packs another st
 #else
 #define BOUNDS ACROSS * LANES * TOKENS
 #endif
-
-// The angles of one token, from its position.
-struct Angle {
-  TokenPosition position;
-  __device__ bool was_outdated() { return position.was_outdated(); }
-  __device__ CosSin<TRIG> of_pair(int pair) const {
-    return cos_sin(position.spectrum, position.of_pair(pair), pair);
-  }
-};
 
 extern "C" __global__ void __launch_bounds__(BOUNDS)
 rotary(const __grid_constant__ Rotary p) {

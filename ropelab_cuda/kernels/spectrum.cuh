@@ -1,38 +1,69 @@
-// The numbers of a spectrum, which travel by value in a kernel's parameters: no table to allocate,
-// to cache, or to keep alive under a CUDA graph.
+// The numbers of a spectrum. They travel by value in a kernel's parameters: no table to allocate, to
+// cache, or to keep alive under a CUDA graph. Where SPECTRUM_ON_DEVICE, they depend on the length of
+// the call, and a kernel before this one has put them into device memory.
 //
-//   frequency    (PAIRS) turns per token in fixed point, or radians per token in float32
-//   axis         (PAIRS) which position turns the pair; only where POSITION_AXES > 1
-//   period       (PAIRS) tokens after which the pair repeats, 0 for never; only where PERIODS
-//   cos_factor   the attention factor
-//   sin_factor   the same, negative to rotate by minus the angle
+//   frequency   (PAIRS) turns per token in fixed point, or radians per token in float32
+//   axis        (PAIRS) which position turns the pair; only where POSITION_AXES > 1
+//   period      (PAIRS) tokens after which the pair repeats, 0 for never; only where PERIODS
+//   factors     the attention factor, and the same negative to rotate by minus the angle
 
 #pragma once
 
 #include "cos_sin.cuh"
+#include "spectrum_numbers.cuh"
 #include "tokens.cuh"
 
+#if SPECTRUM_ON_DEVICE && ANGLES_FIRST
+#error "a spectrum in device memory cannot be read before the kernel that writes it is done"
+#endif
+
 struct Spectrum {
+#if SPECTRUM_ON_DEVICE
+  const SpectrumNumbers* numbers;
+  double direction;  // +1, or -1 for the inverse
+#else
   TRIG cos_factor, sin_factor;
   FREQUENCY frequency[PAIRS];
+#endif
 #if POSITION_AXES > 1
   unsigned char axis[PAIRS];
 #endif
-#if PERIODS
+#if PERIODS && !SPECTRUM_ON_DEVICE
   long long period[PAIRS];
 #endif
 };
 
+#if SPECTRUM_ON_DEVICE
+__device__ FREQUENCY frequency_of(const Spectrum& s, int pair) {
+  if constexpr (sizeof(FREQUENCY) == sizeof(float)) {
+    return s.numbers->inv_freq_float[pair];
+  } else {
+    return s.numbers->turns[pair];
+  }
+}
+__device__ long long period_of(const Spectrum& s, int pair) { return s.numbers->period[pair]; }
+__device__ CosSin<TRIG> factors_of(const Spectrum& s) {
+  const TRIG factor = (TRIG)s.numbers->attention_factor;
+  return {factor, product(factor, (TRIG)s.direction)};
+}
+#else
+__device__ FREQUENCY frequency_of(const Spectrum& s, int pair) { return s.frequency[pair]; }
+#if PERIODS
+__device__ long long period_of(const Spectrum& s, int pair) { return s.period[pair]; }
+#endif
+__device__ CosSin<TRIG> factors_of(const Spectrum& s) { return {s.cos_factor, s.sin_factor}; }
+#endif
+
 // Cosine and sine of one pair, scaled.
 __device__ CosSin<TRIG> cos_sin(const Spectrum& s, long long position, int pair) {
-  const CosSin<TRIG> unit = cos_sin<TRIG>(position, s.frequency[pair]);
-  return {product(unit.cos, s.cos_factor), product(unit.sin, s.sin_factor)};
+  const CosSin<TRIG> unit = cos_sin<TRIG>(position, frequency_of(s, pair)), factors = factors_of(s);
+  return {product(unit.cos, factors.cos), product(unit.sin, factors.sin)};
 }
 
 // The position modulo the pair's period; C rounds the quotient towards zero.
 __device__ long long within_period(const Spectrum& s, long long position, int pair) {
 #if PERIODS
-  const long long period = s.period[pair];
+  const long long period = period_of(s, pair);
   if (period == 0) return position;
   const long long rest = position % period;
   return rest < 0 ? rest + period : rest;
@@ -65,4 +96,13 @@ struct TokenPosition {
   }
   __device__ long long of_pair(int pair) const { return within_period(spectrum, position, pair); }
 #endif
+};
+
+// The angles of one token, from its position.
+struct Angle {
+  TokenPosition position;
+  __device__ bool was_outdated() { return position.was_outdated(); }
+  __device__ CosSin<TRIG> of_pair(int pair) const {
+    return cos_sin(position.spectrum, position.of_pair(pair), pair);
+  }
 };

@@ -6,7 +6,7 @@ Every result is read from memory that was poisoned first, between guards that mu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 import ropelab_cuda
 from ropelab.golden import SPECIFICATION, Implementation
 from ropelab.golden.case import Array
+from ropelab.positions import Consecutive, Packed
 from ropelab.precision import RAW, format_name, stored_dtype
 
 __all__ = ["CuPy", "Framework", "Torch", "implementation"]
@@ -88,11 +89,15 @@ class CuPy:
 
 
 class _Guarded:
-    """A poisoned output between two guards."""
+    """A poisoned output, or memory with something in it, between two guards."""
 
-    def __init__(self, framework: Framework, like: Array, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, framework: Framework, like: Array, dtype: np.dtype[Any], *, filled: bool = False
+    ) -> None:
         count = like.size + 2 * GUARD
         poison = np.full(count * dtype.itemsize, POISON, np.uint8).view(dtype)
+        if filled:
+            poison[GUARD : GUARD + like.size] = like.reshape(-1)
         self.framework, self.size = framework, like.size
         self.whole = framework.put(poison)
         self.tensor = self.whole[GUARD : GUARD + like.size].reshape(like.shape)
@@ -105,6 +110,11 @@ class _Guarded:
         return self.framework.take(self.tensor)
 
 
+def _in_order(array: Array) -> Array:
+    """Return a cache with its axes in the order of memory."""
+    return array.swapaxes(1, 2) if array.strides[2] > array.strides[1] else array
+
+
 def _strided(framework: Framework, array: Array) -> Any:
     """Return a view of a larger tensor: rows apart by an odd padding, first element offset."""
     if array.ndim < 2:
@@ -112,6 +122,16 @@ def _strided(framework: Framework, array: Array) -> Any:
     wide = np.zeros((*array.shape[:-1], array.shape[-1] + 3), array.dtype)
     wide[..., 1:-2] = array
     return framework.put(wide)[..., 1:-2]
+
+
+def _put(framework: Framework, given: Any) -> Any:
+    """Return an argument with its arrays on the device; positions may hold some."""
+    if isinstance(given, np.ndarray):
+        return framework.put(given)
+    if isinstance(given, (Consecutive, Packed)):
+        held = {field.name: getattr(given, field.name) for field in fields(given)}
+        return type(given)(**{name: _put(framework, value) for name, value in held.items()})
+    return given
 
 
 def implementation(framework: Framework, way: str) -> Implementation:
@@ -128,7 +148,7 @@ def implementation(framework: Framework, way: str) -> Implementation:
     Returns
     -------
     Implementation
-        Rotations, phases and tables by ropelab_cuda; the rest is the specification's.
+        Rotations, permutations, phases and tables by ropelab_cuda; the rest is the specification's.
     """
     put: Callable[[Array], Any] = framework.put
     lay = (lambda array: _strided(framework, array)) if way == "strided" else put
@@ -137,7 +157,8 @@ def implementation(framework: Framework, way: str) -> Implementation:
         name: str, tensors: tuple[Array, ...], given: tuple[Any, ...], **options: Any
     ) -> Any:
         inputs = tuple(lay(tensor) for tensor in tensors)
-        rest = tuple(put(g) if isinstance(g, np.ndarray) else g for g in given)
+        rest = tuple(_put(framework, g) for g in given)
+        options = {key: _put(framework, value) for key, value in options.items()}
         if way == "in place" and not options.keys() & {"dtype", "scale"}:
             answers = getattr(ropelab_cuda, f"{name}_")(*inputs, *rest, **options)
             same = answers if isinstance(answers, tuple) else (answers,)
@@ -169,6 +190,48 @@ def implementation(framework: Framework, way: str) -> Implementation:
     def apply_rotary_cached(x: Array, *given: Any, **options: Any) -> Array:
         return rotated("apply_rotary_cached", (x,), given, **options)[0]  # type: ignore[no-any-return]
 
+    def apply_rotary_kv_cache(
+        q: Array,
+        k: Array,
+        v: Array,
+        ids: Array,
+        spectrum: Any,
+        k_cache: Array,
+        v_cache: Array,
+        slots: Array,
+        **options: Any,
+    ) -> Array:
+        memories = [_in_order(cache) for cache in (k_cache, v_cache)]
+        stores = [_Guarded(framework, memory, memory.dtype, filled=True) for memory in memories]
+        views = [
+            store.tensor if memory is cache else store.tensor.swapaxes(1, 2)
+            for store, memory, cache in zip(stores, memories, (k_cache, v_cache), strict=True)
+        ]
+        given = (lay(k), lay(v), put(ids), spectrum, *views, put(slots))
+        queries = lay(q)
+        if way == "in place":
+            answer = ropelab_cuda.apply_rotary_kv_cache_(queries, *given, **options)
+            assert answer is queries
+            rotated = framework.take(queries)
+        elif way == "out":
+            out = _Guarded(framework, q, q.dtype)
+            ropelab_cuda.apply_rotary_kv_cache(queries, *given, **options, out=out.tensor)
+            rotated = out.take()
+        else:
+            rotated = framework.take(ropelab_cuda.apply_rotary_kv_cache(queries, *given, **options))
+        for store, memory in zip(stores, memories, strict=True):
+            memory[...] = store.take()
+        return rotated
+
+    def apply_xpos_qk(q: Array, k: Array, *given: Any, **options: Any) -> tuple[Array, Array]:
+        return rotated("apply_xpos_qk", (q, k), given, **options)  # type: ignore[no-any-return]
+
+    def to_half(x: Array, *given: Any) -> Array:
+        return rotated("to_half", (x,), given)[0]  # type: ignore[no-any-return]
+
+    def to_interleaved(x: Array, *given: Any) -> Array:
+        return rotated("to_interleaved", (x,), given)[0]  # type: ignore[no-any-return]
+
     def exact_phases(ids: Array, spectrum: Any) -> Array:
         return framework.take(ropelab_cuda.exact_phases(put(ids), spectrum))
 
@@ -184,5 +247,9 @@ def implementation(framework: Framework, way: str) -> Implementation:
         apply_rotary=apply_rotary,
         apply_rotary_qk=apply_rotary_qk,
         apply_rotary_cached=apply_rotary_cached,
+        apply_rotary_kv_cache=apply_rotary_kv_cache,
+        apply_xpos_qk=apply_xpos_qk,
+        to_half=to_half,
+        to_interleaved=to_interleaved,
         apply_norm_rotary_qk=apply_norm_rotary_qk,
     )

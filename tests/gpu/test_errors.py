@@ -13,6 +13,7 @@ from ropelab.golden.case import Array
 from ropelab.layouts import pair_channels
 from ropelab.precision import eps, float_dtype, narrow, widen
 from tests.fuzz import BOUNDS
+from tests.fuzz_cases import DTYPES
 from tests.gpu.devices import Torch
 
 pytestmark = pytest.mark.gpu
@@ -41,7 +42,7 @@ def values(shape: tuple[int, ...], dtype: str) -> Array:
 
 @pytest.mark.parametrize("inverse", [False, True], ids=["forward", "backward"])
 @pytest.mark.parametrize("layout", ["half", "interleaved"])
-@pytest.mark.parametrize("dtype", list(BOUNDS))
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_the_error_of_a_pair_does_not_grow_with_the_position(
     dtype: str, layout: str, inverse: bool
 ) -> None:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from ropelab.golden.case import Array
-from ropelab.precision import bfloat16
+from ropelab.precision import RAW, format_name
 from ropelab_cuda.compile import kernel
-from tests.fuzz import BOUNDS, worst_error
-from tests.fuzz_cases import DTYPES, KINDS, Case, cases
+from tests.fuzz import BOUNDS, unit_of, worst_error
+from tests.fuzz_cases import KINDS, Case, cases
 
 pytestmark = pytest.mark.gpu
 
@@ -31,7 +31,7 @@ class Torch:
     def put(self, memory: Array, shape: tuple[int, ...], strides: tuple[int, ...], at: int) -> Any:
         import torch
 
-        name = "bfloat16" if memory.dtype == bfloat16 else memory.dtype.name
+        name = format_name(memory.dtype)
         bits = torch.from_numpy(memory.view(BITS[memory.itemsize]))
         return bits.cuda().view(getattr(torch, name)).as_strided(shape, strides, at)
 
@@ -48,7 +48,8 @@ class Torch:
         bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
         name = str(tensor.dtype).removeprefix("torch.")
         array = tensor.view(bits[tensor.element_size()]).cpu().contiguous().numpy()
-        return array.view(bfloat16 if name == "bfloat16" else np.dtype(name))  # type: ignore[no-any-return]
+        found: Array = array.view(RAW[name] if name in RAW else np.dtype(name))
+        return found
 
 
 @pytest.fixture
@@ -67,8 +68,8 @@ def poisoned_by_torch() -> Iterator[None]:
 
 @pytest.mark.usefixtures("poisoned_by_torch")
 def test_fuzzed_calls_do_as_specified() -> None:
-    worst = dict.fromkeys(DTYPES, 0.0)
-    counts = dict.fromkeys(DTYPES, 0)
+    worst = dict.fromkeys(BOUNDS, 0.0)
+    counts = dict.fromkeys(BOUNDS, 0)
 
     @seed(SEED)
     @settings(
@@ -82,9 +83,10 @@ def test_fuzzed_calls_do_as_specified() -> None:
     @given(case=cases())
     def fuzz(case: Case) -> None:
         error = worst_error(case, Torch())
-        counts[case.kind.dtype] += 1
-        worst[case.kind.dtype] = max(worst[case.kind.dtype], error)
-        assert error <= BOUNDS[case.kind.dtype]
+        unit = unit_of(case)
+        counts[unit] += 1
+        worst[unit] = max(worst[unit], error)
+        assert error <= BOUNDS[unit]
 
     fuzz()
     total = sum(counts.values())
@@ -92,7 +94,7 @@ def test_fuzzed_calls_do_as_specified() -> None:
         f"\n{total} cases of {len(KINDS)} kinds, seed {SEED}, {kernel.cache_info().currsize} "
         f"kernels; worst error of a pair, in eps:"
     )
-    for dtype in DTYPES:
-        print(f"  {dtype:9} {worst[dtype]:.4f} of {BOUNDS[dtype]} in {counts[dtype]} cases")
+    for dtype in BOUNDS:
+        print(f"  {dtype:13} {worst[dtype]:.4f} of {BOUNDS[dtype]} in {counts[dtype]} cases")
     assert total >= COUNT
     assert all(counts.values())

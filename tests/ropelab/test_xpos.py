@@ -56,6 +56,34 @@ def test_queries_are_multiplied_and_keys_divided(dtype: str, layout: str) -> Non
         assert (error <= eps(dtype) / 2 + 12 * eps("float64")).all()
 
 
+@pytest.mark.parametrize("layout", ["half", "interleaved"])
+def test_the_inverse_is_the_transpose(layout: str) -> None:
+    """The products of a rotated tensor with any g are those of the tensor with g turned back."""
+    options: dict[str, Any] = {"layout": layout, "centre": 1500, "scale_base": 301.5}
+    spectrum = Spectrum(SPECTRUM.inv_freq, attention_factor=1.25)
+    q, k = numbers(B, S, H, D), numbers(B, S, 1, D, seed=1)
+    grads = numbers(B, S, H, D, seed=2), numbers(B, S, 1, D, seed=3)
+    there = apply_xpos_qk(q, k, IDS, spectrum, **options)
+    back = apply_xpos_qk(*grads, IDS, spectrum, inverse=True, **options)
+    for x, turned, g, gradient in zip((q, k), there, grads, back, strict=True):
+        ahead, behind = turned * g, x * gradient
+        if layout == "half":
+            pairs = [side[..., :6] + side[..., 6:] for side in (ahead, behind)]
+        else:
+            pairs = [side[..., ::2] + side[..., 1::2] for side in (ahead, behind)]
+        size = pair_norms(turned, layout) * pair_norms(g, layout)
+        size = size[..., :6] if layout == "half" else size[..., ::2]
+        assert (np.abs(pairs[0] - pairs[1]) <= 8 * eps("float64") * size).all()
+
+
+def test_the_transpose_of_q_and_k_exchanged_undoes_both() -> None:
+    q, k = numbers(B, S, H, D), numbers(B, S, 1, D, seed=1)
+    q_turned, k_turned = apply_xpos_qk(q, k, IDS, SPECTRUM)
+    k_back, q_back = apply_xpos_qk(k_turned, q_turned, IDS, SPECTRUM, inverse=True)
+    np.testing.assert_allclose(q_back, q, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(k_back, k, rtol=0, atol=1e-12)
+
+
 def test_scores_decay_with_the_distance_and_do_not_depend_on_the_centre() -> None:
     q, k = numbers(B, S, H, D), numbers(B, S, 1, D, seed=1)
     terms = []
@@ -131,6 +159,7 @@ def test_as_far_as_float64_reaches() -> None:
         ("layout", "gptj", ValueError),
         ("tensor_format", "dhsb", ValueError),
         ("angles", "float16", ValueError),
+        ("inverse", 1, TypeError),
     ],
 )
 def test_what_does_not_fit_is_refused(name: str, value: object, kind: type[Exception]) -> None:

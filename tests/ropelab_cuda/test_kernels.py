@@ -296,6 +296,7 @@ def test_nothing_to_do(shape: tuple[int, ...]) -> None:
 SANITIZED = """
 import numpy as np
 import ropelab, ropelab_cuda
+from ropelab.scaling import DynamicNTK, DynamicYaRN, Resonance, RoundedFrequencies
 from tests.shim.on_cpu import on_cpu
 
 numbers = ropelab.Spectrum([1.0, 0.5, 0.25, 0.125])
@@ -308,7 +309,15 @@ with on_cpu(sanitize=True):
                 ropelab_cuda.apply_rotary_qk(q, k, ids, numbers, layout=layout, angles=angles)
         cos, sin = ropelab_cuda.cos_sin(ids, numbers, dtype=dtype)
         ropelab_cuda.apply_rotary_cached_(q, cos, sin)
+        ropelab_cuda.apply_xpos_qk(q, k, ids, numbers)
+        ropelab_cuda.to_interleaved_(ropelab_cuda.to_half(q[..., 1:], 6))
+        ropelab_cuda.to_half(q[0, 0, 0, :8])
     ropelab_cuda.exact_phases(ids, numbers)
+    for rule in (DynamicNTK(2.0), RoundedFrequencies("float16", Resonance(DynamicYaRN(64)))):
+        rope = ropelab.Rope(8, scaling=rule, max_position_embeddings=64)
+        for positions in (np.arange(5), np.arange(9001), np.array([2**63 - 1, -(2**63)] * 5)[:5]):
+            x = np.ones((1, positions.size, 1, 8))
+            ropelab_cuda.rotate(rope, x, x, positions)
 print("clean")
 if PLANTED:
     with on_cpu(sanitize=True):

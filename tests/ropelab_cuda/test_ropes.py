@@ -1,6 +1,8 @@
 """Ropes that do not fit are refused before any launch, in the words of the specification."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 import ropelab
 import ropelab_cuda
 from ropelab import Rope
+from ropelab.scaling import Scaling
 from tests.ropelab.support import refuses
 from tests.shim.on_cpu import on_cpu
 
@@ -38,3 +41,25 @@ def test_a_rope_that_does_not_fit_is_refused_as_by_the_specification(
 def test_a_layer_without_a_rope_is_told_what_to_do() -> None:
     with refuses(TypeError, "rope", "None stands for", "leave its q and k as they are"):
         ropelab_cuda.rotate(None, X, X, TEXT)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Own(Scaling):
+    """A rule of a user's own, which the device does not know."""
+
+    rope_type: ClassVar[str] = "own"
+    depends_on_length: ClassVar[bool] = True
+
+    def spectrum(self, rope: Any, seq_len: int | None = None) -> ropelab.Spectrum:
+        return ropelab.Spectrum(np.full(rope.rotary_dim // 2, 1.0 / (seq_len or 1)))
+
+
+@pytest.mark.shim
+def test_the_host_reads_the_length_for_a_rule_of_ones_own() -> None:
+    rope = Rope(8, scaling=Own())
+    ids = np.array([[0, 1, 2], [7, 8, 100]])
+    with on_cpu(), mock.patch("ropelab_cuda.ropes._length", return_value=101) as read:
+        rotated = ropelab_cuda.rotate(rope, X, X, ids)
+    assert read.call_count == 1
+    for got, want in zip(rotated, ropelab.rotate(rope, X, X, ids), strict=True):
+        assert np.abs(got - want).max() <= 1e-6

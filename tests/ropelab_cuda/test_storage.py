@@ -196,6 +196,26 @@ def test_a_replayed_call_reads_the_scales_that_it_is_given() -> None:
         np.testing.assert_array_equal(same[0].numpy(), both[0].numpy())
 
 
+@pytest.mark.shim
+@pytest.mark.parametrize("which", ["scale", "position_ids"])
+def test_a_plan_holds_for_addresses_that_are_aligned_alike(which: str) -> None:
+    """Not for those of which another tensor's is as odd: x may then be accessed less widely."""
+
+    def aligned(tensor: torch.Tensor, past: bool) -> torch.Tensor:
+        return tensor[-tensor.data_ptr() % 16 // 4 + past :]
+
+    memory, numbers = torch.zeros(80), ropelab.Spectrum(np.ones(4))
+    ids, ones = torch.zeros(8, dtype=torch.int32), torch.ones(8)
+    for odd in (False, True):
+        x = aligned(memory, odd)[:64].view(1, 4, 2, 8)
+        x.copy_(torch.arange(64.0).view(1, 4, 2, 8))
+        positions = aligned(ids, not odd and which == "position_ids")[:4]
+        scale = aligned(ones, not odd and which == "scale")[:1]
+        with on_cpu():
+            y = ropelab_cuda.apply_rotary(x, positions, numbers, scale=scale)
+        assert torch.equal(y, x)
+
+
 # ------------------------------------------------------------------------------------------------
 # Names, and what is refused
 

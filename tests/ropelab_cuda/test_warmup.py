@@ -69,6 +69,30 @@ def test_tables_need_their_own_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {one.kernel for one in planned} == {"rotary_cached"}
 
 
+def test_other_formats_and_scales_need_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    q, k = (np.empty((1, 9, heads, 128), np.float16) for heads in (4, 1))
+    ids, numbers = np.arange(9, dtype=np.int32), LLAMA.spectrum()
+    function = ropelab_cuda.apply_rotary_qk
+    storages: tuple[dict[str, Any], ...] = (
+        {},
+        {"dtype": "float8_e4m3fn"},
+        {"dtype": "float8_e4m3fn", "scale": 0.5},
+    )
+    for options in storages:
+        planned = specialisations_of(
+            LLAMA,
+            q_heads=4,
+            k_heads=1,
+            dtype="float16",
+            position_dtype="int32",
+            output_dtype=options.get("dtype"),
+            scaled="scale" in options,
+        )
+        needed = of_calls(monkeypatch, [(function, q, k, ids, numbers, options)])
+        assert len(needed) == 1
+        assert needed <= set(planned)
+
+
 def test_several_position_axes_and_a_rule_that_needs_a_length() -> None:
     axial = ropelab.Rope(64, scaling=Axial("hw"))
     defines = [dict(one.defines) for one in specialisations_of(axial, q_heads=4)]
@@ -77,6 +101,24 @@ def test_several_position_axes_and_a_rule_that_needs_a_length() -> None:
         64, scaling=ropelab.scaling.DynamicNTK(2.0), max_position_embeddings=4096
     )
     assert specialisations_of(dynamic, q_heads=4)
+
+
+@pytest.mark.parametrize("position_dtype", ["int32", "int64"])
+def test_a_rule_by_the_length_needs_its_spectrum_first(
+    monkeypatch: pytest.MonkeyPatch, position_dtype: str
+) -> None:
+    rule = ropelab.scaling.DynamicNTK(2.0)
+    rope = ropelab.Rope(64, scaling=rule, max_position_embeddings=4096)
+    calls: list[tuple[Any, ...]] = []
+    for sequence, seq_len in ((1, None), (999, 5000), (20_000, None)):
+        q, k = (np.empty((1, sequence, heads, 64), np.float16) for heads in (6, 2))
+        ids = np.arange(sequence, dtype=position_dtype)[None]
+        calls.append((ropelab_cuda.rotate, rope, q, k, ids, {"seq_len": seq_len}))
+    options: dict[str, Any] = {"dtype": "float16", "position_dtype": position_dtype}
+    planned = specialisations_of(rope, q_heads=6, k_heads=2, **options)
+    assert of_calls(monkeypatch, calls) <= set(planned)
+    kernels = {"rotary", "length_spectrum", "largest_positions"}
+    assert {one.kernel for one in planned} == kernels
 
 
 @pytest.mark.parametrize(
@@ -89,6 +131,9 @@ def test_several_position_axes_and_a_rule_that_needs_a_length() -> None:
         ({"table_dtype": "fp32"}, ValueError, "table_dtype"),
         ({"position_dtype": "uint64"}, ValueError, "position_dtype"),
         ({"tensor_format": "bsd"}, ValueError, "tensor_format"),
+        ({"output_dtype": "float4"}, ValueError, "output_dtype"),
+        ({"in_place": True, "output_dtype": "float16"}, ValueError, "in_place"),
+        ({"in_place": True, "scaled": True}, ValueError, "in_place"),
         ({"angles": "fast"}, ValueError, "angles"),
         ({"in_place": 1}, TypeError, "in_place"),
         ({"tokens": [(0, 1)]}, ValueError, "tokens"),

@@ -14,7 +14,18 @@ from ropelab_cuda.compile import Specialisation, source
 from ropelab_cuda.launch import Plan
 
 HEADER = Path(__file__).with_name("cuda_on_cpu.h")
-FLAGS = ("-std=c++17", "-O1", "-g1", "-fPIC", "-shared", "-ffp-contract=off", "-Wall")
+# Without -fno-gnu-unique, static memory is one for all specialisations of a kernel in a process, be
+# their structures of different sizes or not.
+FLAGS = (
+    "-std=c++17",
+    "-fno-gnu-unique",
+    "-O1",
+    "-g1",
+    "-fPIC",
+    "-shared",
+    "-ffp-contract=off",
+    "-Wall",
+)
 QUIET = ("-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-maybe-uninitialized")
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 

@@ -15,11 +15,12 @@
 #include <cstring>
 #include <ucontext.h>
 
-using std::fma, std::fmaf, std::floor, std::memcpy, std::rint;
+using std::copysign, std::fabs, std::floor, std::fma, std::fmaf, std::ldexp, std::memcpy, std::rint;
 
 #define __global__
 #define __device__ inline
 #define __grid_constant__
+#define __noinline__
 #define __launch_bounds__(...)
 #define __shared__ static
 
@@ -37,6 +38,14 @@ inline unsigned __float_as_uint(float x) {
   unsigned bits;
   memcpy(&bits, &x, sizeof bits);
   return bits;
+}
+inline long long __double_as_longlong(double x) {
+  long long bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+inline unsigned long long __umul64hi(unsigned long long x, unsigned long long y) {
+  return (unsigned __int128)x * y >> 64;
 }
 inline float __fmul_rn(float x, float y) { return x * y; }
 inline double __dmul_rn(double x, double y) { return x * y; }

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...precision import narrow, widen
 from ..case import DTYPES, Case, Tolerance
 from ..inputs import splitmix64
 from .common import ANGLES, LAYOUTS
@@ -16,9 +17,13 @@ from .rotation import rotation
 
 __all__ = ["cases"]
 
-# In powers of the decay, at most 2/7 each: where float16 still holds queries as normal numbers, and
-# where the other formats do.
-_NEAR, _FAR = 4, 40
+# In powers of the decay, at most 2/7 each: where float16 still holds queries as normal numbers,
+# where the other formats do, and where float64 does.
+_NEAR, _FAR, _FARTHEST = 4, 40, 550
+
+# A decay below 2**-160, which float32 does not hold, where it holds what it makes of a query times
+# 2**100, and of a key over that.
+_BEYOND_FLOAT32, _STRETCH = 95, 100
 
 
 def cases() -> Iterator[Case]:
@@ -40,6 +45,36 @@ def cases() -> Iterator[Case]:
         yield _case("xpos/sbhd", dtype, tensor_format="sbhd", centre=7)
         if dtype != "float16":
             yield _case("xpos/far", dtype, reach=_FAR, centre=100_003)
+    yield from _transposes()
+    yield from _extremes()
+
+
+def _transposes() -> Iterator[Case]:
+    """Yield what the backward pass asks."""
+    for layout, dtype in product(LAYOUTS, DTYPES):
+        yield _case(f"xpos/inverse/{layout}", dtype, layout=layout, inverse=True, centre=300)
+    yield _case("xpos/inverse/float32-angles", "float32", angles="float32", inverse=True)
+    yield _case("xpos/inverse/thd", "bfloat16", shape=(6, 2), tensor_format="thd", inverse=True)
+
+
+def _extremes() -> Iterator[Case]:
+    """Yield late positions around a late centre, and scales that few formats hold."""
+    for dtype in ("float32", "float16", "bfloat16"):  # turns of 64 bits are too coarse for float64
+        yield _case("xpos/late", dtype, centre=2**33 + 777)  # beyond 32 bits
+    for name, inverse in (("farthest", False), ("farthest-inverse", True)):
+        yield _case(f"xpos/{name}", "float64", reach=_FARTHEST, inverse=inverse)
+    for dtype in ("float32", "bfloat16"):
+        yield _beyond_float32(dtype)
+
+
+def _beyond_float32(dtype: str) -> Case:
+    """Return a case whose scales leave float32's range, but not what they multiply."""
+    case = _case("xpos/beyond-float32", dtype)
+    ids = np.array([[512 * _BEYOND_FLOAT32 + n * n for n in range(s, s + 3)] for s in (0, 17)])
+    arrays = {**case.arguments, "position_ids": ids}
+    for name, power in (("q", _STRETCH), ("k", -_STRETCH)):
+        arrays[name] = narrow(np.ldexp(widen(arrays[name]), power), arrays[name].dtype)
+    return replace(case, arguments=arrays)
 
 
 def _case(
@@ -60,7 +95,8 @@ def _case(
     case = rotation(
         path, dtype, flags=("Amplitude", "Offset"), heads_k=1, arrays={"position_ids": ids}, **told
     )
-    options = {key: value for key, value in case.options.items() if key != "inverse"}
+    # The direction is named where it is the other one alone: older cases do not name it.
+    options = {key: value for key, value in case.options.items() if key != "inverse" or value}
     options |= {"scale_base": scale_base, "centre": centre}
     farthest = float(np.abs(ids - centre).max()) / scale_base
     return replace(

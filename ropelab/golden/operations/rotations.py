@@ -21,6 +21,7 @@ from .base import (
     position_at,
     rounded_to,
 )
+from .given_positions import given_positions, is_positioned, listed_positions, token_shape
 from .spectra import attested_spectrum
 
 __all__ = ["OPERATIONS", "turns"]
@@ -29,6 +30,7 @@ _WORDS = ("layout", "tensor_format", "inverse")
 _OPTIONAL = ("output_layout", "rotary_offset")
 _STORAGE = ("dtype", "scale")
 _XPOS = ("scale_base", "centre")
+_TABLES = ("repeated", "overrun")
 
 
 def _options(case: Case, *names: str) -> dict[str, Any]:
@@ -41,26 +43,32 @@ def _storage(case: Case) -> dict[str, Any]:
 
 
 def _ask_rotary(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
-    given = (arrays["x"], arrays["position_ids"], given_spectrum(case, arrays))
+    given = (arrays["x"], given_positions(case, arrays, asked), given_spectrum(case, arrays))
     return {"x": asked.apply_rotary(*given, **_options(case, "angles"), **_storage(case))}
 
 
 def _ask_qk(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
-    given = (arrays["q"], arrays["k"], arrays["position_ids"], given_spectrum(case, arrays))
+    ids = given_positions(case, arrays, asked)
+    given = (arrays["q"], arrays["k"], ids, given_spectrum(case, arrays))
     q, k = asked.apply_rotary_qk(*given, **_options(case, "angles"), **_storage(case))
     return {"q": q, "k": k}
 
 
 def _ask_xpos(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
-    given = (arrays["q"], arrays["k"], arrays["position_ids"], given_spectrum(case, arrays))
-    names = ("layout", "tensor_format", "angles", *_XPOS)
+    ids = given_positions(case, arrays, asked)
+    given = (arrays["q"], arrays["k"], ids, given_spectrum(case, arrays))
+    names = ["layout", "tensor_format", "angles", *_XPOS]
+    names += ["inverse"] if case.options.get("inverse") else []  # where asked for alone
     q, k = asked.apply_xpos_qk(*given, **{name: case.options[name] for name in names})
     return {"q": q, "k": k}
 
 
 def _ask_cached(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
     given = (arrays["x"], arrays["cos"], arrays["sin"])
-    return {"x": asked.apply_rotary_cached(*given, **_options(case), **_storage(case))}
+    told = _options(case, *(name for name in _TABLES if name in case.options))
+    if is_positioned(case):
+        told["position_ids"] = given_positions(case, arrays, asked)
+    return {"x": asked.apply_rotary_cached(*given, **told, **_storage(case))}
 
 
 def _ask_model(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answers:
@@ -80,15 +88,16 @@ def _attest_rotary(case: Case) -> Answers:
 
 def _attest_xpos(case: Case) -> Answers:
     turn, base = turns(case, "q", case.arguments), case.options["scale_base"]
-    forward = replace(case, options={**case.options, "inverse": False})  # it has no other way
+    ids = listed_positions(case)
+    told = replace(case, options={"inverse": False, **case.options})
     answers = {}
     for name, sign in (("q", 1), ("k", -1)):
         scaled = {}
         for token, factors in turn.items():
-            m = position_at(case.arguments["position_ids"], token) - case.options["centre"]
+            m = position_at(ids, token) - case.options["centre"]
             pairs = range(len(factors))
             scaled[token] = [factors[i] * oracle.xpos(sign * m, i, len(pairs), base) for i in pairs]
-        answers[name] = _rotated(forward, name, scaled)
+        answers[name] = _rotated(told, name, scaled)
     return answers
 
 
@@ -98,12 +107,29 @@ def _attest_model(case: Case) -> Answers:
 
 def _attest_cached(case: Case) -> Answers:
     cos, sin = (numbers_of(case.arguments[name]) for name in ("cos", "sin"))
-    pairs = range(case.arguments["cos"].shape[-1])
+    length, width = case.arguments["cos"].shape[-2:]
+    columns = _first_columns(case, width)
+    ids = listed_positions(case) if is_positioned(case) else None
+
+    def row(token: Index) -> Index:
+        if ids is None:
+            return token
+        m = position_at(ids, token)
+        return (0 if m < 0 else length - 1 if m >= length else m,)
+
     turn = {
-        token: [cos[(*token, i)] + 1j * sin[(*token, i)] for i in pairs]
+        token: [cos[(*row(token), i)] + 1j * sin[(*row(token), i)] for i in columns]
         for token in _tokens(case, "x")
     }
     return {"x": _rotated(case, "x", turn)}
+
+
+def _first_columns(case: Case, width: int) -> list[int]:
+    """Return the columns of a table that are read, one a pair."""
+    if not case.options.get("repeated", False):
+        return list(range(width))
+    layout = case.options.get("output_layout") or case.options["layout"]
+    return [oracle.pair(layout, width, i)[0] for i in range(width // 2)]
 
 
 def _each(case: Case, spectrum: Mapping[str, Array]) -> Answers:
@@ -114,14 +140,12 @@ def _each(case: Case, spectrum: Mapping[str, Array]) -> Answers:
 
 def _tokens(case: Case, name: str) -> list[Index]:
     """Return the indices of all tokens, (batch, sequence) or (token,), of a tensor."""
-    axes, shape = case.options["tensor_format"], case.arguments[name].shape
-    order = "t" if "t" in axes else "bs"
-    return indices(tuple(shape[axes.index(axis)] for axis in order))
+    return indices(token_shape(case, name))
 
 
 def turns(case: Case, name: str, spectrum: Mapping[str, Array]) -> dict[Index, list[Any]]:
     """Return the complex factor of every pair of every token."""
-    positions, speeds = case.arguments["position_ids"], spectrum["inv_freq"].tolist()
+    positions, speeds = listed_positions(case), spectrum["inv_freq"].tolist()
     nothing = np.zeros(len(speeds), np.int64)
     axes = spectrum.get("axes", nothing).tolist()
     periods = spectrum.get("periods", nothing).tolist()

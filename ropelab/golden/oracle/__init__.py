@@ -9,7 +9,7 @@ from .amplitudes import query_scale, xpos
 from .lengths import dynamic_lengths
 from .norm import normed
 from .numbers import PRECISION_BITS, exactly, from_bits, rounded
-from .rotation import cosines, permuted, phases, rotated, turns
+from .rotation import cosines, pair, permuted, phases, rotated, turns
 from .rules import amplitudes, frequencies, integers
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "from_bits",
     "integers",
     "normed",
+    "pair",
     "permuted",
     "phases",
     "query_scale",

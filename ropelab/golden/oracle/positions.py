@@ -68,6 +68,34 @@ def _shard_positions(offsets: Ints | None = None, **given: Any) -> Ints:
     return [place + (offsets[sequence] if offsets else 0) for _, sequence, place in _shard(**given)]
 
 
+def _consecutive(tokens: tuple[int, ...], offset: Any = 0) -> Any:
+    if len(tokens) == 1:
+        return _offset_positions(tokens[0], offset[0] if isinstance(offset, list) else offset)
+    return [_offset_positions(tokens[1], first) for first in _each(offset, tokens[0])]
+
+
+def _packed(
+    tokens: tuple[int, ...],
+    cu_seqlens: Ints,
+    offset: Any = 0,
+    cp_size: int = 1,
+    cp_rank: int = 0,
+) -> Ints:
+    """Return the positions of a pack, or of one rank's part of it."""
+    offsets = _each(offset, len(cu_seqlens) - 1)
+    if cp_size == 1:
+        return _packed_positions(cu_seqlens, offsets, tokens[0])
+    held = _shard_positions(offsets, cu_seqlens=cu_seqlens, cp_size=cp_size, cp_rank=cp_rank)
+    assert len(held) == tokens[0]
+    return held
+
+
+def _each(offset: Any, sequences: int) -> Ints:
+    """Return one offset a sequence."""
+    offsets = offset if isinstance(offset, list) else [offset]
+    return offsets * sequences if len(offsets) == 1 else offsets
+
+
 def _lengths(cu_seqlens: Ints) -> Ints:
     return [cu_seqlens[i + 1] - cu_seqlens[i] for i in range(len(cu_seqlens) - 1)]
 
@@ -201,6 +229,8 @@ POSITIONS: Mapping[str, Callable[..., Any]] = {
     "packed_positions": _packed_positions,
     "shard_tokens": _shard_tokens,
     "shard_positions": _shard_positions,
+    "Consecutive": _consecutive,
+    "Packed": _packed,
     "mrope_axes": _mrope_axes,
     "row_column_axes": _row_column_axes,
     "mrope_positions": _mrope_positions,
@@ -214,4 +244,4 @@ POSITIONS: Mapping[str, Callable[..., Any]] = {
     "rerope_distances": _rerope_distances,
     "dual_chunk_positions": _dual_chunk_positions,
 }
-"""Each function of `ropelab.positions` that gives integers, by its name."""
+"""What `ropelab.positions` has that gives integers, by name; objects are told the tokens first."""

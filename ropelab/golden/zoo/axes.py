@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ropelab import Spectrum
 
 from ..case import Array
 from ..implementation import Implementation
-from .harness import with_rotation, with_spectrum
+from .harness import listed, with_rotation, with_spectrum
 from .mutant import Entries
 
 __all__ = ["ENTRIES"]
@@ -43,9 +44,10 @@ def _woven(axes: Array) -> Array:
 def _with_axis_positions(change: Callable[[Array], Array]) -> Implementation:
     """Return the specification with other positions put in, where they have many axes."""
 
-    def _rotated(x: Array, ids: Array, spectrum: Spectrum, **options: object) -> Array:
-        given = change(ids) if spectrum.position_axes > 1 else ids
-        return ropelab.apply_rotary(x, given, spectrum, **options)  # type: ignore[arg-type]
+    def _rotated(x: Array, ids: Array, spectrum: Spectrum, **options: Any) -> Array:
+        axes = spectrum.position_axes
+        given = change(listed(ids, x, options["tensor_format"], axes)) if axes > 1 else ids
+        return ropelab.apply_rotary(x, given, spectrum, **options)
 
     return with_rotation(_rotated)
 

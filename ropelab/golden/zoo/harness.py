@@ -11,7 +11,8 @@ import numpy as np
 import ropelab
 from ropelab import Rope, Spectrum
 
-from ...checks import pair_of_scales
+from ...checks import pair_of_scales, token_shape
+from ...positions.token_positions import PositionIds, token_positions
 from ...precision import float_dtype, narrow, widen
 from ...scaling import Scaling
 from ..case import Array
@@ -20,6 +21,7 @@ from ..implementation import SPECIFICATION, Implementation
 __all__ = [
     "angles_of",
     "in_bfloat16",
+    "listed",
     "tables_of",
     "with_config",
     "with_inv_freq",
@@ -49,6 +51,13 @@ def in_bfloat16(values: Array) -> Array:
     return widen(narrow(np.asarray(values, np.float64), float_dtype("bfloat16")))
 
 
+def listed(ids: PositionIds, x: Array, tensor_format: str, axes: int = 1) -> Array:
+    """Return positions as an array of ids, for a bug that knows no other way to say them."""
+    if isinstance(ids, np.ndarray):
+        return ids
+    return token_positions(ids, token_shape(x.shape, tensor_format, "x"), axes=axes)
+
+
 def with_rotation(rotate: Callable[..., Array]) -> Implementation:
     """Return the specification with another `apply_rotary`, for queries and keys alike."""
 
@@ -70,11 +79,17 @@ def _options_of_each(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[s
 def with_positions(change: Callable[[Array], Array]) -> Implementation:
     """Return the specification with other positions put in."""
 
-    def _single(x: Array, ids: Array, *rest: Any, **options: Any) -> Array:
-        return ropelab.apply_rotary(x, change(ids), *rest, **options)
+    def _changed(ids: PositionIds, x: Array, spectrum: Spectrum, options: Any) -> Array:
+        return change(listed(ids, x, options["tensor_format"], spectrum.position_axes))
 
-    def _both(q: Array, k: Array, ids: Array, *rest: Any, **options: Any) -> tuple[Array, Array]:
-        return ropelab.apply_rotary_qk(q, k, change(ids), *rest, **options)
+    def _single(x: Array, ids: Array, spectrum: Spectrum, **options: Any) -> Array:
+        return ropelab.apply_rotary(x, _changed(ids, x, spectrum, options), spectrum, **options)
+
+    def _both(
+        q: Array, k: Array, ids: Array, spectrum: Spectrum, **options: Any
+    ) -> tuple[Array, Array]:
+        changed = _changed(ids, q, spectrum, options)
+        return ropelab.apply_rotary_qk(q, k, changed, spectrum, **options)
 
     return replace(SPECIFICATION, apply_rotary=_single, apply_rotary_qk=_both)
 
@@ -116,7 +131,7 @@ def with_tables(
     def _single(x: Array, ids: Array, spectrum: Spectrum, *, angles: str, **options: Any) -> Array:
         if angles != "exact" or spectrum.position_axes > 1:
             return ropelab.apply_rotary(x, ids, spectrum, angles=angles, **options)
-        cos, sin = table(ids, spectrum)
+        cos, sin = table(listed(ids, x, options["tensor_format"]), spectrum)
         return ropelab.apply_rotary_cached(x, cos, sin, **options)
 
     def _both(

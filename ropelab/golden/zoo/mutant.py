@@ -15,7 +15,7 @@ Entries = Mapping[str, tuple[str, str, Implementation] | tuple[str, str, Impleme
 
 ROTATIONS = frozenset(
     {
-        *("apply_rotary", "apply_rotary_qk", "apply_rotary_cached"),
+        *("apply_rotary", "apply_rotary_qk", "apply_rotary_cached", "apply_rotary_kv_cache"),
         *("apply_norm_rotary_qk", "apply_xpos_qk"),
     }
 )

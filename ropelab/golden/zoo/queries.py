@@ -49,6 +49,16 @@ def _scaled_from_the_first(
     return ropelab.apply_xpos_qk(q, k, ids, spectrum, **{**options, "centre": first})
 
 
+def _backward_undoes(
+    q: Array, k: Array, ids: Array, spectrum: Spectrum, *, inverse: bool = False, **options: Any
+) -> tuple[Array, Array]:
+    """Take the inverse for the transpose: the gradient is divided by what it is to be scaled by."""
+    if not inverse:
+        return ropelab.apply_xpos_qk(q, k, ids, spectrum, **options)
+    back = ropelab.apply_xpos_qk(k, q, ids, spectrum, inverse=True, **options)
+    return back[1], back[0]
+
+
 ENTRIES: Entries = {
     "temperature-of-the-other-offset": (
         "M7",
@@ -71,5 +81,10 @@ ENTRIES: Entries = {
         "xPos: the scale starts anew with each call, so that cached keys do not fit",
         replace(SPECIFICATION, apply_xpos_qk=_scaled_from_the_first),
         "rotary-embedding-torch#27",
+    ),
+    "xpos-backward-undoes-the-scale": (
+        "M7",
+        "xPos: the backward pass divides by the scale of the forward pass",
+        replace(SPECIFICATION, apply_xpos_qk=_backward_undoes),
     ),
 }

@@ -16,6 +16,7 @@ from ropelab.scaling import Default, DynamicNTK, Linear, Llama3, VLLMDynamicNTK
 from ...precision import narrow, widen
 from ..case import Array
 from ..implementation import SPECIFICATION, Implementation
+from .harness import listed
 from .mutant import Entries
 
 __all__ = ["ENTRIES"]
@@ -45,7 +46,8 @@ def _heads_overrun(q: Array, k: Array, *given: Any, **options: Any) -> tuple[Arr
     turned, right = ropelab.apply_rotary_qk(q, k, *given, **options)
     if options["tensor_format"] != "bshd" or q.shape[2] == k.shape[2]:
         return turned, right
-    positions, spectrum = np.broadcast_to(given[0], (*given[0].shape[:-2], *k.shape[:2])), given[1]
+    ids, spectrum = listed(given[0], q, "bshd", given[1].position_axes), given[1]
+    positions = np.broadcast_to(ids, (*ids.shape[:-2], *k.shape[:2]))
     rows = k.copy().reshape(-1, 1, 1, k.shape[-1])
     for token in range(k.shape[0] * k.shape[1]):
         where = np.unravel_index(token, k.shape[:2])
@@ -61,7 +63,8 @@ def _fused_positions(tensor_format: str, ids: Array, x: Array) -> Array:
     if tensor_format == "thd":
         return ids
     length = x.shape[tensor_format.index("s")]
-    return np.broadcast_to(np.arange(length), (*ids.shape[:-2], 1, length)).astype(np.int64)
+    axes = getattr(ids, "shape", ())[:-2]
+    return np.broadcast_to(np.arange(length), (*axes, 1, length)).astype(np.int64)
 
 
 def _fused(x: Array, ids: Array, *given: Any, **options: Any) -> Array:
