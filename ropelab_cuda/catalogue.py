@@ -244,8 +244,9 @@ _NORMS = (
 
 
 def _norm_rotary() -> Iterator[Specialisation]:
-    for dtype, many in product(FORMATS, (TOKENS, 1 << 14)):
-        for heads, head_dim, rotary_dim, offset, across, layout, output, past in _NORMS:
+    for dtype, many in (*product(FORMATS, (1 << 14,)), ("bfloat16", TOKENS)):
+        kinds = _NORMS if dtype in ("bfloat16", "float32") else _NORMS[:3]
+        for heads, head_dim, rotary_dim, offset, across, layout, output, past in kinds:
             weight_dtype = "bfloat16" if output is None else "float32"
             positions = _compact((1, many), "int64")
             x = [_compact((1, many, h, head_dim), dtype, (1 << 20) + past * 8) for h in heads]
