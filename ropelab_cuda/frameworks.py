@@ -155,6 +155,9 @@ class Foreign(CuPy):
 def _numpy_dtype(name: str) -> np.dtype[Any]:
     if name not in RAW:
         return np.dtype(name)
+    if name.startswith("float8"):
+        msg = f"dtype: expected a dtype that CuPy has arrays of; got {name}; pass torch's tensors"
+        raise TypeError(msg)
     try:
         import ml_dtypes
     except ImportError as error:

@@ -280,7 +280,7 @@ def remember(
             tuple(at // 8 for at in plan.numbers),
             meetings,
             tuple((tuple(x.shape), tuple(x.stride()), x.dtype) for x, _ in made),
-            max(i + 1 for i, (_, x) in enumerate(passed) if x.dtype in OUTPUT_FORMATS),
+            max((i + 1 for i, (_, x) in enumerate(passed) if x.dtype in OUTPUT_FORMATS), default=0),
             written if tensors[written] else None,
             views[0].device,
             (plan.parameters, owner),

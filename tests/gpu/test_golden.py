@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ropelab.golden import Result, verify
+from ropelab.golden import Golden, Result, verify
+from ropelab.golden.case import dtype_name
 from tests.gpu.devices import CuPy, Framework, Torch, implementation
 from tests.kernel_goldens import asked_of_kernels
 
@@ -16,13 +17,20 @@ ASKED = asked_of_kernels()
 @pytest.mark.parametrize("way", ["new", "out", "in place", "strided"])
 @pytest.mark.parametrize("framework", [Torch(), CuPy()], ids=["torch", "cupy"])
 def test_the_kernels_reproduce_every_golden(framework: Framework, way: str) -> None:
-    results = verify(ASKED, implementation(framework, way))
-    assert len(results) == len(ASKED) >= 800
+    asked = [golden for golden in ASKED if framework.name == "torch" or not has_float8(golden)]
+    results = verify(asked, implementation(framework, way))
+    assert len(results) == len(asked) >= 1200
     print(f"\n{framework.name}, {way}: {len(results)} goldens, worst error by dtype and layout")
     for line in worst(results):
         print(line)
     failed = [f"{r.case.id}: {r.error:.3g} {r.message}" for r in results if not r.passed]
     assert failed == []
+
+
+def has_float8(golden: Golden) -> bool:
+    """Say whether a golden holds numbers of eight bits, of which CuPy has no arrays."""
+    arrays = [*golden.case.arguments.values(), *golden.expected.values()]
+    return any("float8" in dtype_name(array.dtype) for array in arrays)
 
 
 def worst(results: list[Result]) -> list[str]:

@@ -56,7 +56,8 @@ def error(actual: Array, expected: Array, layout: str, rotary_dim: int) -> float
     channels = pair_channels(layout, rotary_dim)
     a, b, x, y = (side[..., c] for side in (got, want) for c in channels)
     errors = [np.hypot(a - x, b - y) / np.hypot(x, y)]
-    errors.append(np.abs(got - want)[..., rotary_dim:] / np.abs(want)[..., rotary_dim:])
+    wrong, size = (np.abs(side)[..., rotary_dim:] for side in (got - want, want))
+    errors.append(wrong / np.where(wrong == 0.0, 1.0, size))  # a zero may only become a zero
     worst = max(float(each.max(initial=0.0)) for each in errors)
     assert np.isfinite(worst)
     return worst / eps(expected.dtype)
