@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -45,7 +46,9 @@ def torch() -> Any:
 @contextmanager
 def without_synchronising(torch: Any) -> Iterator[None]:
     """Let torch raise an error for any synchronisation of its own."""
-    torch.cuda.set_sync_debug_mode("error")
+    with warnings.catch_warnings():  # that it does not see everything
+        warnings.simplefilter("ignore", UserWarning)
+        torch.cuda.set_sync_debug_mode("error")
     try:
         yield
     finally:
