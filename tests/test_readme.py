@@ -57,6 +57,7 @@ def test_every_call_of_the_table_runs() -> None:
         "position_ids": np.arange(3),
         "cu_seqlens": [0, 4, 12],
         "rank": 1,
+        "offset": 7,
         "weight": np.ones((256, 5)),
         "num_heads": 2,
         "q": np.ones((1, 3, 2, 128)),
