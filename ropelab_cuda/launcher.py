@@ -60,7 +60,11 @@ def launch(
 
     Parameters
     ----------
-    function, grid, block, parameters
+    function : int
+        As in `prepare_launch`.
+    grid, block : tuple of int
+        As in `prepare_launch`.
+    parameters : int
         As in `prepare_launch`.
     stream : int
         The stream's handle.
