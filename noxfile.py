@@ -14,6 +14,8 @@ import nox
 nox.needs_version = ">=2025.10.16"
 nox.options.default_venv_backend = "virtualenv"
 
+# Two processes, for two cores; a file's tests stay together, so that what it builds is built once.
+PARALLEL = ("-n", "2", "--dist", "loadfile")
 PACKAGES = ("ropelab", "ropelab_cuda")
 PROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -26,7 +28,7 @@ def _groups(*names: str) -> list[str]:
 def tests(session: nox.Session) -> None:
     """Run the tests that need no GPU; arguments go to pytest."""
     session.install(*_groups("test", "torch"), "--editable", ".")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session(default=True)
@@ -57,7 +59,7 @@ def golden(session: nox.Session) -> None:
 def compile(session: nox.Session) -> None:
     """Compile every kernel with NVRTC for every architecture, and run it on the CPU; no GPU."""
     session.install(*_groups("test", "torch", "nvrtc"), "--editable", ".")
-    session.run("python", "-m", "pytest", "-m", "nvrtc or shim", *session.posargs)
+    session.run("python", "-m", "pytest", *PARALLEL, "-m", "nvrtc or shim", *session.posargs)
 
 
 @nox.session(default=False)
