@@ -95,7 +95,7 @@ class DeviceSpectrum:
             `attention_factor`, `length` (0 if there was no position), and an array a pair:
             `inv_freq`, `turns`, `period` and `inv_freq_float`.
         """
-        memory = self.framework.to_host(self.buffer)
+        memory = self.framework.read(self.buffer)
         return spectrum_numbers(self.rotary_dim // 2).from_buffer_copy(memory.tobytes())
 
     def to_host(self) -> Spectrum:

@@ -55,9 +55,6 @@ class Framework(Protocol):
     def written(self, x: Any) -> None:
         """Learn that a kernel has written to a tensor."""
 
-    def to_host(self, x: Any) -> NDArray[Any]:
-        """Return a copy of a tensor on the host, having waited for the device."""
-
 
 def framework_of(x: Any) -> Framework | None:
     """Return the framework of a tensor, or None if it exports no DLPack."""
@@ -115,11 +112,6 @@ class CuPy:
 
     def written(self, x: Any) -> None:
         """CuPy keeps no record."""
-
-    def to_host(self, x: Any) -> NDArray[Any]:
-        """Copy by CuPy, on its current stream."""
-        array: NDArray[Any] = x.get()
-        return array
 
 
 class Foreign(CuPy):

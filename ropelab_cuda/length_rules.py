@@ -129,7 +129,7 @@ def length_rule(rope: Rope) -> LengthRule:
 def _core(rule: Scaling) -> Scaling:
     """Return the rule inside all those around it."""
     while type(rule) in _AROUND:
-        rule = rule.inner  # type: ignore[attr-defined]
+        rule = rule.inner  # type: ignore[attr-defined]  # as all of _AROUND have
     return rule
 
 
@@ -137,7 +137,7 @@ def _any_resonance(rule: Scaling) -> bool:
     while type(rule) in _AROUND:
         if isinstance(rule, Resonance):
             return True
-        rule = rule.inner  # type: ignore[attr-defined]
+        rule = rule.inner  # type: ignore[attr-defined]  # as all of _AROUND have
     return False
 
 

@@ -151,11 +151,6 @@ class Torch:
         if not x.is_inference():
             self.torch.autograd.graph.increment_version(x)
 
-    def to_host(self, x: Any) -> NDArray[Any]:
-        """Copy by torch."""
-        array: NDArray[Any] = x.cpu().numpy()
-        return array
-
 
 class QuickTorch(Torch):
     """What replay.py asks at each call, by the quickest of torch's functions that there is."""
