@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..tuning import MULTIPROCESSORS
+from ..work import MULTIPROCESSORS
 from .counting import Count
 from .floor_cases import Case
 
