@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .launch import MAX_TOKENS, Macros
-from .work import Work
+from .work import MULTIPROCESSORS, Work
 
 __all__ = ["Tuning", "choose_tuning"]
 
@@ -53,6 +53,7 @@ class Tuning(NamedTuple):
             "HEAD_BLOCKS": self.head_blocks,
             "GUESSES": int(self.guesses),
             "FEW_TOKENS": int(self.few_tokens),
+            "MULTIPROCESSORS": MULTIPROCESSORS,
         }
 
 

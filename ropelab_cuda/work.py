@@ -136,7 +136,7 @@ def arrange(
         reorder=True,
     )
     head_axis = TENSOR_FORMATS[tensor_format].head_axis
-    heads = [x.shape[head_axis] for x, _ in operands]
+    heads, head_dim = [x.shape[head_axis] for x, _ in operands], first.shape[-1]
     strides = [
         (*walk_strides, view.strides[head_axis] if view.shape[head_axis] > 1 else 0)
         for view, walk_strides in zip(views, walked, strict=False)
@@ -203,8 +203,16 @@ def arrange(
             "VECTOR": vector,
             "TAIL_VECTOR": tail_vector,
             "OFFSET": rotary_offset if tail else 0,
+            "HEAD_STEP": _common_step(head_dim, heads, [three[2] for three in strides[::2]]),
+            "OUT_HEAD_STEP": _common_step(head_dim, heads, [three[2] for three in strides[1::2]]),
         },
     )
+
+
+def _common_step(head_dim: int, heads: Sequence[int], steps: Sequence[int]) -> int:
+    """Return head_dim if the heads of all tensors adjoin, else 0: others are not worth a kernel."""
+    known = {step for step, number in zip(steps, heads, strict=True) if number > 1}
+    return head_dim if known <= {head_dim} else 0
 
 
 def are_few(tokens: int) -> bool:

@@ -64,6 +64,9 @@ template <class Angle> struct TokenAngles {
   }
 };
 
+// More blocks than that are not resident at once.
+constexpr int EARLY_BLOCKS = MULTIPROCESSORS * (2048 / (ACROSS * LANES * TOKENS));
+
 template <class Angle>
 __device__ TokenAngles<Angle> token_angles(const SharedAngles& shared, Angle angle, bool outdated) {
   return {shared, angle, outdated};
@@ -75,34 +78,38 @@ __device__ TokenAngles<Angle> token_angles(const SharedAngles& shared, Angle ang
 //                looked at again
 //   FEW_TOKENS   the device is not full, so that each kernel waits for the one before it to let it
 //                start: that comes first, and the arithmetic hides behind the loads. Otherwise it
-//                hides behind the predecessor.
+//                hides behind the predecessor, in the blocks that can start so early; later ones
+//                have nothing to guess, and load first.
 template <class AnglesOf, class Prefetch, class Load>
 __device__ auto angles_and_loads(SharedAngles& shared, const AnglesOf& angles_of,
                                  const Prefetch& prefetch, const Load& load) {
-#if GUESSES
+  const auto wait_and_load = [&] {
+    wait_for_predecessors();
+    let_successors_start();
+    load();
+  };
+#if GUESSES && FEW_TOKENS
   auto angle = angles_of();
   prefetch();
-#if FEW_TOKENS
   const int first = SharedAngles::first_pair();
   const auto frequency = angle.frequency(first < PAIRS ? first : 0);
-#else
-  shared.compute(angle);
-  __syncthreads();
-#endif
-  wait_for_predecessors();
-  let_successors_start();
-  load();
+  wait_and_load();
   const auto guess = angle;
   const bool outdated = angle.was_outdated();
-#if FEW_TOKENS
   shared.compute_from(guess, frequency);
   __syncthreads();
-#endif
+#elif GUESSES
+  const bool is_early = blockIdx.x < EARLY_BLOCKS;
+  if (!is_early) wait_and_load();
+  auto angle = angles_of();
+  if (is_early) prefetch();
+  shared.compute(angle);
+  __syncthreads();
+  if (is_early) wait_and_load();
+  const bool outdated = is_early && angle.was_outdated();
 #else
-  prefetch();
-  wait_for_predecessors();
-  let_successors_start();
-  load();
+  if (blockIdx.x < EARLY_BLOCKS) prefetch();
+  wait_and_load();
   const auto angle = angles_of();
   shared.compute(angle);
   __syncthreads();

@@ -68,12 +68,22 @@ __device__ void copy_tails(const Tensors& t, const Rows& rows, const Outlets& ou
                            int vector) {
   int channel = vector * TAIL_VECTOR - OFFSET;  // from the first rotated one
   if (channel >= 0) channel += 2 * PAIRS;
-  for (int head = first_head() + rows.first_tail; head < rows.stored; head += STRIDE) {
-    Vector<Format, TAIL_VECTOR> held;
-    held.load(row_in(t, rows, head) + channel);
-    store_head(
-        t, rows, outlets, head, [&](const auto& to) { return to.passed_on(held); },
-        [&](const auto& stored, auto* row) { stored.store(row + channel); });
+  int head = first_head() + rows.first_tail;
+  for (; head < rows.stored; head += UNROLL * STRIDE) {
+    Vector<Format, TAIL_VECTOR> held[UNROLL];
+#pragma unroll
+    for (int j = 0; j < UNROLL; ++j) {
+      const int other = head + j * STRIDE;
+      if (other < rows.stored) held[j].load(row_in(t, rows, other) + channel);
+    }
+#pragma unroll
+    for (int j = 0; j < UNROLL; ++j) {
+      const int other = head + j * STRIDE;
+      if (other >= rows.stored) break;
+      store_head(
+          t, rows, outlets, other, [&](const auto& to) { return to.passed_on(held[j]); },
+          [&](const auto& stored, auto* row) { stored.store(row + channel); });
+    }
   }
 }
 #endif

@@ -76,11 +76,6 @@ struct Flight {
   }
 };
 
-__device__ Output::Bits* row_out(const Tensors& t, const Rows& rows, int head) {
-  return head < rows.q_heads ? rows.q_out + head * t.q.out_head
-                             : rows.k_out + (head - rows.q_heads) * t.k.out_head;
-}
-
 // `flight` holds the thread's first heads already.
 #if !ACROSS_HEADS
 // Whether a thread keeps its weights of queries and of keys; else it reads them for each head.

@@ -149,8 +149,8 @@ def test_the_kernel_by_hand_is_right(
         ((WAIT, ""), AFTER_THE_LOADS),
         ((WAIT, ""), BEFORE_THE_WAIT),
         ((WAIT, ""), BESIDE_THE_LOADS),
-        ((SECOND_LOOK, "const bool outdated = false;"), BEFORE_THE_WAIT),
-        ((SECOND_LOOK, "const bool outdated = false;"), BESIDE_THE_LOADS),
+        ((SECOND_LOOK, "false;"), BEFORE_THE_WAIT),
+        ((SECOND_LOOK, "false;"), BESIDE_THE_LOADS),
     ],
     ids=[
         *("no wait", "no wait, angles first", "no wait, angles beside the loads"),
