@@ -29,7 +29,7 @@ from .views import View
 __all__ = ["Key", "Recording", "remember", "replay"]
 
 MOST_PLANS = 4096  # of a thread; a few kilobytes each
-MOST_TENSORS = 12  # of a call
+MOST_TENSORS = 13  # of a call
 _WORD = 2**64 - 1
 
 # A DLTensor: address, device, rank and dtype, address of the shape, of the strides, byte offset.
