@@ -46,7 +46,7 @@ def apply_rotary_kv_cache(
         As in `apply_rotary_qk`.
     v : CUDA tensor of the dtype of q and k
         Values of the same tokens and heads as k; their head_dim may differ from that of k.
-    position_ids : CUDA tensor of int
+    position_ids : CUDA tensor of int, Consecutive or Packed
         As in `apply_rotary`.
     spectrum : ropelab.Spectrum or DeviceSpectrum
         As in `apply_rotary`.
@@ -123,7 +123,7 @@ def apply_rotary_kv_cache_(
         As in `apply_rotary_kv_cache`; k is not changed. Views of one packed projection are welcome.
     v : CUDA tensor of the dtype of q and k
         As in `apply_rotary_kv_cache`.
-    position_ids : CUDA tensor of int
+    position_ids : CUDA tensor of int, Consecutive or Packed
         As in `apply_rotary`.
     spectrum : ropelab.Spectrum or DeviceSpectrum
         As in `apply_rotary`.

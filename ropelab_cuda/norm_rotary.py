@@ -50,7 +50,7 @@ def apply_norm_rotary_qk(
         What multiplies each channel: shape (head_dim,), or (heads, head_dim) or
         (heads * head_dim,) with `across_heads`; both of one dtype, which need not be that of `q`.
         None is no weight, to which no offset is added either.
-    position_ids : CUDA tensor of int
+    position_ids : CUDA tensor of int, Consecutive or Packed
         As in `apply_rotary`.
     spectrum : ropelab.Spectrum or DeviceSpectrum
         As in `apply_rotary`; the norm covers channels past its rotary_dim too.
@@ -137,7 +137,7 @@ def apply_norm_rotary_qk_(
         As in `apply_norm_rotary_qk`; views of one packed projection are welcome.
     q_weight, k_weight : CUDA tensor of float, or None
         As in `apply_norm_rotary_qk`.
-    position_ids : CUDA tensor of int
+    position_ids : CUDA tensor of int, Consecutive or Packed
         As in `apply_rotary`.
     spectrum : ropelab.Spectrum or DeviceSpectrum
         As in `apply_norm_rotary_qk`.
