@@ -174,7 +174,7 @@ def _tuning(work: Work, norm: Norm, item_bytes: int, weight_bytes: int, *, guess
         tokens = max(1, min(chosen.tokens, 2 * WARP // (work.across * lanes)))
         unroll = max(1, min(chosen.unroll, (KEPT_BYTES - 2 * weight_held) // work.held_bytes))
         blocks = -(-heads // lanes) if chosen.head_blocks > 1 else 1
-        return Tuning(lanes, tokens, unroll, blocks, chosen.angles_first)
+        return Tuning(lanes, tokens, unroll, blocks, chosen.guesses, chosen.few_tokens)
     sums = heads * max(item_bytes, 4)
     if work.angle_bytes + sums > SHARED_BYTES:
         msg = (
@@ -187,7 +187,7 @@ def _tuning(work: Work, norm: Norm, item_bytes: int, weight_bytes: int, *, guess
     lanes = _rounded_up(-(-heads // min(kept, 4)), whole)
     lanes = min(lanes, MAX_THREADS // work.across)
     unroll = min(kept, -(-heads // lanes))
-    return Tuning(lanes, 1, unroll, 1, chosen.angles_first)
+    return Tuning(lanes, 1, unroll, 1, chosen.guesses, chosen.few_tokens)
 
 
 def _rounded_up(number: int, step: int) -> int:

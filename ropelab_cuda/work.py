@@ -26,7 +26,10 @@ __all__ = [
 
 LAYOUTS = {"half": "Half", "interleaved": "Interleaved"}
 VECTOR_BYTES = 16  # the widest load and store
-PAIRS_HELD = 4  # at most, by a thread: more would take registers from threads with reads in flight
+MULTIPROCESSORS = 132  # of an H100 or H200
+# Pairs of a thread at most: more would take registers from threads with reads in flight. Where
+# tokens are few there are none, and fewer threads start sooner.
+PAIRS_HELD, PAIRS_HELD_OF_FEW = 4, 8
 
 Operand = tuple[View, View]  # a tensor, and where its rotation goes
 Scale = float | View  # a number, or where a float32 lies in device memory
@@ -65,6 +68,11 @@ class Work:
     held_bytes: int
     angle_bytes: int
     macros: Macros
+
+    @property
+    def has_few_tokens(self) -> bool:
+        """Whether they are too few to fill a device."""
+        return are_few(self.outer * self.inner)
 
 
 def token_axes(values: Axes, tensor_format: str) -> Axes:
@@ -147,8 +155,9 @@ def arrange(
         return widest_access((view, (*walk_strides, *lengths)) for view, walk_strides in rows_of)
 
     halves = "half" in layouts
+    most = PAIRS_HELD_OF_FEW if are_few(outer * inner) and weights is None else PAIRS_HELD
     vector = widest(pairs if halves else 2 * pairs)
-    vector = min(vector, PAIRS_HELD if halves else 2 * PAIRS_HELD)
+    vector = min(vector, most if halves else 2 * most)
     tail_vector = widest(2 * pairs, tail, rotary_offset) if tail else 0
     pairs_held = vector if halves else max(1, vector // 2)
     units = pairs // pairs_held
@@ -196,6 +205,11 @@ def arrange(
             "OFFSET": rotary_offset if tail else 0,
         },
     )
+
+
+def are_few(tokens: int) -> bool:
+    """Say whether so many tokens cannot fill a device, one block each."""
+    return tokens <= MULTIPROCESSORS
 
 
 def widest_access(rows: Iterable[tuple[View, Sequence[int]]]) -> int:

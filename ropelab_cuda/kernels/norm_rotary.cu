@@ -191,31 +191,19 @@ __device__ void norm_and_rotate(const NormRotary& p, const Rows& rows, const Ang
 extern "C" __global__ void __launch_bounds__(BOUNDS)
 norm_rotary(const __grid_constant__ NormRotary p) {
   __shared__ SharedAngles shared[TOKENS];
-  SharedAngles& mine = shared[threadIdx.z];
   const Token token = token_of_thread(p.tensors.grid);
   const bool present = is_present(p.tensors.grid, token);
   const Rows rows = rows_of(p.tensors, token);
   const int head = blockIdx.y * LANES + threadIdx.y;
   const Token read = present ? token : Token{0, 0};
   Flight flight;
-#if ANGLES_FIRST
-  Angle angle{TokenPosition(p.positions, p.spectrum, read)};
-  if (present) flight.prefetch(p, rows, head);
-  mine.compute(angle);
-  __syncthreads();
-  wait_for_predecessors();
-  let_successors_start();
-  if (present) flight.load(p, rows, head);
-  const bool outdated = angle.was_outdated();
-#else
-  if (present) flight.prefetch(p, rows, head);
-  wait_for_predecessors();
-  let_successors_start();
-  if (present) flight.load(p, rows, head);
-  const Angle angle{TokenPosition(p.positions, p.spectrum, read)};
-  mine.compute(angle);
-  __syncthreads();
-  constexpr bool outdated = false;
-#endif
-  norm_and_rotate(p, rows, TokenAngles<Angle>{mine, angle, outdated}, flight, present);
+  const auto angles = angles_and_loads(
+      shared[threadIdx.z], [&] { return Angle{TokenPosition(p.positions, p.spectrum, read)}; },
+      [&] {
+        if (present) flight.prefetch(p, rows, head);
+      },
+      [&] {
+        if (present) flight.load(p, rows, head);
+      });
+  norm_and_rotate(p, rows, angles, flight, present);
 }

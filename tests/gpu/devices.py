@@ -112,7 +112,8 @@ class _Guarded:
 
 def _in_order(array: Array) -> Array:
     """Return a cache with its axes in the order of memory."""
-    return array.swapaxes(1, 2) if array.strides[2] > array.strides[1] else array
+    swapped = array.ndim > 2 and array.strides[2] > array.strides[1]
+    return array.swapaxes(1, 2) if swapped else array
 
 
 def _strided(framework: Framework, array: Array) -> Any:

@@ -75,7 +75,8 @@ def test_it_compiles(case: Specialisation, architecture: str) -> None:
         in_double = "Float64" in formats or case.kernel == "rotary_xpos"
         assert registers <= (128 if in_double else 96)  # of 512 threads
     kind = (case.kernel, defines.get("FORMAT"), defines.get("TAIL_VECTOR"))
-    if architecture == "90" and kind == ("rotary", "Bfloat16", 0):
+    fills_the_device = not defines.get("FEW_TOKENS")
+    if architecture == "90" and kind == ("rotary", "Bfloat16", 0) and fills_the_device:
         assert registers <= 64  # 1024 threads stay resident on a multiprocessor
 
 
