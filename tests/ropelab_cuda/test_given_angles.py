@@ -26,6 +26,11 @@ from tests.shim.on_cpu import on_cpu
 
 Array = NDArray[Any]
 
+# Their arguments come in tuples of many kinds, of which the types say nothing.
+specified: Any = ropelab.apply_rotary_kv_cache
+into_caches: Any = ropelab_cuda.apply_rotary_kv_cache
+into_caches_: Any = ropelab_cuda.apply_rotary_kv_cache_
+
 SPECTRUM = ropelab.Spectrum(1e4 ** (-np.arange(0, 8, 2) / 8))
 ROPE = ropelab.Rope(8, scaling=DynamicNTK(2.0), max_position_embeddings=16)
 TOKENS, SLOTS = (2, 5), np.array([[7, -1, 12, 0, 3], [1, 13, 5, -9, 8]])
@@ -194,18 +199,16 @@ def cache_again(way: str, seed: int, place: Any, device: Any, host: Any, **optio
     caches = [torch.full((5, 2, 2, 8), 7.0) for _ in "kv"]
     scales = {"k_scale": 2.0**seed, "v_scale": 0.5} if way == "out" else {}
     known = arrays(*caches)
-    rotated = ropelab.apply_rotary_kv_cache(
-        *arrays(q, k, v), place, host, *known, slots.numpy(), **options, **scales
-    )
+    rotated = specified(*arrays(q, k, v), place, host, *known, slots.numpy(), **options, **scales)
     given: Any = (q, k, v, place, device, *caches, slots)
     if way == "in place":
-        got = ropelab_cuda.apply_rotary_kv_cache_(*given, **options)
+        got = into_caches_(*given, **options)
         assert got is q
     else:
         more: dict[str, Any] = {name: torch.tensor(scale) for name, scale in scales.items()}
         if way == "out":
             more |= {"out": torch.zeros_like(q), "overrun_flag": torch.zeros(1, dtype=torch.int32)}
-        got = ropelab_cuda.apply_rotary_kv_cache(*given, **options, **more)
+        got = into_caches(*given, **options, **more)
         assert got is more.get("out", got)
     return [*zip((got, *caches), (rotated, *known), strict=True)]
 
@@ -226,7 +229,8 @@ def test_the_host_reads_nothing_and_replays_other_values(
 ) -> None:
     first, second, options = KINDS[kind]
     for seed, (place, length) in enumerate(((first, 12), (second, 3000), (first, 17))):
-        device, host = SPECTRUM, SPECTRUM
+        device: Any = SPECTRUM
+        host = SPECTRUM
         with never_read():
             if on_device:
                 host = ROPE.spectrum(length)
@@ -274,7 +278,7 @@ def test_a_number_that_would_leave_64_bits_is_refused_by_a_known_plan(call: str)
             ropelab_cuda.apply_norm_rotary_qk(q, k, None, torch.ones(8), far, SPECTRUM)
         else:
             slots = torch.zeros(2, 3, dtype=torch.int64)
-            ropelab_cuda.apply_rotary_kv_cache(q, k, v, far, SPECTRUM, *caches, slots)
+            into_caches(q, k, v, far, SPECTRUM, *caches, slots)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -287,9 +291,7 @@ def both(place: Any, numbers: Any, tensors: list[torch.Tensor], **options: Any) 
     slots = torch.zeros(1, dtype=torch.int64) - 1
     return [
         lambda: ropelab_cuda.apply_norm_rotary_qk_(q, k, None, None, place, numbers, **options),
-        lambda: ropelab_cuda.apply_rotary_kv_cache_(
-            q, k, v, place, numbers, k_cache, v_cache, slots, **options
-        ),
+        lambda: into_caches_(q, k, v, place, numbers, k_cache, v_cache, slots, **options),
     ]
 
 
