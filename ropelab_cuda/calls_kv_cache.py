@@ -67,21 +67,23 @@ def rotate_into_caches(
     words, _ = split_scale(scales, 2)
     given = (in_place, out is not None, tensors.overrun_flag is not None)
     how = (angles.pipeline, place, type(place.rotary_offset), words, given)
-    parts, call = angles.in_parts(("apply_rotary_kv_cache", id(angles.spectrum), *how))
-    outs = () if out is None else (out,)
-    made = None
-    if parts.are_near:
-        made = replay((tensors.q, *outs, *_others(tensors, options, parts)), call, parts.numbers)
+    call = ("apply_rotary_kv_cache", id(angles.spectrum), *how)
+    outs, others = () if out is None else (out,), _others(tensors, options)
+    made = replay((tensors.q, *outs, *others, angles.position_ids), call)
     if made is None:
-        return _go_the_whole_way(tensors, options, out, in_place, parts, call)
+        parts, call = angles.in_parts(call)
+        if not angles.are_whole and parts.are_near:  # others have been tried
+            made = replay((tensors.q, *outs, *others, *parts.tensors), call, parts.numbers)
+        if made is None:
+            return _go_the_whole_way(tensors, options, out, in_place, parts, call)
     return tensors.q if in_place else (*made, *outs)[0]
 
 
-def _others(tensors: Tensors, options: Options, parts: Parts) -> tuple[Any, ...]:
-    """Return the tensors beside q and its output, in the order of the plan."""
+def _others(tensors: Tensors, options: Options) -> tuple[Any, ...]:
+    """Return the tensors beside q, its output and those of angles, in the order of the plan."""
     t, scales = tensors, split_scale((options.k_scale, options.v_scale), 2)[1]
     flags = () if t.overrun_flag is None else (t.overrun_flag,)
-    return (t.k_cache, t.v_cache, *flags, t.k, t.v, *scales, t.slots, *parts.tensors)
+    return (t.k_cache, t.v_cache, *flags, t.k, t.v, *scales, t.slots)
 
 
 def _go_the_whole_way(
@@ -133,7 +135,7 @@ def _go_the_whole_way(
         overrun=flags.get("overrun_flag"),
     )
     views = (*written_to.values(), *read.values(), *angles.views(positions))
-    others = [*zip(_others(tensors, options, parts), views, strict=True)]
+    others = [*zip((*_others(tensors, options), *parts.tensors), views, strict=True)]
     kept = others[: len(written_to)]
     again = gate.launch(plan, [result, *(x for x, _ in kept)])
     outs = [] if out is None else [(out, target)]
