@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from ropelab.pairs import Placement
 from . import parameters
 from .device_spectrum import AnySpectrum
 from .launch import OUTPUT_FORMATS, Macros, Plan
-from .launch_angles import Angles, Places
+from .launch_angles import Angles
 from .launch_rotary import plan_work
 from .position_sources import PositionSource
 from .tokens import Axes, broadcast_strides, merge_axes
@@ -135,7 +136,7 @@ def plan_rotary_kv_cache(
     }
     places = computed.places(structure)
     plan = plan_work("rotary_kv_cache", macros, structure, work, places, (), chosen)
-    return replace(plan, pointers=_pointers(structure, keys, values, overrun, places))
+    return replace(plan, pointers=_pointers(structure, keys, values, overrun, places.others))
 
 
 def _scale(cached: Cached) -> tuple[float, int]:
@@ -198,7 +199,11 @@ def _fill_slots(
 
 
 def _pointers(
-    structure: Any, keys: Cached, values: Cached, overrun: View | None, angles: Places
+    structure: Any,
+    keys: Cached,
+    values: Cached,
+    overrun: View | None,
+    angles: Sequence[int],
 ) -> tuple[tuple[int, str, int], ...]:
     """Return where the addresses of all tensors are."""
     fields, one = type(structure), parameters.Operand
@@ -211,7 +216,7 @@ def _pointers(
         *(at + one.x.offset for at in (k, v)),
         *(at + one.scale.offset for at in scaled),
         slots + parameters.Slots.data.offset,
-        *angles.others,
+        *angles,
     ]
     queries = ((q + one.x.offset, "input", 0), (q + one.out.offset, "output", 0))
     return (*queries, *((at, "other", i) for i, at in enumerate(others)))

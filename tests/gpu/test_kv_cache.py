@@ -10,10 +10,11 @@ import pytest
 import ropelab
 import ropelab_cuda
 from ropelab.golden.case import Array
-from ropelab.positions import Consecutive, Packed
+from ropelab.positions import Consecutive
 from ropelab.precision import widen
 from ropelab.scaling import Llama3
 from tests.gpu.devices import Torch, put_argument
+from tests.gpu.test_norm_rotary import COUNTED
 from tests.gpu.test_on_gpu import BOUNDS, LLAMA31, pair_error, randn
 from tests.length_rules import ROPES
 
@@ -193,16 +194,6 @@ def test_many_shapes_against_the_specification(
         turned, true = (side[written][..., first:] for side in (got, want))
         assert pair_error(turned, true, layouts[1], rotary_dim) <= BOUNDS[dtype] + drift
     assert take(caches[1]).tobytes() == known[1].tobytes()
-
-
-BOUNDARIES, STARTS = np.array([0, 200, 200, 1200], np.int32), np.array([5, 2**20, 0])
-COUNTED: dict[str, tuple[tuple[int, ...], Any]] = {
-    "number": ((2, 300), Consecutive(77)),
-    "offsets": ((2, 300), Consecutive(np.array([131_000, -7]))),
-    "pack": ((1200,), Packed(BOUNDARIES, STARTS)),
-    "first rank": ((600,), Packed(BOUNDARIES, STARTS, 2, 0)),
-    "second rank": ((600,), Packed(BOUNDARIES, STARTS, 2, 1)),
-}
 
 
 @pytest.mark.parametrize("on_device", [False, True])
