@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import product
+from itertools import islice, product
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from ropelab.scaling import (
 )
 
 from .compile import Specialisation
+from .device_spectrum import AnySpectrum
 from .launch import FORMATS, plan_cos_sin, plan_phases
 from .launch_kv_cache import Cached, plan_rotary_kv_cache
 from .launch_lengths import plan_length_spectrum
@@ -120,6 +121,16 @@ def _sources() -> Iterator[PositionSource]:
         yield PackedSource(offset, _compact((4,), "int32"), 2, 1)
 
 
+def _angles(rotary_dim: int) -> Iterator[tuple[PositionSource, AnySpectrum]]:
+    """Yield what norms and caches take beside ids and a spectrum that the host knows."""
+    rope = Rope(rotary_dim, scaling=DynamicNTK(2.0), max_position_embeddings=8192)
+    on_device = spectrum_to_plan(rope)
+    for source in _sources():
+        yield source, _spectrum(rotary_dim)
+    for source in (Ids(_compact((TOKENS,), "int64")), *islice(_sources(), 2)):
+        yield source, on_device
+
+
 def _counted() -> Iterator[Specialisation]:
     """Yield rotations by positions that the kernel counts."""
     for source, dtype, (heads, head_dim, rotary_dim) in product(
@@ -199,10 +210,13 @@ _CACHES = (
 
 def _kv_cache() -> Iterator[Specialisation]:
     for layout, (dtype, stored, scale, kind) in product(LAYOUTS, _CACHES):
-        yield _into_cache(dtype, stored, scale, kind, Placement("bshd", layout))
+        yield _into_cache(dtype, stored, scale, kind, Placement("thd", layout))
     for layout in LAYOUTS:  # another one on the way out, and only some channels
-        place = Placement("bshd", layout, next(name for name in LAYOUTS if name != layout), 64)
+        place = Placement("thd", layout, next(name for name in LAYOUTS if name != layout), 64)
         yield _into_cache("bfloat16", "bfloat16", None, (16, 192, 64, 1, 0), place)
+    place = Placement("thd", "half")
+    for source, spectrum in _angles(128):
+        yield _into_cache("bfloat16", "bfloat16", None, _KINDS[0], place, source, spectrum)
 
 
 def _into_cache(
@@ -211,20 +225,22 @@ def _into_cache(
     scale: float | None,
     kind: tuple[int, int, int, int, int],
     place: Placement,
+    source: PositionSource | None = None,
+    spectrum: AnySpectrum | None = None,
 ) -> Specialisation:
     heads, head_dim, rotary_dim, axes, past = kind
     q, k, v = (
-        _compact((1, TOKENS, n, head_dim), dtype, (1 << 20) + past * 8)
+        _compact((TOKENS, n, head_dim), dtype, (1 << 20) + past * 8)
         for n in (heads, -(-heads // 4), -(-heads // 4))
     )
-    cache = _compact((8, 16, k.shape[2], head_dim), stored, 1 << 30)
+    cache = _compact((8, 16, k.shape[1], head_dim), stored, 1 << 30)
     return plan_rotary_kv_cache(
         (q, q),
         Cached(k, cache, scale),
         Cached(v, cache, scale),
-        _compact((axes, 1, TOKENS)[axes == 1 :], "int64"),
-        _compact((1, TOKENS), "int64"),
-        _spectrum(rotary_dim, axes),
+        source or _compact((axes, TOKENS)[axes == 1 :], "int64"),
+        _compact((TOKENS,), "int64"),
+        spectrum or _spectrum(rotary_dim, axes),
         place=place,
         angles="exact",
     ).specialisation
@@ -262,6 +278,17 @@ def _norm_rotary() -> Iterator[Specialisation]:
                 place=Placement("bshd", layout, output, offset),
                 angles="exact",
             ).specialisation
+    for (source, spectrum), across in product(_angles(128), (False, True)):
+        x = [_compact((TOKENS, h, 128), "bfloat16") for h in (32, 8)]
+        yield plan_norm_rotary(
+            [*zip(x, x, strict=True)],
+            [None, None],
+            source,
+            spectrum,
+            norm=Norm(across_heads=across),
+            place=Placement("thd", "half"),
+            angles="exact",
+        ).specialisation
 
 
 def _tables() -> Iterator[Specialisation]:

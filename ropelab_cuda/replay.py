@@ -33,7 +33,7 @@ from .views import View
 __all__ = ["Key", "Recording", "remember", "replay"]
 
 MOST_PLANS = 4096  # of a thread; a few kilobytes each
-MOST_TENSORS = 12  # of a call
+MOST_TENSORS = 13  # of a call
 MOST_GUARDS = 4  # of a plan, one after the other: in inference mode another one fits
 _WORD = 2**64 - 1
 

@@ -2,13 +2,13 @@
 //
 //   q (tokens, heads_q, D) and k (tokens, heads_k, D): any strides, except that channels adjoin
 //   weights        (D), or where ACROSS_HEADS (heads, D); null for none
-//   position_ids   (axes, outer, inner), any integer type
+//   positions      of any source in tokens.cuh
 //
 //   threadIdx.x   of ACROSS, as in norm.cuh
 //   threadIdx.y   of LANES, head lane: of the heads of q and then k, number y, y + LANES, ...
 //   threadIdx.z   of TOKENS, token within the block, as in tokens.cuh; a warp has one token
 //
-// Moved: each element in and out once, 1 to 8 bytes of position a token, and the weights, which
+// Moved: each element in and out once, a few bytes of position a token, and the weights, which
 // stay in L1 or L2. Where the norm goes ACROSS_HEADS, a block has all heads of its token and reads
 // them all before it writes: from registers, if UNROLL heads a thread are enough, else once more,
 // from L2. Sums have one order whatever the block is. Every store comes after the sum to which all

@@ -52,7 +52,7 @@ class WholeWayError(Exception):
 
 
 def only_replays() -> Any:
-    return mock.patch("ropelab_cuda.calls.take_tensors", side_effect=WholeWayError)
+    return mock.patch("ropelab_cuda.exchange.Gate.__init__", side_effect=WholeWayError)
 
 
 def expected(x: torch.Tensor, ids: torch.Tensor = IDS, **options: Any) -> torch.Tensor:
