@@ -11,10 +11,12 @@ from ropelab import Rope
 from ropelab.checks import check_choice
 
 from ._cupy import require_cupy
-from .compile import Specialisation, architecture, compiled, cubin_name, function
-from .cubins import add_folder, store_cubin
+from .compile import Specialisation, compiled, cubin_name
+from .cubins import add_folder
 from .foreseen import TOKENS, Foreseen
 from .foreseen_calls import CALLS
+from .loading import architecture, function
+from .stored_cubins import store_cubin
 
 __all__ = ["save_cubins", "specialisations_of", "warmup"]
 
@@ -135,6 +137,8 @@ def warmup(
         As in `specialisations_of`.
     ValueError
         As in `specialisations_of`; or if `cubins` is no folder.
+    RuntimeError
+        If a kernel does not compile, or a cubin that was shipped is broken.
     ImportError
         If CuPy is missing.
 
@@ -164,7 +168,7 @@ def save_cubins(
 
     A machine that has them needs neither the compiler nor a cache. Name the folder there in the
     environment variable ``ROPELAB_CUBINS``, or pass it to `warmup`. A cubin of another version of
-    this package is never loaded: its name differs.
+    this package is never loaded: its name differs. A file that has changed since is refused.
 
     Parameters
     ----------
