@@ -17,13 +17,7 @@ from importlib.resources import files
 
 from ._cupy import require_cupy
 
-__all__ = [
-    "OPTIONS",
-    "Specialisation",
-    "compiled",
-    "cubin_name",
-    "source",
-]
+__all__ = ["OPTIONS", "Specialisation", "compiled", "cubin_name", "source"]
 
 OPTIONS = ("--std=c++17",)
 # What CuPy appends to every kernel's options, for the same bits. Without the second one, NVRTC 13.0
