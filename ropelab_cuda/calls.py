@@ -107,7 +107,8 @@ def rotate_by_positions(
     gate.order(spectrum)
     name, first = next(iter(views.items()))
     check_width(spectrum.rotary_dim, first.shape[-1], name)
-    check_rotary_offset(place.rotary_offset, spectrum.rotary_dim, first.shape[-1])
+    offset = check_rotary_offset(place.rotary_offset, spectrum.rotary_dim, first.shape[-1])
+    place = place._replace(rotary_offset=offset)
     tokens = token_shape(first.shape, place.tensor_format, name)
     positions = take_positions(gate, position_ids, tokens, spectrum.position_axes)
     read = [*positions.views.items(), *scales]
@@ -177,7 +178,8 @@ def rotate_by_tables(
     head_dim = first.shape[-1]
     tokens = token_shape(first.shape, place.tensor_format, name)
     tables = take_tables(gate, given, tokens, head_dim, reading, place.rotated_layout())
-    check_rotary_offset(place.rotary_offset, 2 * tables["cos"].shape[-1], head_dim)
+    offset = check_rotary_offset(place.rotary_offset, 2 * tables["cos"].shape[-1], head_dim)
+    place = place._replace(rotary_offset=offset)
     check_same_dtype(tables)
     lookup = take_lookup(gate, reading, tokens, tables["cos"].shape[0])
     others = tables | dict(lookup.positions.views if lookup else {})
