@@ -93,7 +93,7 @@ def rotate_by_positions(
             return made
     gate, views, scales = take_tensors(tensors, place, storage)
     name, first = next(iter(views.items()))
-    positions = given.take(gate, first, name, place)
+    positions, place = given.take(gate, first, name, place)
     read = [*positions.views.items(), *scales]
     results, operands = outputs_of(gate, tensors, views, outs, read, storage)
     plan = plan_rotary(
@@ -162,7 +162,8 @@ def rotate_by_tables(
     head_dim = first.shape[-1]
     tokens = token_shape(first.shape, place.tensor_format, name)
     tables = take_tables(gate, given, tokens, head_dim, reading, place.rotated_layout())
-    check_rotary_offset(place.rotary_offset, 2 * tables["cos"].shape[-1], head_dim)
+    offset = check_rotary_offset(place.rotary_offset, 2 * tables["cos"].shape[-1], head_dim)
+    place = place._replace(rotary_offset=offset)
     check_same_dtype(tables)
     lookup = take_lookup(gate, reading, tokens, tables["cos"].shape[0])
     others = tables | dict(lookup.positions.views if lookup else {})

@@ -99,7 +99,7 @@ def _go_the_whole_way(
     check_values(v.shape, k.shape, place.tensor_format)
     check_same_dtype({"q": q, "k": k})
     check_same_dtype({"q": q, "v": v})
-    positions = angles.take(gate, q, "q", place)
+    positions, place = angles.take(gate, q, "q", place)
     k_cache, v_cache = (
         gate.memory(getattr(tensors, name), name) for name in ("k_cache", "v_cache")
     )

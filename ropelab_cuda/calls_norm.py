@@ -75,7 +75,7 @@ def norm_and_rotate(
     norm = norm.checked()
     gate, views, _ = take_tensors(tensors, place, AS_IT_CAME)
     name, first = next(iter(views.items()))
-    positions = given.take(gate, first, name, place)
+    positions, place = given.take(gate, first, name, place)
     head_dim, head_axis = first.shape[-1], TENSOR_FORMATS[place.tensor_format].head_axis
     taken: dict[str, View] = {}
     for (name, weight), view in zip(weights.items(), views.values(), strict=True):

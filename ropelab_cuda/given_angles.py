@@ -53,7 +53,9 @@ class GivenAngles(NamedTuple):
             parts = parts._replace(tensors=(*parts.tensors, self.spectrum.buffer))
         return parts, call
 
-    def take(self, gate: Gate, x: View, name: str, place: Placement) -> PositionSource:
+    def take(
+        self, gate: Gate, x: View, name: str, place: Placement
+    ) -> tuple[PositionSource, Placement]:
         """Check them against a tensor, and have what they are made of ready for the launch.
 
         Parameters
@@ -69,8 +71,10 @@ class GivenAngles(NamedTuple):
 
         Returns
         -------
-        PositionSource
-            What plans take for the positions.
+        positions : PositionSource
+            What plans take for them.
+        place : Placement
+            With the first channel as an int, and no other integer that may change.
 
         Raises
         ------
@@ -84,9 +88,11 @@ class GivenAngles(NamedTuple):
         gate.order(self.spectrum)
         rotary_dim, head_dim = self.spectrum.rotary_dim, x.shape[-1]
         check_width(rotary_dim, head_dim, name)
-        check_rotary_offset(place.rotary_offset, rotary_dim, head_dim)
+        offset = check_rotary_offset(place.rotary_offset, rotary_dim, head_dim)
         tokens = token_shape(x.shape, place.tensor_format, name)
-        return take_positions(gate, self.position_ids, tokens, self.spectrum.position_axes)
+        axes = self.spectrum.position_axes
+        positions = take_positions(gate, self.position_ids, tokens, axes)
+        return positions, place._replace(rotary_offset=offset)
 
     def views(self, positions: PositionSource) -> list[View]:
         """Return the memory of the tensors of the parts."""

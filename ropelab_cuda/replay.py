@@ -35,6 +35,7 @@ __all__ = ["Key", "Recording", "remember", "replay"]
 MOST_PLANS = 4096  # of a thread; a few kilobytes each
 MOST_TENSORS = 13  # of a call
 MOST_GUARDS = 4  # of a plan, one after the other: in inference mode another one fits
+COMPLEX = ("complex64", "complex128")
 _WORD = 2**64 - 1
 
 # A DLTensor: address, device, rank and dtype, address of the shape, of the strides, byte offset.
@@ -306,12 +307,14 @@ def remember(
     owner : object
         What `call` names by its id.
     """
-    if launch is None or not plan.pointers or "torch" not in sys.modules:
+    if launch is None or not plan.pointers or "torch" not in sys.modules or _may_change(call):
         return
     if _thread.mine is None:
         _thread.mine = _Plans(torch_framework())
     mine, tensors = _thread.mine, tuple(x for x, _ in passed)
     views = [view for _, view in (*passed, *made)]
+    if any(view.dtype in COMPLEX for view in views):  # the gate alone asks for a conjugation
+        return
     try:
         key, pointers = _signature(mine, tensors, call)
         known = mine.plans.get(key)
@@ -343,6 +346,13 @@ def remember(
         mine.plans[key] = known
     for (*_, apart), difference in zip(known.meetings, differences, strict=True):
         apart.add(difference)
+
+
+def _may_change(option: object) -> bool:
+    """Return whether an option holds a tensor: it stays the same key when its value does not."""
+    if isinstance(option, tuple):
+        return any(map(_may_change, option))
+    return hasattr(option, "__dlpack__") and not isinstance(option, type)
 
 
 def _meetings(

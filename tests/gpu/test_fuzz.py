@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from ropelab.golden.case import Array
 from ropelab.precision import RAW, format_name
-from ropelab_cuda.compile import kernel
+from ropelab_cuda.loading import kernel
 from tests.fuzz import BOUNDS, unit_of, worst_error
 from tests.fuzz_cases import KINDS, Case, cases
 

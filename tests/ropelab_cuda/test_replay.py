@@ -141,6 +141,18 @@ def test_what_differs_goes_the_whole_way(reason: str) -> None:
         ropelab_cuda.apply_rotary_qk_(*arguments, **options)
 
 
+def test_a_tensor_among_the_options_is_no_key() -> None:
+    """It stays the same object when its value does not."""
+    x, offset = tensors(3)[0], torch.tensor(2)
+    cos, sin = (torch.from_numpy(t) for t in ropelab.cos_sin(IDS.numpy(), SPECTRUM))
+    options: dict[str, Any] = {"rotary_offset": offset}
+    for start in (2, 6):
+        offset.fill_(start)
+        wanted = expected(x, rotary_offset=start)
+        assert close(ropelab_cuda.apply_rotary(x, IDS, SPECTRUM, **options), wanted)
+        assert close(ropelab_cuda.apply_rotary_cached(x, cos, sin, **options), wanted)
+
+
 def test_a_gradient_is_not_lost_by_a_replay() -> None:
     rotate_any(IDS, SPECTRUM)
     q, k = tensors(3, 2)
