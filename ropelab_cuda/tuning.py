@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from .launch import MAX_TOKENS, Macros
@@ -12,9 +11,10 @@ __all__ = ["Tuning", "choose_tuning"]
 
 SHARED_BYTES = 48 << 10  # of a block, without asking the driver for more
 WARP = 32
-MOST_THREADS = 256  # of a block
+FEWEST_THREADS, MOST_THREADS = 64, 256  # of a block
 MOST_THREADS_OF_FEW, MOST_LANES_OF_FEW = 320, 20  # where tokens are few
-IN_FLIGHT = 96  # bytes of a thread
+IN_FLIGHT, MOST_UNROLL = 64, 8  # bytes of a thread, and heads
+MOST_WASTE = 0.10  # threads that a block's warps may lack
 
 
 class Tuning(NamedTuple):
@@ -60,10 +60,10 @@ class Tuning(NamedTuple):
 def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
     """Return how to share some work.
 
-    Measured on an H100 and an H200 (docs/performance.md): a thread has all of its heads in flight
-    at once, four or five of 16 bytes; whole warps, and blocks that live shortly, so that the last
-    ones do not keep the device waiting. Where there are too few tokens to fill it, a thread has one
-    head, and several blocks share a token.
+    Measured on an H200 (docs/performance.md): each thread has some 64 bytes in flight, and blocks
+    of 64 to 256 threads fill their warps; then an unroll that divides the heads is best, and small
+    blocks, so that the last ones do not keep the device waiting. Where there are too few tokens to
+    fill it, a thread has one head, and several blocks share a token.
 
     Parameters
     ----------
@@ -94,17 +94,30 @@ def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
         most = max(1, min(MOST_LANES_OF_FEW, MOST_THREADS_OF_FEW // across))
         blocks = -(-heads // most)
         return Tuning(-(-heads // blocks), 1, 1, blocks, guesses, few_tokens=True)
-    unroll = min(range(1, 1 + IN_FLIGHT // work.held_bytes), key=_cost(heads, across))
+    wanted = max(1, min(IN_FLIGHT // work.held_bytes, MOST_UNROLL))
+    most_tokens = max(1, min(work.inner, fitting, MAX_TOKENS))
+    choices = range(1, min(heads, MOST_UNROLL) + 1)
+    unroll = min(choices, key=lambda unroll: _cost(unroll, wanted, heads, across, most_tokens))
     lanes = max(1, min(-(-heads // unroll), MOST_THREADS // across))
-    tokens = max(1, min(2 * WARP // (across * lanes), work.inner, fitting, MAX_TOKENS))
-    return Tuning(lanes, tokens, unroll, 1, guesses)
+    return Tuning(lanes, _tokens(lanes * across, most_tokens), unroll, 1, guesses)
 
 
-def _cost(heads: int, across: int) -> Callable[[int], tuple[bool, bool, bool, float]]:
+def _tokens(threads: int, most: int) -> int:
+    """Return the fewest tokens of so many threads that fill a block and its warps."""
+    enough = range(min(-(-FEWEST_THREADS // threads), most), most + 1)
+    fitting = [tokens for tokens in enough if tokens * threads <= max(MOST_THREADS, threads)]
+    return next((n for n in fitting if _waste(n * threads) <= MOST_WASTE), min(enough))
+
+
+def _waste(threads: int) -> float:
+    """Return which share of the warps' threads is missing."""
+    return 1 - threads / (-(-threads // WARP) * WARP)
+
+
+def _cost(
+    unroll: int, wanted: int, heads: int, across: int, most_tokens: int
+) -> tuple[bool, bool, bool, int]:
     """Return what speaks against a number of heads in flight, the worst first."""
-
-    def cost(unroll: int) -> tuple[bool, bool, bool, float]:
-        threads = across * -(-heads // unroll)
-        return threads > MOST_THREADS, heads % unroll > 0, threads % WARP > 0, abs(unroll - 4.25)
-
-    return cost
+    threads = across * -(-heads // unroll)
+    wasteful = _waste(threads * _tokens(threads, most_tokens)) > MOST_WASTE
+    return threads > MOST_THREADS, wasteful, heads % unroll > 0, abs(unroll - wanted)

@@ -27,9 +27,10 @@ __all__ = [
 LAYOUTS = {"half": "Half", "interleaved": "Interleaved"}
 VECTOR_BYTES = 16  # the widest load and store
 MULTIPROCESSORS = 132  # of an H100 or H200
-# Pairs of a thread at most: more would take registers from threads with reads in flight. Where
-# tokens are few there are none, and fewer threads start sooner.
-PAIRS_HELD, PAIRS_HELD_OF_FEW = 4, 8
+# Pairs of a thread at most: eight make both vectors of a half as wide as can be, four leave enough
+# threads where a token has few.
+FEW_PAIRS, MANY_PAIRS = 4, 8
+FEWEST_THREADS = 128  # of a token, for many
 
 Operand = tuple[View, View]  # a tensor, and where its rotation goes
 Scale = float | View  # a number, or where a float32 lies in device memory
@@ -155,7 +156,9 @@ def arrange(
         return widest_access((view, (*walk_strides, *lengths)) for view, walk_strides in rows_of)
 
     halves = "half" in layouts
-    most = PAIRS_HELD_OF_FEW if are_few(outer * inner) and weights is None else PAIRS_HELD
+    threads = sum(heads) * pairs // MANY_PAIRS
+    many = are_few(outer * inner) or (threads >= FEWEST_THREADS and not tail)
+    most = MANY_PAIRS if many and weights is None else FEW_PAIRS
     vector = widest(pairs if halves else 2 * pairs)
     vector = min(vector, most if halves else 2 * most)
     tail_vector = widest(2 * pairs, tail, rotary_offset) if tail else 0

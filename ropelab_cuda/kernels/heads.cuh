@@ -18,16 +18,16 @@
 #include "angles.cuh"
 #include "layouts.cuh"
 #include "operands.cuh"
+#include "tails.cuh"
 
-constexpr int STRIDE = LANES * HEAD_BLOCKS;  // between the heads of one thread
-
-__device__ int first_head() { return blockIdx.y * LANES + threadIdx.y; }
-
-// Some heads in flight: all are loaded before the first is used.
+// Some heads in flight, of each a unit: all are loaded before the first is used. Units from UNITS on
+// are vectors of the tail.
 struct Flight {
   Source held[UNROLL];
+  Tails tails;
 
   __device__ void load(const Tensors& t, const Rows& rows, int start, int unit) {
+    if (TAIL_VECTOR && unit >= UNITS) return tails.load(t, rows, start, unit - UNITS);
 #pragma unroll
     for (int j = 0; j < UNROLL; ++j) {
       const int head = start + j * STRIDE;
@@ -37,6 +37,7 @@ struct Flight {
 
   // Ask for them early; L2 stays true to what predecessors write, as L1 and registers would not.
   __device__ void prefetch(const Tensors& t, const Rows& rows, int start, int unit) const {
+    if (TAIL_VECTOR && unit >= UNITS) return tails.prefetch(t, rows, start, unit - UNITS);
 #pragma unroll
     for (int j = 0; j < UNROLL; ++j) {
       const int head = start + j * STRIDE;
@@ -46,6 +47,7 @@ struct Flight {
 
   __device__ void rotate_and_store(const Tensors& t, const Rows& rows, const Outlets& outlets,
                                    int start, int unit, const Number* cos, const Number* sin) {
+    if (TAIL_VECTOR && unit >= UNITS) return tails.store(t, rows, outlets, start, unit - UNITS);
 #pragma unroll
     for (int j = 0; j < UNROLL; ++j) {
       const int head = start + j * STRIDE;
@@ -63,31 +65,6 @@ struct Flight {
   }
 };
 
-#if TAIL_VECTOR > 0
-__device__ void copy_tails(const Tensors& t, const Rows& rows, const Outlets& outlets,
-                           int vector) {
-  int channel = vector * TAIL_VECTOR - OFFSET;  // from the first rotated one
-  if (channel >= 0) channel += 2 * PAIRS;
-  int head = first_head() + rows.first_tail;
-  for (; head < rows.stored; head += UNROLL * STRIDE) {
-    Vector<Format, TAIL_VECTOR> held[UNROLL];
-#pragma unroll
-    for (int j = 0; j < UNROLL; ++j) {
-      const int other = head + j * STRIDE;
-      if (other < rows.stored) held[j].load(row_in(t, rows, other) + channel);
-    }
-#pragma unroll
-    for (int j = 0; j < UNROLL; ++j) {
-      const int other = head + j * STRIDE;
-      if (other >= rows.stored) break;
-      store_head(
-          t, rows, outlets, other, [&](const auto& to) { return to.passed_on(held[j]); },
-          [&](const auto& stored, auto* row) { stored.store(row + channel); });
-    }
-  }
-}
-#endif
-
 // Rotate one token's heads; `flight` holds the first of the thread's first unit.
 #if ONE_LAYOUT
 template <class Angles>
@@ -95,22 +72,12 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
                              Flight& flight, bool present) {
   if (!present) return;
   const Outlets outlets(t);
-#if TAIL_VECTOR > 0
-  const int units = UNITS + (int)(t.tail / TAIL_VECTOR);
-#else
-  constexpr int units = UNITS;
-#endif
+  const int units = UNITS + tail_vectors(t);
   for (int unit = threadIdx.x; unit < units; unit += ACROSS) {
-#if TAIL_VECTOR > 0
-    if (unit >= UNITS) {
-      copy_tails(t, rows, outlets, unit - UNITS);
-      continue;
-    }
-#endif
     int head = first_head();
     if (unit >= ACROSS) flight.load(t, rows, head, unit);
     Number cos[PAIRS_HELD], sin[PAIRS_HELD];
-    angles.of_unit(unit, cos, sin);
+    if (unit < UNITS) angles.of_unit(unit, cos, sin);
     while (true) {
       flight.rotate_and_store(t, rows, outlets, head, unit, cos, sin);
       head += UNROLL * STRIDE;
@@ -121,7 +88,8 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
 }
 #else
 // A unit goes where others came from: a barrier keeps each head's stores behind its loads. All
-// threads must meet it, so their rounds are counted alike, and none has a second unit.
+// threads must meet it, so their rounds are counted alike, and none has a second unit. Tails stay in
+// their places, so they follow.
 template <class Angles>
 __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& angles,
                              Flight& flight, bool present) {
@@ -138,12 +106,12 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
     __syncthreads();
     if (rotates) flight.rotate_and_store(t, rows, outlets, head, unit, cos, sin);
   }
-#if TAIL_VECTOR > 0
-  const int vectors = (int)(t.tail / TAIL_VECTOR);
-  for (int vector = unit; present && vector < vectors; vector += ACROSS) {
-    copy_tails(t, rows, outlets, vector);
+  for (int vector = unit; present && vector < tail_vectors(t); vector += ACROSS) {
+    for (int head = first_head(); head < rows.stored; head += UNROLL * STRIDE) {
+      flight.tails.load(t, rows, head, vector);
+      flight.tails.store(t, rows, outlets, head, vector);
+    }
   }
-#endif
 }
 #endif
 
@@ -162,18 +130,18 @@ __device__ void rotate_tokens(const Tensors& t, const AnglesOf& angles_of, Also 
   __shared__ SharedAngles shared[TOKENS];
   const Token token = token_of_thread(t.grid);
   const bool present = is_present(t.grid, token);
-  const bool rotates = present && threadIdx.x < UNITS;
+  const bool loads = present && (ONE_LAYOUT || threadIdx.x < UNITS);
   Rows rows = rows_of(t, token);
   const int head = first_head(), unit = threadIdx.x;
   Flight flight;
   const auto angles = angles_and_loads(
       shared[threadIdx.z], [&] { return angles_of(present ? token : Token{0, 0}); },
       [&] {
-        if (rotates) flight.prefetch(t, rows, head, unit);
+        if (loads) flight.prefetch(t, rows, head, unit);
         if (present) also.prefetch(token);
       },
       [&] {
-        if (rotates) flight.load(t, rows, head, unit);
+        if (loads) flight.load(t, rows, head, unit);
         if (present) also.load(token);
       });
   also.store(rows);

@@ -34,8 +34,6 @@ struct NormRotary {
 static_assert(sizeof(NormRotary) == PARAMETER_BYTES, "parameters.py packs another structure");
 static_assert(ACROSS * LANES % 32 == 0, "the threads of a token must fill their warps");
 
-constexpr int STRIDE = LANES * HEAD_BLOCKS;  // between the heads of one thread
-
 __device__ Scaling scaling_of(const NormRotary& p, bool is_q, Number squares) {
   const Norm& norm = is_q ? p.q : p.k;
   const Number factor = inverse_root(fma(squares, (Number)norm.share, (Number)p.eps));
@@ -189,7 +187,7 @@ norm_rotary(const __grid_constant__ NormRotary p) {
   const Token token = token_of_thread(p.tensors.grid);
   const bool present = is_present(p.tensors.grid, token);
   const Rows rows = rows_of(p.tensors, token);
-  const int head = blockIdx.y * LANES + threadIdx.y;
+  const int head = first_head();
   const Token read = present ? token : Token{0, 0};
   Flight flight;
   const auto angles = angles_and_loads(

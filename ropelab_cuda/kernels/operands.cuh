@@ -27,6 +27,9 @@ using Number = double;
 using Number = decltype(Format::Number() + Output::Number() + KeyOutput::Number());
 #endif
 
+constexpr int STRIDE = LANES * HEAD_BLOCKS;  // between the heads of one thread
+__device__ int first_head() { return blockIdx.y * LANES + threadIdx.y; }
+
 struct Operand {
   const void* x;
   void* out;
