@@ -1,0 +1,126 @@
+"""One call: made, made again by its plan, and looked at from all sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+import ropelab_cuda
+from ropelab.golden.case import Array
+from ropelab.precision import format_name
+
+from .errors import Finding
+from .memory import Arena, Place
+
+__all__ = ["Call", "Device", "Written", "findings"]
+
+Written = tuple[Place, Any]  # a view, and which of its elements
+
+
+class Device(Protocol):
+    """Where calls run."""
+
+    def put(self, memory: Array) -> Any:
+        """Return a copy of flat bytes."""
+
+    def refill(self, held: Any, memory: Array) -> None:
+        """Put flat bytes into such a copy again."""
+
+    def view(self, held: Any, place: Place) -> Any:
+        """Return a tensor: a view into such a copy."""
+
+    def take(self, tensor: Any) -> Array:
+        """Return a tensor's elements."""
+
+
+@dataclass
+class Call:
+    """A call whose tensors are places of an arena.
+
+    Parameters
+    ----------
+    arena : Arena
+        What all of them lie in.
+    function : str
+        Name in `ropelab_cuda`.
+    arguments, options
+        What it is given; a place, also in a tuple, stands for its tensor.
+    results : list of Place, or None
+        Where the results go, which are the tensors returned; by default to new ones.
+    described : list of (shape, dtype)
+        Of the results.
+    written : list of (Place, index)
+        What else is written.
+    again : bool
+        Whether to make it twice.
+    check : callable
+        From the results, and all bytes before and after, to what there is to say of them.
+    """
+
+    arena: Arena
+    function: str
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+    results: list[Place] | None
+    described: list[tuple[tuple[int, ...], str]]
+    written: list[Written]
+    again: bool
+    check: Callable[[list[Array], Array, Array], list[Finding]]
+
+
+def findings(call: Call, device: Device) -> list[Finding]:
+    """Make a call; return its errors, or raise AssertionError."""
+    before = call.arena.memory()
+    held = device.put(before)
+    tensors: dict[Place, Any] = {}
+
+    def tensor_of(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(tensor_of, value))
+        if not isinstance(value, Place):
+            return value
+        if value not in tensors:
+            tensors[value] = device.view(held, value)
+        return tensors[value]
+
+    arguments = [tensor_of(value) for value in call.arguments]
+    options = {name: tensor_of(value) for name, value in call.options.items()}
+    function = getattr(ropelab_cuda, call.function)
+
+    def made() -> tuple[list[Array], Array]:
+        answers = function(*arguments, **options)
+        answers = answers if isinstance(answers, tuple) else (answers,)
+        assert len(answers) == len(call.described)
+        if call.results is not None:
+            for place, answer in zip(call.results, answers, strict=True):
+                assert answer is tensor_of(place), "another tensor than the one that was given"
+        after = device.take(held)
+        _check_outside(before, after, call.written + [(p, ...) for p in call.results or ()])
+        if call.results is not None:
+            return [place.of(after) for place in call.results], after
+        return [device.take(answer) for answer in answers], after
+
+    results, after = made()
+    for result, (shape, dtype) in zip(results, call.described, strict=True):
+        assert (result.shape, format_name(result.dtype)) == (shape, dtype)
+    found = call.check(results, before, after)
+    if call.again:
+        device.refill(held, before)
+        for one, other in zip((*results, after), _flat(made()), strict=True):
+            assert one.tobytes() == other.tobytes(), "a second call gave something else"
+    return found
+
+
+def _flat(made: tuple[list[Array], Array]) -> list[Array]:
+    return [*made[0], made[1]]
+
+
+def _check_outside(before: Array, after: Array, written: list[Written]) -> None:
+    """Check that nothing but the results was written."""
+    expected = before.copy()
+    for place, index in written:
+        place.of(expected)[index] = place.of(after)[index]
+    assert np.array_equal(expected, after), "written outside of the results"
