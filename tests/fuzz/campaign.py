@@ -96,9 +96,10 @@ def campaign(count: int, number: int, processes: int, where: Where) -> Rows:
         As `fuzzed` returns them.
     """
     shards = [
-        (name, shard, processes, math.ceil(count * operation.share / processes), number, where)
+        (name, shard, parts, math.ceil(count * operation.share / parts), number, where)
         for name, operation in OPERATIONS.items()
-        for shard in range(processes)
+        for parts in [min(processes, len(operation.kinds))]
+        for shard in range(parts)
     ]
     if processes == 1:
         return merged([_shard(*shard) for shard in shards])

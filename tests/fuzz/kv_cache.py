@@ -40,6 +40,8 @@ __all__ = ["KINDS", "KvCacheCase", "KvCacheKind", "call_of", "cases"]
 # Blocks and their rows: paged, contiguous, of one row each, and none.
 CACHES = ((4, 6), (1, 24), (24, 1), (7, 5), (3, 64), (40, 16), (1300, 1), (1, 1), (0, 6))
 MOST_ELEMENTS = 1 << 17
+# Its arguments come in tuples of many kinds, of which the types say nothing.
+specified: Any = ropelab.apply_rotary_kv_cache
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,11 @@ def _kinds(count: int) -> Iterator[KvCacheKind]:
         "slot": (*INTEGERS, "int64", "int64", "int32"),
     }
     for hand in dealt(count, 7, KIND | own):
-        stored = [hand.pop("stored_k"), hand.pop("stored_v")]
-        others = tuple(None if one == hand["dtype"] else one for one in stored)
-        yield KvCacheKind(**kind_of(hand), stored=others)
+        keys, values = (
+            None if stored == hand["dtype"] else stored
+            for stored in (hand.pop("stored_k"), hand.pop("stored_v"))
+        )
+        yield KvCacheKind(**kind_of(hand), stored=(keys, values))
 
 
 KINDS = tuple(_kinds(100))
@@ -177,7 +181,7 @@ def call_of(case: KvCacheCase) -> Call:
         assert flag.of(after).tolist() == [case.flag or int(overrun)], "the overrun flag"
         values = [place.of(before) for place in sources]
         whole = [np.zeros(cache.lie.shape) for cache in caches]
-        turned = ropelab.apply_rotary_kv_cache(
+        turned = specified(
             *map(widen, values),
             ids,
             spectrum,
@@ -185,7 +189,7 @@ def call_of(case: KvCacheCase) -> Call:
             np.where(kept, numbers, -1),
             **told,
             **scales,
-        )  # type: ignore[misc]
+        )
         came = [_by_token(x, case.tensor_format)[kept] for x in values[1:]]
         keys, held = (
             (cache.of(after)[rows], wide[rows]) for cache, wide in zip(caches, whole, strict=True)

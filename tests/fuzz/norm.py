@@ -35,6 +35,10 @@ from .tensors import inputs, listed, results_of, scattered
 __all__ = ["KINDS", "NormCase", "NormKind", "call_of", "cases"]
 
 
+# Its arguments come in tuples of many kinds, of which the types say nothing.
+specified: Any = ropelab.apply_norm_rotary_qk
+
+
 @dataclass(frozen=True)
 class NormKind(Kind):
     """What a norm is compiled for.
@@ -122,9 +126,7 @@ def call_of(case: NormCase) -> Call:
     def check(found: list[Array], before: Array, _: Array) -> list[Finding]:
         values = [place.of(before) for place in sources]
         factors = [None if place is None else widen(place.of(before)) for place in weights]
-        wanted = ropelab.apply_norm_rotary_qk(
-            *map(widen, values), *factors, ids, spectrum, **options
-        )  # type: ignore[call-arg]
+        wanted = specified(*map(widen, values), *factors, ids, spectrum, **options)
         return [_finding(case, *three) for three in zip(values, found, wanted, strict=True)]
 
     positions = listed(arena, ids, transposed=case.rows == "transposed")

@@ -25,6 +25,10 @@ __all__ = ["KINDS", "XposCase", "call_of", "cases"]
 REACH = {"float16": 4, "bfloat16": 40, "float32": 40, "float64": 40}
 
 
+# Its arguments come in tuples of many kinds, of which the types say nothing.
+specified: Any = ropelab.apply_xpos_qk
+
+
 def _kinds(count: int) -> Iterator[Kind]:
     one_axis = {"axes": (1,), "output_layout": (None,)}
     for hand in dealt(count, 5, KIND | one_axis):
@@ -78,7 +82,7 @@ def call_of(case: XposCase) -> Call:
 
     def check(found: list[Array], before: Array, _: Array) -> list[Finding]:
         values = [place.of(before) for place in sources]
-        wanted = ropelab.apply_xpos_qk(*map(widen, values), ids, spectrum, **options)  # type: ignore[arg-type]
+        wanted = specified(*map(widen, values), ids, spectrum, **options)
         farthest_off = np.abs(ids.astype(np.int64) - case.centre).max(initial=0)
         exponent = float(farthest_off) / case.scale_base
         return [
