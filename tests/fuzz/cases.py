@@ -19,6 +19,7 @@ from ropelab.golden.case import Array
 from ropelab.precision import float_dtype, narrow
 
 __all__ = [
+    "ALIGNED",
     "DTYPES",
     "INTEGERS",
     "KIND",
@@ -52,6 +53,7 @@ TOKENS = (
     *((0, 3), (2, 0), (70, 1), (1, 40), (3, 401), (1201, 1)),  # from nothing to a full device
 )
 MOST_ELEMENTS = 1 << 18
+ALIGNED = (*[(True, True)] * 3, (False, False), (True, False), (False, True))
 HEADS = ((1, 1), (2, 1), (3, 3), (4, 0), (5, 2), (8, 1), (12, 4), (32, 8))
 
 
@@ -73,8 +75,8 @@ class Kind:
         Whether pairs repeat after a whole number of tokens.
     integer : str
         Dtype of the positions.
-    aligned : bool
-        Whether rows start at multiples of 16 bytes if they can.
+    aligned : (bool, bool)
+        Whether rows of inputs, and of what is written, start at multiples of 16 bytes if they can.
     """
 
     dtype: str
@@ -86,7 +88,7 @@ class Kind:
     axes: int
     periodic: bool
     integer: str
-    aligned: bool
+    aligned: tuple[bool, bool]
 
 
 # What each of them may be, the more often the more it is named.
@@ -100,7 +102,7 @@ KIND: dict[str, tuple[Any, ...]] = {
     "axes": (1, 1, 1, 1, 1, 3),
     "periodic": (False, False, False, False, True),
     "integer": INTEGERS,
-    "aligned": (True, True, False),
+    "aligned": ALIGNED,
 }
 
 

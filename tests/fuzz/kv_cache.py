@@ -224,7 +224,7 @@ def _inputs(arena: Arena, case: KvCacheCase) -> list[Place]:
     both = inputs(arena, case, case.kind.heads)
     *sizes, _ = both[1].lie.shape
     shape = (*sizes, case.value_dim)
-    lie = scattered(shape, case.order[::-1], case.padding[::-1], aligned=case.kind.aligned)
+    lie = scattered(shape, case.order[::-1], case.padding[::-1], aligned=case.kind.aligned[0])
     return [*both, arena.put(values_of(case.seed, 3, shape, case.kind.dtype), lie)]
 
 
@@ -236,7 +236,7 @@ def _caches(arena: Arena, case: KvCacheCase) -> list[Place]:
     if case.together and dtypes[0] == dtypes[1] and widths[0] == widths[1]:
         shape = (*case.caches, 2, kind.heads[1], widths[0])
         turned = (*(axis + (axis == 2) for axis in order), 2)  # keys and values of one head adjoin
-        both = scattered(shape, turned, padding, aligned=kind.aligned)
+        both = scattered(shape, turned, padding, aligned=kind.aligned[1])
         halves = (half.without(2) for half in both.split(2, [1, 1]))
         places = arena.add(dtypes[0], *halves)
     else:
@@ -244,7 +244,7 @@ def _caches(arena: Arena, case: KvCacheCase) -> list[Place]:
         places = [
             place
             for shape, dtype in zip(shapes, dtypes, strict=True)
-            for place in arena.add(dtype, scattered(shape, order, padding, aligned=kind.aligned))
+            for place in arena.add(dtype, scattered(shape, order, padding, aligned=kind.aligned[1]))
         ]
     for number, place in enumerate(places):
         size = int(np.prod(place.lie.shape)) * place.dtype.itemsize

@@ -150,7 +150,7 @@ def _weight(arena: Arena, case: NormCase, number: int) -> Place | None:
     shape: tuple[int, ...] = (head_dim,)
     if kind.across_heads:
         shape = (heads * head_dim,) if case.flat else (heads, head_dim)
-    lie = scattered(shape, (0,), (case.gap,), aligned=kind.aligned)
+    lie = scattered(shape, (0,), (case.gap,), aligned=kind.aligned[1])
     weight = values_of(case.seed, 10 + number, shape, kind.weight_dtype)
     if case.weight_offset:  # of its sign, lest a sum be subnormal in a result's format
         weight = narrow(np.copysign(widen(weight), case.weight_offset), kind.weight_dtype)

@@ -14,7 +14,7 @@ from ropelab.golden.case import Array
 from ropelab.precision import RAW
 
 from .call import Call
-from .cases import WIDTHS, dealt, generator
+from .cases import ALIGNED, WIDTHS, dealt, generator
 from .errors import Finding, same_bits
 from .memory import Arena
 from .tensors import scattered
@@ -38,14 +38,14 @@ class PermuteKind:
         Of the elements.
     widths : (int, int or None)
         Channels, and how many of them change places.
-    aligned : bool
-        Whether rows start at multiples of 16 bytes if they can.
+    aligned : (bool, bool)
+        As in `Kind`.
     """
 
     function: str
     dtype: str
     widths: tuple[int, int | None]
-    aligned: bool
+    aligned: tuple[bool, bool]
 
 
 def _kinds(count: int) -> Iterator[PermuteKind]:
@@ -53,7 +53,7 @@ def _kinds(count: int) -> Iterator[PermuteKind]:
         "function": ("to_half", "to_interleaved"),
         "dtype": DTYPES,
         "widths": (*(widths[:2] for widths in WIDTHS), (64, None), (130, None), (2050, 2044)),
-        "aligned": (True, True, False),
+        "aligned": ALIGNED,
     }
     for hand in dealt(count, 8, options):
         yield PermuteKind(**hand)
@@ -117,7 +117,7 @@ def call_of(case: PermuteCase) -> Call:
     dtype = RAW[kind.dtype] if kind.dtype in RAW else np.dtype(kind.dtype)
     head_dim, rotary_dim = kind.widths
     shape = (*case.rows, head_dim)
-    lie = scattered(shape, case.order, case.padding, aligned=kind.aligned)
+    lie = scattered(shape, case.order, case.padding, aligned=kind.aligned[0])
     if case.repeated and case.rows and case.way != "in place":
         lie = lie.repeated(0)
     size = int(np.prod(shape)) * dtype.itemsize
@@ -125,7 +125,7 @@ def call_of(case: PermuteCase) -> Call:
     x = arena.put(bits.view(dtype).reshape(shape), lie)
     results, options = None, {}
     if case.way == "out":
-        turned = scattered(shape, case.order[::-1], case.padding, aligned=kind.aligned)
+        turned = scattered(shape, case.order[::-1], case.padding, aligned=kind.aligned[1])
         results = arena.add(dtype, turned)
         options["out"] = results[0]
     elif case.way == "in place":

@@ -68,4 +68,4 @@ def _shape(case: Case, heads: int) -> tuple[int, ...]:
 
 def _lie(case: Case, shape: tuple[int, ...], *, turned: bool = False) -> Lie:
     order = case.order[::-1] if turned else case.order
-    return scattered(shape, order, case.padding, aligned=case.kind.aligned)
+    return scattered(shape, order, case.padding, aligned=case.kind.aligned[turned])
