@@ -58,7 +58,7 @@ class Spoiled(Host):
 
     def __init__(self, call: Call, number: int) -> None:
         held = np.zeros(call.arena.memory().size, bool)
-        for place, index in (*call.written, *((place, ...) for place in call.results or ())):
+        for place, index in call.holds():
             size = place.dtype.itemsize
             replace(place, dtype=np.dtype((bool, (size,)))).of(held)[index] = True
         free = np.flatnonzero(~held)

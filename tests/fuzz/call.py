@@ -36,7 +36,7 @@ class Device(Protocol):
         """Return a tensor's elements."""
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class Call:
     """A call whose tensors are places of an arena.
 
@@ -45,30 +45,37 @@ class Call:
     arena : Arena
         What all of them lie in.
     function : str
-        Name in `ropelab_cuda`.
+        Name in `ropelab_cuda`, but for the underscore of one that works in place.
+    way : {"new", "out", "in place"}
+        Where the results go.
+    again : bool
+        Whether to make it twice, the second time by the plan that was made.
     arguments, options
         What it is given; a place, also in a tuple, stands for its tensor.
     results : list of Place, or None
-        Where the results go, which are the tensors returned; by default to new ones.
+        Where the results go, which are the tensors returned; None for new ones.
     described : list of (shape, dtype)
         Of the results.
     written : list of (Place, index)
         What else is written.
-    again : bool
-        Whether to make it twice.
     check : callable
         From the results, and all bytes before and after, to what there is to say of them.
     """
 
     arena: Arena
     function: str
+    way: str
+    again: bool
     arguments: tuple[Any, ...]
     options: dict[str, Any]
     results: list[Place] | None
     described: list[tuple[tuple[int, ...], str]]
-    written: list[Written]
-    again: bool
+    written: tuple[Written, ...] = ()
     check: Callable[[list[Array], Array, Array], list[Finding]]
+
+    def holds(self) -> list[Written]:
+        """Return all of the arena that is written."""
+        return [*self.written, *((place, ...) for place in self.results or ())]
 
 
 def findings(call: Call, device: Device) -> list[Finding]:
@@ -86,36 +93,32 @@ def findings(call: Call, device: Device) -> list[Finding]:
             tensors[value] = device.view(held, value)
         return tensors[value]
 
-    arguments = [tensor_of(value) for value in call.arguments]
+    arguments = tensor_of(call.arguments)
     options = {name: tensor_of(value) for name, value in call.options.items()}
-    function = getattr(ropelab_cuda, call.function)
+    function = getattr(ropelab_cuda, call.function + "_" * (call.way == "in place"))
 
-    def made() -> tuple[list[Array], Array]:
+    def made() -> list[Array]:
+        """Return the results, and last all bytes."""
         answers = function(*arguments, **options)
         answers = answers if isinstance(answers, tuple) else (answers,)
         assert len(answers) == len(call.described)
-        if call.results is not None:
-            for place, answer in zip(call.results, answers, strict=True):
-                assert answer is tensor_of(place), "another tensor than the one that was given"
         after = device.take(held)
-        _check_outside(before, after, call.written + [(p, ...) for p in call.results or ()])
-        if call.results is not None:
-            return [place.of(after) for place in call.results], after
-        return [device.take(answer) for answer in answers], after
+        _check_outside(before, after, call.holds())
+        if call.results is None:
+            return [*map(device.take, answers), after]
+        for place, answer in zip(call.results, answers, strict=True):
+            assert answer is tensor_of(place), "another tensor than the one that was given"
+        return [*(place.of(after) for place in call.results), after]
 
-    results, after = made()
+    *results, after = made()
     for result, (shape, dtype) in zip(results, call.described, strict=True):
         assert (result.shape, format_name(result.dtype)) == (shape, dtype)
     found = call.check(results, before, after)
     if call.again:
         device.refill(held, before)
-        for one, other in zip((*results, after), _flat(made()), strict=True):
+        for one, other in zip((*results, after), made(), strict=True):
             assert one.tobytes() == other.tobytes(), "a second call gave something else"
     return found
-
-
-def _flat(made: tuple[list[Array], Array]) -> list[Array]:
-    return [*made[0], made[1]]
 
 
 def _check_outside(before: Array, after: Array, written: list[Written]) -> None:

@@ -159,17 +159,13 @@ def call_of(case: KvCacheCase) -> Call:
     kept = (numbers >= 0) & (numbers < count)
     rows = np.divmod(numbers[kept], case.caches[1])
     told = case.placement | {"angles": kind.angles}
+    both = dict(zip(("k_scale", "v_scale"), case.scales, strict=True))
     scales = {
-        name: scale
-        for name, scale, wanted in zip(
-            ("k_scale", "v_scale"), case.scales, kind.scaled, strict=True
-        )
-        if wanted
+        name: s for (name, s), wanted in zip(both.items(), kind.scaled, strict=True) if wanted
     }
     options: dict[str, Any] = told | scales | out
     if case.scales_on_device:
-        on_device = {name: listed(arena, np.array([s], np.float32)) for name, s in scales.items()}
-        options |= on_device
+        options |= {name: listed(arena, np.array([s], np.float32)) for name, s in scales.items()}
     written: list[Written] = [(cache, rows) for cache in caches]
     flag = listed(arena, np.array([case.flag or 0], np.int32))
     if case.flag is not None:
@@ -204,15 +200,16 @@ def call_of(case: KvCacheCase) -> Call:
     where = listed(arena, slots, transposed=case.slots == "transposed")
     positions = listed(arena, ids, transposed=case.rows == "transposed")
     return Call(
-        arena,
-        "apply_rotary_kv_cache" + "_" * (case.way == "in place"),
-        (*sources, positions, spectrum, *caches, where),
-        options,
-        results,
-        [(sources[0].lie.shape, kind.dtype)],
-        written,
-        case.again,
-        check,
+        arena=arena,
+        function="apply_rotary_kv_cache",
+        way=case.way,
+        again=case.again,
+        arguments=(*sources, positions, spectrum, *caches, where),
+        options=options,
+        results=results,
+        described=[(sources[0].lie.shape, kind.dtype)],
+        written=tuple(written),
+        check=check,
     )
 
 

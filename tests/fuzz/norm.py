@@ -131,15 +131,15 @@ def call_of(case: NormCase) -> Call:
 
     positions = listed(arena, ids, transposed=case.rows == "transposed")
     return Call(
-        arena,
-        "apply_norm_rotary_qk" + "_" * (case.way == "in place"),
-        (*sources, *weights, positions, spectrum),
-        options | out,
-        results,
-        [(place.lie.shape, kind.dtype) for place in sources],
-        [],
-        case.again,
-        check,
+        arena=arena,
+        function="apply_norm_rotary_qk",
+        way=case.way,
+        again=case.again,
+        arguments=(*sources, *weights, positions, spectrum),
+        options=options | out,
+        results=results,
+        described=[(place.lie.shape, kind.dtype) for place in sources],
+        check=check,
     )
 
 

@@ -137,13 +137,13 @@ def call_of(case: PermuteCase) -> Call:
         return [Finding(kind.dtype, 0.0, 0.0)]
 
     return Call(
-        arena,
-        kind.function + "_" * (case.way == "in place"),
-        (x, rotary_dim),
-        options,
-        results,
-        [(shape, kind.dtype)],
-        [],
-        case.again,
-        check,
+        arena=arena,
+        function=kind.function,
+        way=case.way,
+        again=case.again,
+        arguments=(x, rotary_dim),
+        options=options,
+        results=results,
+        described=[(shape, kind.dtype)],
+        check=check,
     )

@@ -108,40 +108,38 @@ def call_of(case: RotaryCase) -> Call:
     arena, kind = Arena(), case.kind
     sources = inputs(arena, case, case.heads)
     results, out = results_of(arena, case, case.heads, case.output, sources)
-    name = "apply_rotary" if len(sources) == 1 else "apply_rotary_qk"
-    turn = case.placement | {"inverse": case.inverse}
-    spectrum = spectrum_of(case)
-    options = turn | case.storage | out
+    told = case.placement | {"inverse": case.inverse}
+    numbers: tuple[Any, ...]  # by which the specification rotates
     given: tuple[Any, ...]
+    specified: Any
+    spectrum = spectrum_of(case)
     if kind.table_dtype is None:
         ids = positions_of(case, largest=farthest(kind))
-        turn["angles"] = options["angles"] = kind.angles
         given = (listed(arena, ids, transposed=case.rows == "transposed"), spectrum)
+        told["angles"] = kind.angles
+        name, specified, numbers = "apply_rotary", ropelab.apply_rotary, (ids, spectrum)
+        name += "_qk" * (len(sources) > 1)
     else:
-        name, ids = "apply_rotary_cached", positions_of(case)
-        tables = ropelab.cos_sin(ids, spectrum, dtype=kind.table_dtype)
-        given = tuple(listed(arena, table) for table in tables)
+        numbers = ropelab.cos_sin(positions_of(case), spectrum, dtype=kind.table_dtype)
+        given = tuple(listed(arena, table) for table in numbers)
+        name, specified = "apply_rotary_cached", ropelab.apply_rotary_cached
+    scale = {"scale": case.scale} if "scale" in case.storage else {}
 
     def check(found: list[Array], before: Array, _: Array) -> list[Finding]:
         values = [place.of(before) for place in sources]
-        if "scale" in case.storage:
-            turn["scale"] = case.scale
-        if kind.table_dtype is None:
-            wanted = [ropelab.apply_rotary(widen(x), ids, spectrum, **turn) for x in values]
-        else:
-            wanted = [ropelab.apply_rotary_cached(widen(x), *tables, **turn) for x in values]
+        wanted = [specified(widen(x), *numbers, **told, **scale) for x in values]
         return [_finding(case, *three) for three in zip(values, found, wanted, strict=True)]
 
     return Call(
-        arena,
-        name + "_" * (case.way == "in place"),
-        (*sources, *given),
-        options,
-        results,
-        [(place.lie.shape, case.output) for place in sources],
-        [],
-        case.again,
-        check,
+        arena=arena,
+        function=name,
+        way=case.way,
+        again=case.again,
+        arguments=(*sources, *given),
+        options=told | case.storage | out,
+        results=results,
+        described=[(place.lie.shape, case.output) for place in sources],
+        check=check,
     )
 
 

@@ -91,15 +91,15 @@ def call_of(case: XposCase) -> Call:
 
     positions = listed(arena, ids, transposed=case.rows == "transposed")
     return Call(
-        arena,
-        "apply_xpos_qk" + "_" * (case.way == "in place"),
-        (*sources, positions, spectrum),
-        options | out,
-        results,
-        [(place.lie.shape, kind.dtype) for place in sources],
-        [],
-        case.again,
-        check,
+        arena=arena,
+        function="apply_xpos_qk",
+        way=case.way,
+        again=case.again,
+        arguments=(*sources, positions, spectrum),
+        options=options | out,
+        results=results,
+        described=[(place.lie.shape, kind.dtype) for place in sources],
+        check=check,
     )
 
 
