@@ -51,6 +51,7 @@ def test_the_kernels_do_as_specified(name: str) -> None:
     with on_cpu():
         rows = fuzzed(name, varied(OPERATIONS[name].kinds, kinds), count, 20_251_125, Host())
     assert sum(row.cases for row in rows.values()) >= count
+    assert {operation for operation, _ in rows} == {name}
 
 
 class Spoiled(Host):

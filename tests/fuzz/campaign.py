@@ -52,7 +52,7 @@ def fuzzed(operation: str, kinds: tuple[Any, ...], count: int, number: int, devi
         By the operation and the format that its errors count in.
     """
     rows: Rows = {}
-    one = OPERATIONS[operation]
+    one, made = OPERATIONS[operation], 0
 
     @seed(number)
     @settings(
@@ -66,6 +66,8 @@ def fuzzed(operation: str, kinds: tuple[Any, ...], count: int, number: int, devi
     )
     @given(case=one.cases(kinds))
     def fuzz(case: Any) -> None:
+        nonlocal made
+        made += 1
         units: Rows = {}
         for found in one.findings(case, device):
             key = (operation, found.unit)
@@ -73,6 +75,7 @@ def fuzzed(operation: str, kinds: tuple[Any, ...], count: int, number: int, devi
         _add(rows, units)
 
     fuzz()
+    assert made >= count, f"{operation}: only {made} of {count} cases"
     return rows
 
 

@@ -21,7 +21,8 @@ PROCESSES = int(os.environ.get("ROPELAB_FUZZ_PROCESSES", "1"))
 def test_fuzzed_calls_do_as_specified() -> None:
     rows = campaign(COUNT, SEED, PROCESSES, on_gpu)
     kinds = sum(len(operation.kinds) for operation in OPERATIONS.values())
-    print(f"\n{COUNT} cases of {kinds} kinds, seed {SEED}; worst error of a pair, in eps:")
+    told = f"{COUNT} cases of {kinds} kinds, seed {SEED}, {PROCESSES} processes"
+    print(f"\n{told}; worst error of a pair, in eps:")
     print(table(rows))
     assert {name for name, _ in rows} == {*OPERATIONS}
     assert {unit for _, unit in rows} >= {*BOUNDS}
