@@ -18,6 +18,9 @@ from .operations import OPERATIONS
 
 __all__ = ["Row", "Rows", "campaign", "fuzzed", "merged", "table"]
 
+CASES_A_RUN = 20  # of Hypothesis, at least
+SEEDS_APART = 1000  # from run to run; from process to process they are 1 apart
+
 
 class Row(NamedTuple):
     """What all cases of one operation and format came to: the finding that is nearest its bound."""
@@ -31,7 +34,7 @@ Where = Callable[[], tuple[Device, AbstractContextManager[None]]]
 
 
 def fuzzed(operation: str, kinds: tuple[Any, ...], count: int, number: int, device: Device) -> Rows:
-    """Make so many calls of an operation, in an order that depends on a number alone.
+    """Make so many calls of an operation, or a few more, that depend on a number alone.
 
     Parameters
     ----------
@@ -51,6 +54,18 @@ def fuzzed(operation: str, kinds: tuple[Any, ...], count: int, number: int, devi
     Rows
         By the operation and the format that its errors count in.
     """
+    # Hypothesis varies what it has drawn, and so keeps to a few kinds: it is asked anew for others.
+    runs = max(1, min(len(kinds), count // CASES_A_RUN))
+    each = math.ceil(count / runs)
+    return merged(
+        [
+            _run(operation, kinds[run::runs], each, number + SEEDS_APART * run, device)
+            for run in range(runs)
+        ]
+    )
+
+
+def _run(operation: str, kinds: tuple[Any, ...], count: int, number: int, device: Device) -> Rows:
     rows: Rows = {}
     one, made = OPERATIONS[operation], 0
 
@@ -62,7 +77,6 @@ def fuzzed(operation: str, kinds: tuple[Any, ...], count: int, number: int, devi
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
-        print_blob=True,
     )
     @given(case=one.cases(kinds))
     def fuzz(case: Any) -> None:
