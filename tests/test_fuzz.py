@@ -59,7 +59,7 @@ class Spoiled(Host):
 
     def __init__(self, call: Call, number: int) -> None:
         held = np.zeros(call.arena.memory().size, bool)
-        for place, index in call.holds():
+        for place, index in call.all_written():
             size = place.dtype.itemsize
             replace(place, dtype=np.dtype((bool, (size,)))).of(held)[index] = True
         free = np.flatnonzero(~held)

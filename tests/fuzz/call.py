@@ -73,7 +73,7 @@ class Call:
     written: tuple[Written, ...] = ()
     check: Callable[[list[Array], Array, Array], list[Finding]]
 
-    def holds(self) -> list[Written]:
+    def all_written(self) -> list[Written]:
         """Return all of the arena that is written."""
         return [*self.written, *((place, ...) for place in self.results or ())]
 
@@ -103,7 +103,7 @@ def findings(call: Call, device: Device) -> list[Finding]:
         answers = answers if isinstance(answers, tuple) else (answers,)
         assert len(answers) == len(call.described)
         after = device.take(held)
-        _check_outside(before, after, call.holds())
+        _check_outside(before, after, call.all_written())
         if call.results is None:
             return [*map(device.take, answers), after]
         for place, answer in zip(call.results, answers, strict=True):
