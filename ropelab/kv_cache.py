@@ -21,6 +21,7 @@ from .checks import (
     token_shape,
 )
 from .pairs import Placement, Storage, cos_sin_by_token, stored, turned
+from .positions.token_positions import PositionIds, position_arrays
 from .precision import stored_dtype
 from .slots import check_caches, check_slots, check_values
 from .spectrum import Spectrum
@@ -32,7 +33,7 @@ def apply_rotary_kv_cache(
     q: ArrayLike,
     k: ArrayLike,
     v: ArrayLike,
-    position_ids: ArrayLike,
+    position_ids: PositionIds,
     spectrum: Spectrum,
     k_cache: NDArray[Any],
     v_cache: NDArray[Any],
@@ -54,7 +55,7 @@ def apply_rotary_kv_cache(
         As in `ropelab.apply_rotary_qk`.
     v : array-like of float
         Values of the same tokens and heads as k; their head_dim may differ from that of k.
-    position_ids : array-like of int, broadcastable to (batch, sequence) or (tokens,)
+    position_ids : array-like of int, Consecutive or Packed
         As in `ropelab.apply_rotary`.
     spectrum : Spectrum
         As in `ropelab.apply_rotary`.
@@ -116,13 +117,13 @@ def apply_rotary_kv_cache(
     for name, cache in caches.items():
         _check_writable(cache, name)
     count = check_caches(k_cache.shape, v_cache.shape, keys.shape, values.shape, tensor_format)
-    ids, places = as_integers(position_ids, "position_ids"), as_integers(slots, "slots")
+    counted, places = position_arrays(position_ids), as_integers(slots, "slots")
     tokens = token_shape(queries.shape, tensor_format, "q")
     check_slots_shape(places.shape, tokens)
     places = np.broadcast_to(places, tokens)
     check_slots(places, count)
-    _check_memory(caches, {**tensors, "position_ids": ids, "slots": places})
-    cos, sin = cos_sin_by_token(queries.shape, "q", ids, spectrum, tensor_format, angles)
+    _check_memory(caches, {**tensors, **counted, "slots": places})
+    cos, sin = cos_sin_by_token(queries.shape, "q", position_ids, spectrum, tensor_format, angles)
     place = Placement(tensor_format, layout, output_layout, rotary_offset)
     rotated = turned(queries, cos, sin, place)
     new_keys = turned(keys, cos, sin, place, _storage(k_cache, k_scale, "k_scale"))

@@ -38,6 +38,7 @@ from .checks import (
     token_shape,
 )
 from .pairs import Placement, cos_sin_by_token, turned
+from .positions.token_positions import PositionIds
 from .precision import narrow, widen
 from .spectrum import Spectrum
 
@@ -117,7 +118,7 @@ def apply_norm_rotary_qk(
     k: ArrayLike,
     q_weight: ArrayLike | None,
     k_weight: ArrayLike | None,
-    position_ids: ArrayLike,
+    position_ids: PositionIds,
     spectrum: Spectrum,
     *,
     eps: float = 1e-6,
@@ -138,7 +139,7 @@ def apply_norm_rotary_qk(
     q_weight, k_weight : array-like of float, or None
         As `weight` in `rms_norm`: in the order of the channels that come in. None is no weight,
         to which no offset is added either.
-    position_ids : array-like of int
+    position_ids : array-like of int, Consecutive or Packed
         As in `ropelab.apply_rotary`.
     spectrum : Spectrum
         As in `ropelab.apply_rotary`; the norm covers channels past its rotary_dim too.

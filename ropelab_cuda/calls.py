@@ -5,20 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ropelab.checks import (
-    ANGLES,
-    check_choice,
-    check_flag,
-    check_rotary_offset,
-    check_same_tokens,
-    check_width,
-    token_shape,
-)
+from ropelab.checks import check_flag, check_rotary_offset, check_same_tokens, token_shape
 from ropelab.pairs import Placement, Storage
 
-from .device_spectrum import AnySpectrum, DeviceSpectrum, check_any_spectrum
+from .device_spectrum import AnySpectrum
 from .exchange import Gate
-from .given_positions import Parts, parts_of, take_positions
+from .given_angles import GivenAngles
+from .given_positions import Parts, parts_of
 from .launch import Plan
 from .launch_rotary import plan_rotary, plan_rotary_cached, plan_rotary_indexed
 from .launch_xpos import Decay, with_decay
@@ -35,6 +28,7 @@ __all__ = [
     "launch_and_remember",
     "named_pair",
     "outputs_of",
+    "replay_parts",
     "rotate_by_positions",
     "rotate_by_tables",
     "take_tensors",
@@ -91,25 +85,15 @@ def rotate_by_positions(
     tuple of tensors
         The rotated tensors.
     """
-    parts = parts_of(position_ids)
-    call = (*call, *parts.key)
-    on_device = isinstance(spectrum, DeviceSpectrum)
-    if isinstance(spectrum, DeviceSpectrum):  # a new one at each call, but of a rule that is not
-        call = (call[0], spectrum.rule, *call[2:])
-        parts = parts._replace(tensors=(*parts.tensors, spectrum.buffer))
-    if parts.key or on_device:  # others have been tried
-        made = _replay(tensors, outs, parts, call, storage)
+    given = GivenAngles(position_ids, spectrum, angles)
+    parts, call = given.in_parts(call)
+    if not given.are_whole:  # others have been tried
+        made = replay_parts(tensors, outs, _scale_tensors(storage, tensors), parts, call)
         if made is not None:
             return made
-    check_choice(angles, ANGLES, "angles")
-    check_any_spectrum(spectrum)
     gate, views, scales = take_tensors(tensors, place, storage)
-    gate.order(spectrum)
     name, first = next(iter(views.items()))
-    check_width(spectrum.rotary_dim, first.shape[-1], name)
-    check_rotary_offset(place.rotary_offset, spectrum.rotary_dim, first.shape[-1])
-    tokens = token_shape(first.shape, place.tensor_format, name)
-    positions = take_positions(gate, position_ids, tokens, spectrum.position_axes)
+    positions, place = given.take(gate, first, name, place)
     read = [*positions.views.items(), *scales]
     results, operands = outputs_of(gate, tensors, views, outs, read, storage)
     plan = plan_rotary(
@@ -122,10 +106,10 @@ def rotate_by_positions(
     )
     if decay is not None:
         plan = with_decay(plan, decay)
-    read_views = [*positions.views.values()]
-    if isinstance(spectrum, DeviceSpectrum):
-        read_views.append(spectrum.view)
-    others = [*_passed(storage, scales), *zip(parts.tensors, read_views, strict=True)]
+    others = [
+        *_passed(storage, scales),
+        *zip(parts.tensors, given.views(positions), strict=True),
+    ]
     launch_and_remember(gate, plan, call, tensors, outs, results, operands, others, spectrum)
     return results
 
@@ -169,15 +153,17 @@ def rotate_by_tables(
         parts = parts_of(reading.position_ids)
         call = (*call, "indexed", *parts.key)
         parts = parts._replace(tensors=(*given.values(), *parts.tensors))
-        made = None if reading.looks else _replay(tensors, outs, parts, call, storage)
-        if made is not None:
-            return made
+        if not reading.looks:
+            made = replay_parts(tensors, outs, _scale_tensors(storage, tensors), parts, call)
+            if made is not None:
+                return made
     gate, views, scales = take_tensors(tensors, place, storage)
     name, first = next(iter(views.items()))
     head_dim = first.shape[-1]
     tokens = token_shape(first.shape, place.tensor_format, name)
     tables = take_tables(gate, given, tokens, head_dim, reading, place.rotated_layout())
-    check_rotary_offset(place.rotary_offset, 2 * tables["cos"].shape[-1], head_dim)
+    offset = check_rotary_offset(place.rotary_offset, 2 * tables["cos"].shape[-1], head_dim)
+    place = place._replace(rotary_offset=offset)
     check_same_dtype(tables)
     lookup = take_lookup(gate, reading, tokens, tables["cos"].shape[0])
     others = tables | dict(lookup.positions.views if lookup else {})
@@ -202,20 +188,23 @@ def rotate_by_tables(
     return results
 
 
-def _replay(
+def replay_parts(
     tensors: Mapping[str, Any],
     outs: Mapping[str, Any] | None,
+    others: Sequence[Any],
     parts: Parts,
     call: Key,
-    storage: Storage,
 ) -> tuple[Any, ...] | None:
     """Launch a plan that is known, of inputs that only now are in parts; or return None."""
     if not parts.are_near:
         return None
     given = () if outs is None or outs is tensors else tuple(outs.values())
-    scales = () if storage.scale is None else split_scale(storage.scale, len(tensors))[1]
-    made = replay((*tensors.values(), *given, *scales, *parts.tensors), call, parts.numbers)
+    made = replay((*tensors.values(), *given, *others, *parts.tensors), call, parts.numbers)
     return made if made is None or outs is None else tuple(outs.values())
+
+
+def _scale_tensors(storage: Storage, tensors: Mapping[str, Any]) -> tuple[Any, ...]:
+    return () if storage.scale is None else split_scale(storage.scale, len(tensors))[1]
 
 
 def take_tensors(

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ropelab import Spectrum
-from ropelab.checks import (
-    ANGLES,
-    check_choice,
-    check_positions,
-    check_rotary_offset,
-    check_same_tokens,
-    check_slots_shape,
-    check_width,
-    token_shape,
-)
+from ropelab.checks import check_same_tokens, check_slots_shape, token_shape
 from ropelab.pairs import Placement
 from ropelab.slots import check_caches, check_values
-from ropelab.spectrum import check_spectrum
 
 from .calls import check_same_dtype
 from .exchange import Gate
+from .given_angles import GivenAngles
+from .given_positions import Parts
 from .launch_kv_cache import Cached, plan_rotary_kv_cache
 from .overlaps import check_overlaps
 from .replay import Key, remember, replay
@@ -31,12 +22,11 @@ __all__ = ["Options", "Tensors", "rotate_into_caches"]
 
 
 class Tensors(NamedTuple):
-    """The tensors of a call but its output, as the caller gave them."""
+    """The tensors of a call but its output and those of angles, as the caller gave them."""
 
     q: Any
     k: Any
     v: Any
-    position_ids: Any
     k_cache: Any
     v_cache: Any
     slots: Any
@@ -46,8 +36,7 @@ class Tensors(NamedTuple):
 class Options(NamedTuple):
     """What else the caller gave."""
 
-    spectrum: Spectrum
-    angles: str
+    angles: GivenAngles
     place: Placement
     k_scale: Any
     v_scale: Any
@@ -74,32 +63,34 @@ def rotate_into_caches(
     tensor
         The rotated queries.
     """
-    spectrum, angles, place, *scales = options
+    angles, place, *scales = options
     words, _ = split_scale(scales, 2)
     given = (in_place, out is not None, tensors.overrun_flag is not None)
-    name = "apply_rotary_kv_cache"
-    call = (name, id(spectrum), angles, place, type(place.rotary_offset), words, given)
-    outs = () if out is None else (out,)
-    made = replay((tensors.q, *outs, *_others(tensors, options)), call)
+    how = (angles.pipeline, place, type(place.rotary_offset), words, given)
+    call = ("apply_rotary_kv_cache", id(angles.spectrum), *how)
+    outs, others = () if out is None else (out,), _others(tensors, options)
+    made = replay((tensors.q, *outs, *others, angles.position_ids), call)
     if made is None:
-        return _go_the_whole_way(tensors, options, out, in_place, call)
+        parts, call = angles.in_parts(call)
+        if not angles.are_whole and parts.are_near:  # others have been tried
+            made = replay((tensors.q, *outs, *others, *parts.tensors), call, parts.numbers)
+        if made is None:
+            return _go_the_whole_way(tensors, options, out, in_place, parts, call)
     return tensors.q if in_place else (*made, *outs)[0]
 
 
 def _others(tensors: Tensors, options: Options) -> tuple[Any, ...]:
-    """Return the tensors beside q and its output, in the order of the plan."""
+    """Return the tensors beside q, its output and those of angles, in the order of the plan."""
     t, scales = tensors, split_scale((options.k_scale, options.v_scale), 2)[1]
     flags = () if t.overrun_flag is None else (t.overrun_flag,)
-    return (t.k_cache, t.v_cache, *flags, t.k, t.v, *scales, t.position_ids, t.slots)
+    return (t.k_cache, t.v_cache, *flags, t.k, t.v, *scales, t.slots)
 
 
 def _go_the_whole_way(
-    tensors: Tensors, options: Options, out: Any, in_place: bool, call: Key
+    tensors: Tensors, options: Options, out: Any, in_place: bool, parts: Parts, call: Key
 ) -> Any:
     """Take, check, allocate, plan, launch, remember the plan."""
-    spectrum, place = options.spectrum, options.place
-    check_choice(options.angles, ANGLES, "angles")
-    check_spectrum(spectrum)
+    angles, place = options.angles, options.place
     place.ends()
     gate = Gate(tensors.q, "q")
     q, k, v = (gate.floats(getattr(tensors, name), name) for name in ("q", "k", "v"))
@@ -108,14 +99,11 @@ def _go_the_whole_way(
     check_values(v.shape, k.shape, place.tensor_format)
     check_same_dtype({"q": q, "k": k})
     check_same_dtype({"q": q, "v": v})
-    check_width(spectrum.rotary_dim, q.shape[-1], "q")
-    check_rotary_offset(place.rotary_offset, spectrum.rotary_dim, q.shape[-1])
+    positions, place = angles.take(gate, q, "q", place)
     k_cache, v_cache = (
         gate.memory(getattr(tensors, name), name) for name in ("k_cache", "v_cache")
     )
     check_caches(k_cache.shape, v_cache.shape, k.shape, v.shape, place.tensor_format)
-    positions = gate.integers(tensors.position_ids, "position_ids")
-    check_positions(positions.shape, tokens, axes=spectrum.position_axes)
     slots = gate.integers(tensors.slots, "slots")
     check_slots_shape(slots.shape, tokens)
     scales = {name: _scale(gate, getattr(options, name), name) for name in ("k_scale", "v_scale")}
@@ -128,22 +116,27 @@ def _go_the_whole_way(
         name, result = "out for q", gate.framework.empty_like(tensors.q, q, q.dtype)
     target = gate.output(result, name, q.shape, q.dtype)
     caches = {"k_cache": k_cache, "v_cache": v_cache}
-    read = {"k": k, "v": v, **scale_views, "position_ids": positions, "slots": slots}
-    check_overlaps([(name, target), *caches.items(), *flags.items()], [("q", q)], [*read.items()])
+    written_to = {**caches, **flags}
+    read = {"k": k, "v": v, **scale_views, "slots": slots}
+    check_overlaps(
+        [(name, target), *written_to.items()],
+        [("q", q)],
+        [*read.items(), *positions.views.items()],
+    )
     plan = plan_rotary_kv_cache(
         (q, target),
         Cached(k, k_cache, scales["k_scale"]),
         Cached(v, v_cache, scales["v_scale"]),
         positions,
         slots,
-        spectrum,
+        angles.spectrum,
         place=place,
-        angles=options.angles,
+        angles=angles.pipeline,
         overrun=flags.get("overrun_flag"),
     )
-    views = (*caches.values(), *flags.values(), *read.values())
-    others = [*zip(_others(tensors, options), views, strict=True)]
-    kept = others[: len(caches) + len(flags)]
+    views = (*written_to.values(), *read.values(), *angles.views(positions))
+    others = [*zip((*_others(tensors, options), *parts.tensors), views, strict=True)]
+    kept = others[: len(written_to)]
     again = gate.launch(plan, [result, *(x for x, _ in kept)])
     outs = [] if out is None else [(out, target)]
     passed = [(tensors.q, q), *outs, *others]
@@ -152,7 +145,7 @@ def _go_the_whole_way(
     first = 1 if made or outs else 0
     written = slice(first, len(outs) + 1 + len(kept))
     starts = {"input": 0, "output": len(passed) if made else first, "other": 1 + len(outs)}
-    remember(call, plan, again, passed, made, written, starts, spectrum)
+    remember(call, plan, again, passed, made, written, starts, angles.spectrum)
     return result
 
 

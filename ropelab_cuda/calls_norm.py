@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ropelab import Spectrum
-from ropelab.checks import (
-    ANGLES,
-    TENSOR_FORMATS,
-    check_choice,
-    check_norm_weight,
-    check_positions,
-    check_rotary_offset,
-    check_width,
-    token_shape,
-)
+from ropelab.checks import TENSOR_FORMATS, check_norm_weight
 from ropelab.norm_rotary import Norm
 from ropelab.pairs import Placement
-from ropelab.spectrum import check_spectrum
 
-from .calls import AS_IT_CAME, check_same_dtype, launch_and_remember, outputs_of, take_tensors
+from .calls import (
+    AS_IT_CAME,
+    check_same_dtype,
+    launch_and_remember,
+    outputs_of,
+    replay_parts,
+    take_tensors,
+)
+from .device_spectrum import AnySpectrum
+from .given_angles import GivenAngles
 from .launch_norm import plan_norm_rotary
 from .replay import Key
 from .views import View
@@ -33,7 +31,7 @@ def norm_and_rotate(
     outs: Mapping[str, Any] | None,
     weights: Mapping[str, Any],
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     angles: str,
     norm: Norm,
     place: Placement,
@@ -49,9 +47,9 @@ def norm_and_rotate(
         As in `rotate_by_positions`.
     weights : mapping of str to tensor or None
         Of both, by the names of the arguments.
-    position_ids : tensor
+    position_ids : tensor, Consecutive or Packed
         As in `ropelab.apply_rotary`.
-    spectrum : Spectrum
+    spectrum : Spectrum or DeviceSpectrum
         As in `ropelab.apply_rotary`.
     angles : str
         As in `ropelab.apply_rotary`.
@@ -67,15 +65,18 @@ def norm_and_rotate(
     tuple of tensors
         The normed and rotated tensors.
     """
-    check_choice(angles, ANGLES, "angles")
-    check_spectrum(spectrum)
+    given = GivenAngles(position_ids, spectrum, angles)
+    parts, call = given.in_parts(call)
+    if not given.are_whole:  # others have been tried
+        present = [weight for weight in weights.values() if weight is not None]
+        made = replay_parts(tensors, outs, present, parts, call)
+        if made is not None:
+            return made
     norm = norm.checked()
     gate, views, _ = take_tensors(tensors, place, AS_IT_CAME)
     name, first = next(iter(views.items()))
-    head_dim = first.shape[-1]
-    check_width(spectrum.rotary_dim, head_dim, name)
-    check_rotary_offset(place.rotary_offset, spectrum.rotary_dim, head_dim)
-    head_axis = TENSOR_FORMATS[place.tensor_format].head_axis
+    positions, place = given.take(gate, first, name, place)
+    head_dim, head_axis = first.shape[-1], TENSOR_FORMATS[place.tensor_format].head_axis
     taken: dict[str, View] = {}
     for (name, weight), view in zip(weights.items(), views.values(), strict=True):
         if weight is not None:
@@ -84,10 +85,7 @@ def norm_and_rotate(
             check_norm_weight(found.shape, heads, head_dim, name, across_heads=norm.across_heads)
     if len(taken) == 2:
         check_same_dtype(taken)
-    positions = gate.integers(position_ids, "position_ids")
-    tokens = token_shape(first.shape, place.tensor_format, "q")
-    check_positions(positions.shape, tokens, axes=spectrum.position_axes)
-    read = [("position_ids", positions), *taken.items()]
+    read = [*positions.views.items(), *taken.items()]
     results, operands = outputs_of(gate, tensors, views, outs, read, AS_IT_CAME)
     plan = plan_norm_rotary(
         operands,
@@ -99,6 +97,6 @@ def norm_and_rotate(
         angles=angles,
     )
     others = [(weights[name], view) for name, view in taken.items()]
-    others.append((position_ids, positions))
+    others += zip(parts.tensors, given.views(positions), strict=True)
     launch_and_remember(gate, plan, call, tensors, outs, results, operands, others, spectrum)
     return results

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import product
+from itertools import islice, product
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from ropelab.scaling import (
 )
 
 from .compile import Specialisation
+from .device_spectrum import AnySpectrum
 from .launch import FORMATS, plan_cos_sin, plan_phases
 from .launch_kv_cache import Cached, plan_rotary_kv_cache
 from .launch_lengths import plan_length_spectrum
@@ -34,7 +35,7 @@ from .launch_xpos import Decay, with_decay
 from .lengths import spectrum_to_plan
 from .parameters import INTEGER_TYPES
 from .position_sources import ConsecutiveSource, Ids, OffsetSource, PackedSource, PositionSource
-from .views import View
+from .views import View, imagined
 from .work import LAYOUTS
 
 __all__ = ["specialisations"]
@@ -56,11 +57,6 @@ def specialisations() -> list[Specialisation]:
     return list(dict.fromkeys(one for family in families for one in family))
 
 
-def _compact(shape: tuple[int, ...], dtype: str, pointer: int = 1 << 20) -> View:
-    strides = tuple(int(np.prod(shape[axis + 1 :])) for axis in range(len(shape)))
-    return View(pointer, shape, strides, dtype)
-
-
 def _spectrum(rotary_dim: int, axes: int = 1, period: int = 0) -> Spectrum:
     pairs = rotary_dim // 2
     return Spectrum(np.ones(pairs), axes=np.arange(pairs) % axes, periods=np.full(pairs, period))
@@ -80,9 +76,9 @@ _KINDS = (
 def _rotary() -> Iterator[Specialisation]:
     for dtype in FORMATS:
         for heads, head_dim, rotary_dim, axes, past in _KINDS:
-            x = _compact((1, TOKENS, heads, head_dim), dtype, (1 << 20) + past * 8)
-            out = _compact(x.shape, dtype, (1 << 40) + past * 8)
-            positions = _compact(
+            x = imagined((1, TOKENS, heads, head_dim), dtype, (1 << 20) + past * 8)
+            out = imagined(x.shape, dtype, (1 << 40) + past * 8)
+            positions = imagined(
                 (axes, 1, TOKENS)[axes == 1 :], "int64" if head_dim == 128 else "int32"
             )
             for layout in LAYOUTS:
@@ -98,12 +94,12 @@ def _rotary() -> Iterator[Specialisation]:
 
 def _rotary_rare() -> Iterator[Specialisation]:
     """Yield what few models ask for: another layout on the way out, later channels, periods."""
-    positions = _compact((1, TOKENS), "int64")
+    positions = imagined((1, TOKENS), "int64")
     for dtype, (layout, output_layout), (head_dim, offset), period in product(
         FORMATS, (LAYOUTS, [*LAYOUTS][::-1]), ((64, 0), (192, 128)), (0, 7)
     ):
-        x = _compact((1, TOKENS, 16, head_dim), dtype)
-        out = _compact(x.shape, dtype, 1 << 40)
+        x = imagined((1, TOKENS, 16, head_dim), dtype)
+        out = imagined(x.shape, dtype, 1 << 40)
         place = Placement("bshd", layout, output_layout, offset)
         numbers = _spectrum(64, period=period)
         yield plan_rotary(
@@ -114,10 +110,20 @@ def _rotary_rare() -> Iterator[Specialisation]:
 def _sources() -> Iterator[PositionSource]:
     """Yield what counts positions, of some types in memory."""
     for dtype in (None, "int32", "int64"):
-        view = None if dtype is None else _compact((3,), dtype)
+        view = None if dtype is None else imagined((3,), dtype)
         offset = OffsetSource(7, view)
         yield ConsecutiveSource(offset)
-        yield PackedSource(offset, _compact((4,), "int32"), 2, 1)
+        yield PackedSource(offset, imagined((4,), "int32"), 2, 1)
+
+
+def _angles(rotary_dim: int) -> Iterator[tuple[PositionSource, AnySpectrum]]:
+    """Yield what norms and caches take beside ids and a spectrum that the host knows."""
+    rope = Rope(rotary_dim, scaling=DynamicNTK(2.0), max_position_embeddings=8192)
+    on_device = spectrum_to_plan(rope)
+    for source in _sources():
+        yield source, _spectrum(rotary_dim)
+    for source in (Ids(imagined((TOKENS,), "int64")), *islice(_sources(), 2)):
+        yield source, on_device
 
 
 def _counted() -> Iterator[Specialisation]:
@@ -125,20 +131,20 @@ def _counted() -> Iterator[Specialisation]:
     for source, dtype, (heads, head_dim, rotary_dim) in product(
         _sources(), ("bfloat16", "float32"), ((32, 128, 128), (32, 96, 24))
     ):
-        x = _compact((TOKENS, heads, head_dim), dtype)
-        out = _compact(x.shape, dtype, 1 << 40)
+        x = imagined((TOKENS, heads, head_dim), dtype)
+        out = imagined(x.shape, dtype, 1 << 40)
         place, numbers = Placement("thd", "half"), _spectrum(rotary_dim)
         yield plan_rotary([(x, out)], source, numbers, place=place, angles="exact").specialisation
 
 
 def _indexed() -> Iterator[Specialisation]:
     """Yield rotations by tables of which positions name the rows, of one value a pair or two."""
-    ids = Ids(_compact((TOKENS,), "int64"))
+    ids = Ids(imagined((TOKENS,), "int64"))
     for dtype, (layout, step), source in product(
         ("bfloat16", "float64"), (("half", 1), ("interleaved", 2)), (ids, *_sources())
     ):
-        x = _compact((TOKENS, 32, 128), dtype)
-        out = _compact(x.shape, dtype, 1 << 40)
+        x = imagined((TOKENS, 32, 128), dtype)
+        out = imagined(x.shape, dtype, 1 << 40)
         table = View(1 << 30, (99, 64), (128, step), dtype)
         place, lookup = Placement("thd", layout), Lookup(source, View(1 << 31, (), (), "int32"))
         yield plan_rotary_indexed([(x, out)], table, table, lookup, place=place).specialisation
@@ -146,7 +152,7 @@ def _indexed() -> Iterator[Specialisation]:
 
 def _rotary_stored() -> Iterator[Specialisation]:
     """Yield results in another format, scaled if that has 8 bits."""
-    positions = _compact((1, TOKENS), "int64")
+    positions = imagined((1, TOKENS), "int64")
     for (source, target), (layout, rotary_dim) in product(
         (
             ("bfloat16", "float8_e4m3fn"),
@@ -157,8 +163,8 @@ def _rotary_stored() -> Iterator[Specialisation]:
         ),
         (("half", 128), ("interleaved", 128), ("half", 64)),
     ):
-        x = _compact((1, TOKENS, 8, 128), source)
-        out = _compact(x.shape, target, 1 << 40)
+        x = imagined((1, TOKENS, 8, 128), source)
+        out = imagined(x.shape, target, 1 << 40)
         yield plan_rotary(
             [(x, out)],
             positions,
@@ -174,10 +180,10 @@ def _rotary_cached() -> Iterator[Specialisation]:
         for heads, head_dim, rotary_dim, axes, past in _KINDS:
             if axes > 1:
                 continue
-            x = _compact((1, TOKENS, heads, head_dim), dtype, (1 << 20) + past * 8)
-            out = _compact(x.shape, dtype, (1 << 40) + past * 8)
+            x = imagined((1, TOKENS, heads, head_dim), dtype, (1 << 20) + past * 8)
+            out = imagined(x.shape, dtype, (1 << 40) + past * 8)
             for table_dtype in FORMATS if head_dim == 128 else ("float32",):
-                table = _compact((TOKENS, rotary_dim // 2), table_dtype)
+                table = imagined((TOKENS, rotary_dim // 2), table_dtype)
                 for layout in LAYOUTS:
                     yield plan_rotary_cached(
                         [(x, out)],
@@ -199,10 +205,13 @@ _CACHES = (
 
 def _kv_cache() -> Iterator[Specialisation]:
     for layout, (dtype, stored, scale, kind) in product(LAYOUTS, _CACHES):
-        yield _into_cache(dtype, stored, scale, kind, Placement("bshd", layout))
+        yield _into_cache(dtype, stored, scale, kind, Placement("thd", layout))
     for layout in LAYOUTS:  # another one on the way out, and only some channels
-        place = Placement("bshd", layout, next(name for name in LAYOUTS if name != layout), 64)
+        place = Placement("thd", layout, next(name for name in LAYOUTS if name != layout), 64)
         yield _into_cache("bfloat16", "bfloat16", None, (16, 192, 64, 1, 0), place)
+    place = Placement("thd", "half")
+    for source, spectrum in _angles(128):
+        yield _into_cache("bfloat16", "bfloat16", None, _KINDS[0], place, source, spectrum)
 
 
 def _into_cache(
@@ -211,20 +220,22 @@ def _into_cache(
     scale: float | None,
     kind: tuple[int, int, int, int, int],
     place: Placement,
+    source: PositionSource | None = None,
+    spectrum: AnySpectrum | None = None,
 ) -> Specialisation:
     heads, head_dim, rotary_dim, axes, past = kind
     q, k, v = (
-        _compact((1, TOKENS, n, head_dim), dtype, (1 << 20) + past * 8)
+        imagined((TOKENS, n, head_dim), dtype, (1 << 20) + past * 8)
         for n in (heads, -(-heads // 4), -(-heads // 4))
     )
-    cache = _compact((8, 16, k.shape[2], head_dim), stored, 1 << 30)
+    cache = imagined((8, 16, k.shape[1], head_dim), stored, 1 << 30)
     return plan_rotary_kv_cache(
         (q, q),
         Cached(k, cache, scale),
         Cached(v, cache, scale),
-        _compact((axes, 1, TOKENS)[axes == 1 :], "int64"),
-        _compact((1, TOKENS), "int64"),
-        _spectrum(rotary_dim, axes),
+        source or imagined((axes, TOKENS)[axes == 1 :], "int64"),
+        imagined((TOKENS,), "int64"),
+        spectrum or _spectrum(rotary_dim, axes),
         place=place,
         angles="exact",
     ).specialisation
@@ -248,10 +259,10 @@ def _norm_rotary() -> Iterator[Specialisation]:
         kinds = _NORMS if dtype in ("bfloat16", "float32") else _NORMS[:3]
         for heads, head_dim, rotary_dim, offset, across, layout, output, past in kinds:
             weight_dtype = "bfloat16" if output is None else "float32"
-            positions = _compact((1, many), "int64")
-            x = [_compact((1, many, h, head_dim), dtype, (1 << 20) + past * 8) for h in heads]
+            positions = imagined((1, many), "int64")
+            x = [imagined((1, many, h, head_dim), dtype, (1 << 20) + past * 8) for h in heads]
             weights = [
-                _compact((h, head_dim) if across else (head_dim,), weight_dtype) for h in heads
+                imagined((h, head_dim) if across else (head_dim,), weight_dtype) for h in heads
             ]
             yield plan_norm_rotary(
                 [*zip(x, x, strict=True)],
@@ -262,18 +273,29 @@ def _norm_rotary() -> Iterator[Specialisation]:
                 place=Placement("bshd", layout, output, offset),
                 angles="exact",
             ).specialisation
+    for (source, spectrum), across in product(_angles(128), (False, True)):
+        x = [imagined((TOKENS, h, 128), "bfloat16") for h in (32, 8)]
+        yield plan_norm_rotary(
+            [*zip(x, x, strict=True)],
+            [None, None],
+            source,
+            spectrum,
+            norm=Norm(across_heads=across),
+            place=Placement("thd", "half"),
+            angles="exact",
+        ).specialisation
 
 
 def _tables() -> Iterator[Specialisation]:
     for integers in INTEGER_TYPES:
-        positions = _compact((2, 5), integers)
-        yield plan_phases(positions, _spectrum(64), _compact((2, 5, 32), "uint64")).specialisation
+        positions = imagined((2, 5), integers)
+        yield plan_phases(positions, _spectrum(64), imagined((2, 5, 32), "uint64")).specialisation
     for axes in (1, 3):
-        positions = _compact((axes, 2, 5)[axes == 1 :], "int64")
+        positions = imagined((axes, 2, 5)[axes == 1 :], "int64")
         spectrum = _spectrum(128, axes)
-        yield plan_phases(positions, spectrum, _compact((2, 5, 64), "uint64")).specialisation
+        yield plan_phases(positions, spectrum, imagined((2, 5, 64), "uint64")).specialisation
         for dtype in FORMATS:
-            table = _compact((2, 5, 64), dtype)
+            table = imagined((2, 5, 64), dtype)
             for angles in ANGLES:
                 yield plan_cos_sin(positions, spectrum, table, table, angles=angles).specialisation
 
@@ -290,31 +312,31 @@ _RULES: tuple[Scaling, ...] = (
 
 def _lengths() -> Iterator[Specialisation]:
     """Yield spectra computed on the device, and the kernels behind them."""
-    x, positions = _compact((1, TOKENS, 32, 128), "bfloat16"), _compact((1, TOKENS), "int64")
+    x, positions = imagined((1, TOKENS, 32, 128), "bfloat16"), imagined((1, TOKENS), "int64")
     for scaling in _RULES:
         rope = Rope(128, scaling=scaling, max_position_embeddings=8192)
         spectrum = spectrum_to_plan(rope)
-        many = _compact((1, 1 << 17), "int32")
+        many = imagined((1, 1 << 17), "int32")
         for plan in plan_length_spectrum(many, spectrum.rule, spectrum.view):
             yield plan.specialisation
-        table = _compact((1, TOKENS, 64), "float64")
+        table = imagined((1, TOKENS, 64), "float64")
         for angles in ANGLES:
             yield plan_rotary(
                 [(x, x)], positions, spectrum, place=Placement("bshd", "half"), angles=angles
             ).specialisation
             yield plan_cos_sin(positions, spectrum, table, table, angles=angles).specialisation
-        phases = _compact(table.shape, "uint64")
+        phases = imagined(table.shape, "uint64")
         yield plan_phases(positions, spectrum, phases).specialisation
 
 
 def _rotary_xpos() -> Iterator[Specialisation]:
-    positions = _compact((1, TOKENS), "int64")
+    positions = imagined((1, TOKENS), "int64")
     for dtype, layout in product(FORMATS, LAYOUTS):
         for heads, head_dim, rotary_dim, _, past in (_KINDS[0], _KINDS[2], _KINDS[4]):
             if head_dim != 128 and dtype in ("float32", "float16"):
                 continue
-            x = _compact((1, TOKENS, heads, head_dim), dtype, (1 << 20) + past * 8)
-            out = _compact(x.shape, dtype, (1 << 40) + past * 8)
+            x = imagined((1, TOKENS, heads, head_dim), dtype, (1 << 20) + past * 8)
+            out = imagined(x.shape, dtype, (1 << 40) + past * 8)
             plan = plan_rotary(
                 [(x, out)] * 2,
                 positions,
@@ -328,7 +350,7 @@ def _rotary_xpos() -> Iterator[Specialisation]:
 def _permute() -> Iterator[Specialisation]:
     half, interleaved = LAYOUTS
     for dtype in ("int8", "float16", "float32", "int64", "complex128"):
-        x = _compact((1, TOKENS, 8, 128), dtype)
+        x = imagined((1, TOKENS, 8, 128), dtype)
         padded = replace(x, pointer=1 << 40, strides=(1 << 20, 1 << 16, 1 << 8, 1))
         for ends in ((half, interleaved), (interleaved, half)):
             yield plan_permute(x, x, 64, ends).specialisation

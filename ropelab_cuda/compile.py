@@ -1,4 +1,4 @@
-"""From CUDA sources, which lie beside this file, to CuPy kernels.
+"""From CUDA sources, which lie beside this file, to machine code.
 
 A kernel is compiled for one specialisation: a few macros in front of one source. Headers are
 inlined textually, so that a cache which looks at the source sees them change.
@@ -14,24 +14,10 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 from ._cupy import require_cupy
-from .cubins import cache_folder, find_cubin, store_cubin
 
-if TYPE_CHECKING:
-    import cupy
-
-__all__ = [
-    "OPTIONS",
-    "Specialisation",
-    "architecture",
-    "compiled",
-    "cubin_name",
-    "function",
-    "kernel",
-    "source",
-]
+__all__ = ["OPTIONS", "Specialisation", "compiled", "cubin_name", "source"]
 
 OPTIONS = ("--std=c++17",)
 # What CuPy appends to every kernel's options, for the same bits. Without the second one, NVRTC 13.0
@@ -138,66 +124,3 @@ def compiled(specialisation: Specialisation, architecture: str, *options: str) -
         raise RuntimeError(msg) from error
     finally:
         nvrtc.destroyProgram(program)
-
-
-@cache
-def architecture(device: int) -> str:
-    """Return the architecture of a CUDA device, "90" for instance."""
-    return str(require_cupy().cuda.Device(device).compute_capability)
-
-
-@cache
-def kernel(specialisation: Specialisation, architecture: str) -> cupy.RawKernel:
-    """Return the CuPy kernel: from a cubin if there is one, else compiled.
-
-    Parameters
-    ----------
-    specialisation : Specialisation
-        Which kernel.
-    architecture : str
-        That of the current device, on which it is loaded.
-
-    Returns
-    -------
-    cupy.RawKernel
-        It loads itself on any other device of the same architecture.
-
-    Raises
-    ------
-    RuntimeError
-        If it does not compile, or a cubin that was shipped cannot be loaded.
-    ImportError
-        If CuPy is missing.
-    """
-    cupy = require_cupy()
-    name, cache_at = cubin_name(specialisation, architecture), cache_folder()
-    path = find_cubin(name)
-    if path is not None:
-        try:
-            return cupy.RawModule(path=str(path)).get_function(specialisation.kernel)
-        except cupy.cuda.driver.CUDADriverError as error:
-            if path.parent != cache_at:
-                msg = f"{path}: the driver does not load it ({error}); write it again"
-                raise RuntimeError(msg) from error
-    if cache_at is not None and _is_known_to_nvrtc(architecture):
-        cubin, _ = compiled(specialisation, architecture)
-        try:
-            path = store_cubin(cache_at, name, cubin)
-        except OSError:  # a disk that is full or cannot be written stops nobody
-            path = None
-        if path is not None:
-            return cupy.RawModule(path=str(path)).get_function(specialisation.kernel)
-    # CuPy compiles it at its first launch, and has PTX for a card that is newer than NVRTC.
-    return cupy.RawKernel(source(specialisation), specialisation.kernel, OPTIONS)
-
-
-def function(specialisation: Specialisation) -> int:
-    """Return the driver's handle of a kernel, loaded on the current device."""
-    device = require_cupy().cuda.runtime.getDevice()
-    return int(kernel(specialisation, architecture(device)).kernel.ptr)
-
-
-def _is_known_to_nvrtc(architecture: str) -> bool:
-    from cupy_backends.cuda.libs import nvrtc
-
-    return int(architecture) in nvrtc.getSupportedArchs()

@@ -1,4 +1,4 @@
-"""Machine code on disk: shipped with a program, or left by an earlier process.
+"""Where machine code lies on disk: shipped with a program, or left by an earlier process.
 
 A cubin lies under a name that holds the architecture and a hash of its source and options
 (`compile.cubin_name`). So what was built from other sources, or for another card, is never found.
@@ -12,10 +12,9 @@ A cubin lies under a name that holds the architecture and a hash of its source a
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
-__all__ = ["SHIPPED", "add_folder", "cache_folder", "find_cubin", "store_cubin"]
+__all__ = ["SHIPPED", "add_folder", "cache_folder", "find_cubin"]
 
 SHIPPED = "ROPELAB_CUBINS"
 
@@ -73,34 +72,6 @@ def cache_folder() -> Path | None:
         return None
     folder = os.environ.get("CUPY_CACHE_DIR") or Path.home() / ".cupy" / "kernel_cache"
     return Path(folder) / "ropelab"
-
-
-def store_cubin(folder: Path, name: str, cubin: bytes) -> Path:
-    """Write a cubin; other processes see all of it or nothing.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Made if it does not exist.
-    name : str
-        Of the file.
-    cubin : bytes
-        Machine code.
-
-    Returns
-    -------
-    pathlib.Path
-        Where it lies.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(prefix=f"{name}.", dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(cubin)
-        return Path(partial).replace(folder / name)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
 
 
 def _existing(folder: Path, name: str) -> Path:

@@ -13,11 +13,11 @@ from typing import Any
 
 from ._cupy import require_cupy
 from ._memory import check_last_stride, check_memory, check_written
-from .compile import function
 from .device_spectrum import AnySpectrum, DeviceSpectrum
 from .frameworks import Framework, framework_of
 from .launch import FORMATS, OUTPUT_FORMATS, Plan
 from .launcher import Launch, prepare_launch
+from .loading import function
 from .parameters import INTEGER_TYPES
 from .views import ITEM_BYTES, View
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ropelab import Spectrum
 from ropelab.pairs import Placement
 
 from .calls_kv_cache import Options, Tensors, rotate_into_caches
+from .device_spectrum import AnySpectrum
+from .given_angles import GivenAngles
 
 __all__ = ["apply_rotary_kv_cache", "apply_rotary_kv_cache_"]
 
@@ -22,7 +23,7 @@ def apply_rotary_kv_cache(
     k: Any,
     v: Any,
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     k_cache: Any,
     v_cache: Any,
     slots: Any,
@@ -45,9 +46,9 @@ def apply_rotary_kv_cache(
         As in `apply_rotary_qk`.
     v : CUDA tensor of the dtype of q and k
         Values of the same tokens and heads as k; their head_dim may differ from that of k.
-    position_ids : CUDA tensor of int
+    position_ids : CUDA tensor of int, Consecutive or Packed
         As in `apply_rotary`.
-    spectrum : ropelab.Spectrum
+    spectrum : ropelab.Spectrum or DeviceSpectrum
         As in `apply_rotary`.
     k_cache, v_cache : CUDA tensor of float, shape (blocks, block_size, kv_heads, head_dim)
         Written in place, in their own dtype; rows that no slot names are not touched. Any strides
@@ -89,9 +90,9 @@ def apply_rotary_kv_cache(
     ImportError
         If CuPy is missing.
     """
-    tensors = Tensors(q, k, v, position_ids, k_cache, v_cache, slots, overrun_flag)
-    how = (tensor_format, layout, output_layout, rotary_offset)
-    options = Options(spectrum, angles, Placement(*how), k_scale, v_scale)
+    tensors = Tensors(q, k, v, k_cache, v_cache, slots, overrun_flag)
+    place = Placement(tensor_format, layout, output_layout, rotary_offset)
+    options = Options(GivenAngles(position_ids, spectrum, angles), place, k_scale, v_scale)
     return rotate_into_caches(tensors, options, out)
 
 
@@ -100,7 +101,7 @@ def apply_rotary_kv_cache_(
     k: Any,
     v: Any,
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     k_cache: Any,
     v_cache: Any,
     slots: Any,
@@ -122,9 +123,9 @@ def apply_rotary_kv_cache_(
         As in `apply_rotary_kv_cache`; k is not changed. Views of one packed projection are welcome.
     v : CUDA tensor of the dtype of q and k
         As in `apply_rotary_kv_cache`.
-    position_ids : CUDA tensor of int
+    position_ids : CUDA tensor of int, Consecutive or Packed
         As in `apply_rotary`.
-    spectrum : ropelab.Spectrum
+    spectrum : ropelab.Spectrum or DeviceSpectrum
         As in `apply_rotary`.
     k_cache, v_cache : CUDA tensor of float, shape (blocks, block_size, kv_heads, head_dim)
         As in `apply_rotary_kv_cache`.
@@ -159,7 +160,7 @@ def apply_rotary_kv_cache_(
     ImportError
         If CuPy is missing.
     """
-    tensors = Tensors(q, k, v, position_ids, k_cache, v_cache, slots, overrun_flag)
-    how = (tensor_format, layout, output_layout, rotary_offset)
-    options = Options(spectrum, angles, Placement(*how), k_scale, v_scale)
+    tensors = Tensors(q, k, v, k_cache, v_cache, slots, overrun_flag)
+    place = Placement(tensor_format, layout, output_layout, rotary_offset)
+    options = Options(GivenAngles(position_ids, spectrum, angles), place, k_scale, v_scale)
     return rotate_into_caches(tensors, options, in_place=True)

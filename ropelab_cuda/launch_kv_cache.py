@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ropelab import Spectrum
 from ropelab.checks import TENSOR_FORMATS
 from ropelab.pairs import Placement
 
 from . import parameters
+from .device_spectrum import AnySpectrum
 from .launch import OUTPUT_FORMATS, Macros, Plan
-from .launch_rotary import Places, plan_work
+from .launch_angles import Angles
+from .launch_rotary import plan_work
+from .position_sources import PositionSource
 from .tokens import Axes, broadcast_strides, merge_axes
 from .tuning import Tuning, choose_tuning
 from .views import View
@@ -63,9 +66,9 @@ def plan_rotary_kv_cache(
     queries: Operand,
     keys: Cached,
     values: Cached,
-    position_ids: View,
+    position_ids: View | PositionSource,
     slots: View,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     *,
     place: Placement,
     angles: str,
@@ -80,10 +83,11 @@ def plan_rotary_kv_cache(
         The tensor and where its rotation goes: itself, or a tensor of the same shape and dtype.
     keys, values : Cached
         Over the same tokens, with as many heads as each other.
-    position_ids, slots : View
-        Integers, broadcastable to the tokens; positions with a leading axis if the spectrum names
-        several.
-    spectrum : Spectrum
+    position_ids : View or PositionSource
+        As in `plan_rotary`.
+    slots : View
+        Integers that broadcast to the tokens.
+    spectrum : Spectrum or DeviceSpectrum
         The frequencies.
     place : Placement
         Where the pairs lie.
@@ -98,43 +102,41 @@ def plan_rotary_kv_cache(
     -------
     Plan
         What to launch. Its "input" is q, its "output" the rotated q; the others are k_cache,
-        v_cache, the flag if any, k, v, the scales that are tensors, position_ids and slots.
+        v_cache, the flag if any, k, v, the scales that are tensors, slots and what angles come of.
     """
-    numbers = parameters.Numbers.of(spectrum, angles, queries[0].dtype, keys.cache.dtype)
+    computed = Angles.of(position_ids, spectrum, angles, queries[0].dtype, keys.cache.dtype)
     tokens = token_axes(queries[0].shape, place.tensor_format)
     work = arrange(
         [queries, (keys.x, keys.first_row(place.tensor_format))],
-        numbers.pairs,
+        computed.numbers.pairs,
         place.ends(),
         place.tensor_format,
         [
-            broadcast_strides(position_ids, tokens, skip=int(numbers.axes > 1)),
+            *computed.rows(tokens),
             broadcast_strides(slots, tokens),
             token_axes(values.x.strides, place.tensor_format),
         ],
         place.rotary_offset,
         steps=[(), keys.steps],
     )
-    walked_positions, walked_slots, walked_values = work.others
-    structure = parameters.rotary_kv_cache(numbers)()
+    *walked_positions, walked_slots, walked_values = work.others
+    structure = computed.structure(parameters.rotary_kv_cache, walked_positions, inverse=False)
     structure.tensors = work.tensors
     structure.tensors.k.inverse_scale, structure.tensors.k.scale = _scale(keys)
-    structure.positions = parameters.positions(position_ids, walked_positions, numbers.axes)
     _fill_slots(structure, slots, walked_slots, keys, values, overrun)
-    parameters.fill_spectrum(structure, spectrum, numbers, inverse=False)
     v = structure.v = _values(values, walked_values, place.tensor_format)
-    chosen = tuning or choose_tuning(work, guesses=numbers.axes == 1)
+    chosen = tuning or choose_tuning(work, guesses=computed.can_be_guessed)
     macros: Macros = {
-        **numbers.macros,
+        **computed.macros,
         "KEYS_APART": int(keys.cache.dtype != keys.x.dtype or keys.scale is not None),
         "KEY_FORMAT": OUTPUT_FORMATS[keys.cache.dtype],
         "KEY_SCALED": int(keys.scale is not None),
-        "POSITION": parameters.INTEGER_TYPES[position_ids.dtype],
         "SLOT": parameters.INTEGER_TYPES[slots.dtype],
         **_value_macros(values, v, work.across * chosen.lanes * chosen.head_blocks),
     }
-    plan = plan_work("rotary_kv_cache", macros, structure, work, Places(()), (), chosen)
-    return replace(plan, pointers=_pointers(structure, keys, values, overrun))
+    places = computed.places(structure)
+    plan = plan_work("rotary_kv_cache", macros, structure, work, places, (), chosen)
+    return replace(plan, pointers=_pointers(structure, keys, values, overrun, places.others))
 
 
 def _scale(cached: Cached) -> tuple[float, int]:
@@ -197,7 +199,11 @@ def _fill_slots(
 
 
 def _pointers(
-    structure: Any, keys: Cached, values: Cached, overrun: View | None
+    structure: Any,
+    keys: Cached,
+    values: Cached,
+    overrun: View | None,
+    angles: Sequence[int],
 ) -> tuple[tuple[int, str, int], ...]:
     """Return where the addresses of all tensors are."""
     fields, one = type(structure), parameters.Operand
@@ -209,8 +215,8 @@ def _pointers(
         *([] if overrun is None else [slots + parameters.Slots.overrun.offset]),
         *(at + one.x.offset for at in (k, v)),
         *(at + one.scale.offset for at in scaled),
-        fields.positions.offset + parameters.Positions.data.offset,
         slots + parameters.Slots.data.offset,
+        *angles,
     ]
     queries = ((q + one.x.offset, "input", 0), (q + one.out.offset, "output", 0))
     return (*queries, *((at, "other", i) for i, at in enumerate(others)))

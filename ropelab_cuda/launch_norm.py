@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ropelab import Spectrum
 from ropelab.norm_rotary import Norm
 from ropelab.pairs import Placement
 
 from . import parameters
+from .device_spectrum import AnySpectrum
 from .launch import FORMATS, MAX_THREADS, Macros, Plan, grid_of, specialise
-from .tokens import broadcast_strides
+from .launch_angles import Angles
+from .position_sources import PositionSource
 from .tuning import IN_FLIGHT, SHARED_BYTES, WARP, Tuning, choose_tuning
 from .views import View
 from .work import Operand, Work, arrange, token_axes
@@ -26,8 +27,8 @@ KEPT_BYTES = 128
 def plan_norm_rotary(
     operands: Sequence[Operand],
     weights: Sequence[View | None],
-    position_ids: View,
-    spectrum: Spectrum,
+    position_ids: View | PositionSource,
+    spectrum: AnySpectrum,
     *,
     norm: Norm,
     place: Placement,
@@ -42,9 +43,9 @@ def plan_norm_rotary(
         Queries and keys, and where each goes: itself, or a tensor of the same shape and dtype.
     weights : sequence of View or None
         Of both, of one dtype, shape (head_dim,), or of all heads; last stride 1.
-    position_ids : View
+    position_ids : View or PositionSource
         As in `plan_rotary`.
-    spectrum : Spectrum
+    spectrum : Spectrum or DeviceSpectrum
         The frequencies.
     norm : Norm
         How to norm.
@@ -66,39 +67,34 @@ def plan_norm_rotary(
         If the angles of a token and the sums of its heads do not fit into a block.
     """
     first = operands[0][0]
-    numbers = parameters.Numbers.of(spectrum, angles, first.dtype)
-    tokens = token_axes(first.shape, place.tensor_format)
-    strides = broadcast_strides(position_ids, tokens, skip=int(numbers.axes > 1))
+    computed = Angles.of(position_ids, spectrum, angles, first.dtype)
     head_dim = first.shape[-1]
     rows = [None if weight is None else _by_head(weight, head_dim) for weight in weights]
     work = arrange(
         operands,
-        numbers.pairs,
+        computed.numbers.pairs,
         place.ends(),
         place.tensor_format,
-        [strides],
+        computed.rows(token_axes(first.shape, place.tensor_format)),
         place.rotary_offset,
         weights=[row for row in rows if row is not None],
     )
     work = _within_warps(work)
     weight_bytes = max((row.item_bytes for row in rows if row is not None), default=0)
     chosen = tuning or _tuning(
-        work, norm, first.item_bytes, weight_bytes, guesses=numbers.axes == 1
+        work, norm, first.item_bytes, weight_bytes, guesses=computed.can_be_guessed
     )
-    structure = parameters.norm_rotary(numbers)()
+    structure = computed.structure(parameters.norm_rotary, work.others, inverse=place.inverse)
     structure.tensors = work.tensors
     structure.q, structure.k = (
         _norm(row, heads if norm.across_heads else 1, head_dim, place.rotary_offset)
         for row, heads in zip(rows, work.heads, strict=True)
     )
     structure.eps, structure.weight_offset = norm.eps, norm.weight_offset
-    structure.positions = parameters.positions(position_ids, work.others[0], numbers.axes)
-    parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
     given = next((weight.dtype for weight in weights if weight is not None), first.dtype)
     macros: Macros = {
         **work.macros,
-        **numbers.macros,
-        "POSITION": parameters.INTEGER_TYPES[position_ids.dtype],
+        **computed.macros,
         "TAIL_VECTORS": _tail_vectors(work),
         "WEIGHT_FORMAT": FORMATS[given],
         "ACROSS_HEADS": int(norm.across_heads),
@@ -107,25 +103,28 @@ def plan_norm_rotary(
         **chosen.macros,
     }
     blocks = grid_of(structure.tensors.grid, chosen.tokens) if any(work.heads) else 0
+    places = computed.places(structure)
     return Plan(
         specialise("norm_rotary", macros, structure),
         (blocks, chosen.head_blocks, 1),
         (work.across, chosen.lanes, chosen.tokens),
         structure,
-        tuple(_pointers(type(structure), rows)),
+        tuple(_pointers(type(structure), rows, places.others)),
+        places.numbers,
     )
 
 
-def _pointers(structure: Any, rows: Sequence[View | None]) -> Iterator[tuple[int, str, int]]:
-    """Yield where the parameters hold addresses; weights come before positions, if there are."""
+def _pointers(
+    structure: Any, rows: Sequence[View | None], angles: Sequence[int]
+) -> Iterator[tuple[int, str, int]]:
+    """Yield where the parameters hold addresses; weights, if there are, before those of angles."""
     tensors = (parameters.Tensors.q, parameters.Tensors.k)
     for i, operand in enumerate(tensors):
         yield operand.offset + parameters.Operand.x.offset, "input", i
         yield operand.offset + parameters.Operand.out.offset, "output", i
     norms = [at.offset + parameters.Norm.weights.offset for at in (structure.q, structure.k)]
-    others = [at for at, row in zip(norms, rows, strict=True) if row is not None]
-    others.append(structure.positions.offset + parameters.Positions.data.offset)
-    yield from ((at, "other", i) for i, at in enumerate(others))
+    weights = [at for at, row in zip(norms, rows, strict=True) if row is not None]
+    yield from ((at, "other", i) for i, at in enumerate((*weights, *angles)))
 
 
 def _by_head(weight: View, head_dim: int) -> View:
@@ -175,7 +174,7 @@ def _tuning(work: Work, norm: Norm, item_bytes: int, weight_bytes: int, *, guess
         tokens = max(1, min(chosen.tokens, 2 * WARP // (work.across * lanes)))
         unroll = max(1, min(chosen.unroll, (KEPT_BYTES - 2 * weight_held) // work.held_bytes))
         blocks = -(-heads // lanes) if chosen.head_blocks > 1 else 1
-        return Tuning(lanes, tokens, unroll, blocks, chosen.angles_first)
+        return Tuning(lanes, tokens, unroll, blocks, chosen.guesses, chosen.few_tokens)
     sums = heads * max(item_bytes, 4)
     if work.angle_bytes + sums > SHARED_BYTES:
         msg = (
@@ -188,7 +187,7 @@ def _tuning(work: Work, norm: Norm, item_bytes: int, weight_bytes: int, *, guess
     lanes = _rounded_up(-(-heads // min(kept, 4)), whole)
     lanes = min(lanes, MAX_THREADS // work.across)
     unroll = min(kept, -(-heads // lanes))
-    return Tuning(lanes, 1, unroll, 1, chosen.angles_first)
+    return Tuning(lanes, 1, unroll, 1, chosen.guesses, chosen.few_tokens)
 
 
 def _rounded_up(number: int, step: int) -> int:

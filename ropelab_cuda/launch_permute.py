@@ -88,6 +88,11 @@ def plan_permute(x: View, out: View, pairs: int, layouts: tuple[str, str]) -> Pl
         "ROW_AXES": max(len(lengths), 1),
         "IN_PLACE": int(in_place),
     }
+    fields = type(structure)
     return Plan(
-        specialise("permute", macros, structure), (blocks, 1, 1), (across, together, 1), structure
+        specialise("permute", macros, structure),
+        (blocks, 1, 1),
+        (across, together, 1),
+        structure,
+        ((fields.x.offset, "input", 0), (fields.out.offset, "output", 0)),
     )

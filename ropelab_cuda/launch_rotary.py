@@ -10,7 +10,8 @@ from ropelab.pairs import Placement
 from . import parameters
 from .device_spectrum import AnySpectrum
 from .launch import FORMATS, Macros, Plan, grid_of, specialise
-from .position_sources import Ids, PositionSource
+from .launch_angles import Angles, Places, places_of
+from .position_sources import PositionSource
 from .tokens import Axes, broadcast_strides
 from .tuning import Tuning, choose_tuning
 from .views import View
@@ -18,7 +19,6 @@ from .work import Operand, Scale, Work, arrange, token_axes
 
 __all__ = [
     "Lookup",
-    "Places",
     "plan_rotary",
     "plan_rotary_cached",
     "plan_rotary_indexed",
@@ -62,22 +62,14 @@ def plan_rotary(
     Plan
         What to launch.
     """
-    numbers = parameters.Numbers.of(spectrum, angles, *(view.dtype for view in operands[0]))
-    source = Ids(position_ids) if isinstance(position_ids, View) else position_ids
-    numbers = numbers._replace(axes=source.axes(numbers.axes))
+    computed = Angles.of(position_ids, spectrum, angles, *(view.dtype for view in operands[0]))
     tokens = token_axes(operands[0][0].shape, place.tensor_format)
-    work = _work(operands, numbers.pairs, place, source.rows(tokens, numbers.axes), scales)
-    positions = source.structure(work.others, numbers.axes)
-    kind: Any = type(positions)
-    structure = parameters.rotary(numbers, kind)()
-    structure.tensors, structure.positions = work.tensors, positions
-    parameters.fill_spectrum(structure, spectrum, numbers, inverse=place.inverse)
-    places, macros = _places_of(structure, source), numbers.macros | source.macros
-    if numbers.on_device:  # the first field of the spectrum is its address
-        places = places._replace(others=(*places.others, type(structure).spectrum.offset))
-    guesses = numbers.axes == 1 and not numbers.on_device
-    chosen = tuning or choose_tuning(work, guesses=guesses)
-    return plan_work("rotary", macros, structure, work, places, scales, chosen)
+    work = _work(operands, computed.numbers.pairs, place, computed.rows(tokens), scales)
+    structure = computed.structure(parameters.rotary, work.others, inverse=place.inverse)
+    structure.tensors = work.tensors
+    places = computed.places(structure)
+    chosen = tuning or choose_tuning(work, guesses=computed.can_be_guessed)
+    return plan_work("rotary", computed.macros, structure, work, places, scales, chosen)
 
 
 def plan_rotary_cached(
@@ -182,7 +174,7 @@ def plan_rotary_indexed(
         work.tensors, *tables, _direction(place), positions, rows, pointer
     )
     macros = _table_macros(cos) | source.macros | {"INDEXED": 1}
-    found = _places_of(structure, source)
+    found = places_of(structure, source)
     places = found._replace(others=(*_TABLES, *found.others))
     chosen = tuning or choose_tuning(work, guesses=False)
     return plan_work("rotary_cached", macros, structure, work, places, scales, chosen)
@@ -198,28 +190,6 @@ def _table_macros(table: View) -> Macros:
 
 def _direction(place: Placement) -> float:
     return -1.0 if place.inverse else 1.0
-
-
-class Places(NamedTuple):
-    """Where a structure holds what differs between calls of a kind.
-
-    Parameters
-    ----------
-    others : tuple of int
-        Offsets of the addresses of positions, tables and other inputs.
-    numbers : tuple of int, default ()
-        Offsets of numbers.
-    """
-
-    others: tuple[int, ...]
-    numbers: tuple[int, ...] = ()
-
-
-def _places_of(structure: Any, source: PositionSource) -> Places:
-    """Return where a structure holds what its field `positions` does."""
-    start = type(structure).positions.offset
-    pointers, numbers = source.pointers, source.numbers
-    return Places(tuple(start + at for at in pointers), tuple(start + at for at in numbers))
 
 
 def _work(

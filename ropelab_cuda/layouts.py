@@ -11,9 +11,10 @@ from typing import Any
 
 from ropelab.checks import check_channels
 
+from .calls import AS_IT_CAME, launch_and_remember, outputs_of
 from .exchange import Gate
 from .launch_permute import plan_permute
-from .overlaps import check_overlaps
+from .replay import Key, replay
 
 __all__ = ["to_half", "to_half_", "to_interleaved", "to_interleaved_"]
 
@@ -142,12 +143,29 @@ def to_half_(x: Any, rotary_dim: int | None = None) -> Any:
 
 
 def _permuted(x: Any, rotary_dim: int | None, out: Any, layouts: tuple[str, str]) -> Any:
-    gate = Gate(x, "x")
-    source = gate.elements(x, "x")
-    _, d = check_channels(source.shape, rotary_dim, -1)
-    result = gate.framework.empty_like(x, source, source.dtype) if out is None else out
-    target = gate.output(result, "out", source.shape, source.dtype)
-    if out is not None:
-        check_overlaps([("out", target)], [("x", source)], [])
-    gate.launch(plan_permute(source, target, d // 2, layouts), [result])
-    return result
+    in_place = out is x
+    call = ("permute", layouts, rotary_dim, type(rotary_dim), in_place, out is None)
+    made = replay((x,) if in_place or out is None else (x, out), call)
+    if made is None:
+        tensors = {"x": x}
+        outs = None if out is None else tensors if in_place else {"out": out}
+        made = _permuted_the_whole_way(tensors, outs, rotary_dim, layouts, call)
+    return made[0] if out is None else out
+
+
+def _permuted_the_whole_way(
+    tensors: dict[str, Any],
+    outs: dict[str, Any] | None,
+    rotary_dim: int | None,
+    layouts: tuple[str, str],
+    call: Key,
+) -> tuple[Any, ...]:
+    """Take, check, allocate, plan, launch, remember the plan; see `calls`."""
+    ((name, x),) = tensors.items()
+    gate = Gate(x, name)
+    views = {name: gate.elements(x, name)}
+    _, d = check_channels(views[name].shape, rotary_dim, -1)
+    results, operands = outputs_of(gate, tensors, views, outs, [], AS_IT_CAME)
+    plan = plan_permute(*operands[0], d // 2, layouts)
+    launch_and_remember(gate, plan, call, tensors, outs, results, operands, [])
+    return results

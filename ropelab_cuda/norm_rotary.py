@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ropelab import Spectrum
 from ropelab.norm_rotary import Norm
 from ropelab.pairs import Placement
 
 from .calls import named_pair
 from .calls_norm import norm_and_rotate
+from .device_spectrum import AnySpectrum
 from .replay import Key, replay
 
 __all__ = ["apply_norm_rotary_qk", "apply_norm_rotary_qk_"]
@@ -28,7 +28,7 @@ def apply_norm_rotary_qk(
     q_weight: Any,
     k_weight: Any,
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     *,
     eps: float = 1e-6,
     weight_offset: float = 0.0,
@@ -50,9 +50,9 @@ def apply_norm_rotary_qk(
         What multiplies each channel: shape (head_dim,), or (heads, head_dim) or
         (heads * head_dim,) with `across_heads`; both of one dtype, which need not be that of `q`.
         None is no weight, to which no offset is added either.
-    position_ids : CUDA tensor of int
+    position_ids : CUDA tensor of int, Consecutive or Packed
         As in `apply_rotary`.
-    spectrum : ropelab.Spectrum
+    spectrum : ropelab.Spectrum or DeviceSpectrum
         As in `apply_rotary`; the norm covers channels past its rotary_dim too.
     eps : float, default 1e-6
         Added to the mean square, as a number of the format that sums have.
@@ -101,7 +101,7 @@ def apply_norm_rotary_qk(
     place = Placement(tensor_format, layout, output_layout, rotary_offset)
     weights = {"q_weight": q_weight, "k_weight": k_weight}
     given = (q, k, *outs.values(), *(w for w in weights.values() if w is not None), position_ids)
-    call = _key("apply_norm_rotary_qk", weights, spectrum, angles, norm, place, out is None)
+    call = _key("apply_norm_rotary_qk", spectrum, weights, angles, norm, place, out is None)
     made = replay(given, call)
     if made is None:
         both = {"q": q, "k": k}
@@ -118,7 +118,7 @@ def apply_norm_rotary_qk_(
     q_weight: Any,
     k_weight: Any,
     position_ids: Any,
-    spectrum: Spectrum,
+    spectrum: AnySpectrum,
     *,
     eps: float = 1e-6,
     weight_offset: float = 0.0,
@@ -137,9 +137,9 @@ def apply_norm_rotary_qk_(
         As in `apply_norm_rotary_qk`; views of one packed projection are welcome.
     q_weight, k_weight : CUDA tensor of float, or None
         As in `apply_norm_rotary_qk`.
-    position_ids : CUDA tensor of int
+    position_ids : CUDA tensor of int, Consecutive or Packed
         As in `apply_rotary`.
-    spectrum : ropelab.Spectrum
+    spectrum : ropelab.Spectrum or DeviceSpectrum
         As in `apply_norm_rotary_qk`.
     eps : float, default 1e-6
         As in `apply_norm_rotary_qk`.
@@ -176,7 +176,7 @@ def apply_norm_rotary_qk_(
     place = Placement(tensor_format, layout, output_layout, rotary_offset)
     weights = {"q_weight": q_weight, "k_weight": k_weight}
     given = (q, k, *(w for w in weights.values() if w is not None), position_ids)
-    call = _key("apply_norm_rotary_qk_", weights, spectrum, angles, norm, place)
+    call = _key("apply_norm_rotary_qk_", spectrum, weights, angles, norm, place)
     if replay(given, call) is None:
         both = {"q": q, "k": k}
         norm_and_rotate(both, both, weights, position_ids, spectrum, angles, norm, place, call)
@@ -185,8 +185,8 @@ def apply_norm_rotary_qk_(
 
 def _key(
     name: str,
+    spectrum: AnySpectrum,
     weights: dict[str, Any],
-    spectrum: Spectrum,
     angles: str,
     norm: Norm,
     place: Placement,
@@ -195,4 +195,4 @@ def _key(
     """Return all that a plan depends on beside the tensors."""
     there = tuple(weight is not None for weight in weights.values())
     kinds = tuple(type(value) for value in (*norm, place.rotary_offset))
-    return (name, there, id(spectrum), angles, norm, place, kinds, *more)
+    return (name, id(spectrum), there, angles, norm, place, kinds, *more)

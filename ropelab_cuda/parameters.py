@@ -141,28 +141,29 @@ def rotary_indexed(positions: type[Any]) -> type[Any]:
 
 
 @cache
-def rotary_kv_cache(numbers: Numbers) -> type[Any]:
-    """Return the parameters of rotary_kv_cache.cu with such a spectrum."""
+def rotary_kv_cache(numbers: Numbers, positions: type[Any] = Positions) -> type[Any]:
+    """Return the parameters of rotary_kv_cache.cu with such a spectrum and source of positions."""
     head = (
         ("tensors", Tensors),
         ("v", Operand),
         ("k_cache", CacheStrides),
         ("v_cache", CacheStrides),
         ("slots", Slots),
-        ("positions", Positions),
+        ("positions", positions),
     )
     return _ending_in_spectrum("RotaryKvCache", head, numbers)
 
 
-def norm_rotary(numbers: Numbers) -> type[Any]:
-    """Return the parameters of norm_rotary.cu with such a spectrum."""
+@cache
+def norm_rotary(numbers: Numbers, positions: type[Any] = Positions) -> type[Any]:
+    """Return the parameters of norm_rotary.cu with such a spectrum and source of positions."""
     head = (
         ("tensors", Tensors),
         ("q", Norm),
         ("k", Norm),
         ("eps", c_double),
         ("weight_offset", c_double),
-        ("positions", Positions),
+        ("positions", positions),
     )
     return _ending_in_spectrum("NormRotary", head, numbers)
 
@@ -256,7 +257,7 @@ def fill_spectrum(target: Any, spectrum: AnySpectrum, numbers: Numbers, *, inver
     Parameters
     ----------
     target : ctypes.Structure
-        One made by `rotary`, `norm_rotary`, `cos_sin_table` or `phases`.
+        One made by `rotary`, `rotary_kv_cache`, `norm_rotary`, `cos_sin_table` or `phases`.
     spectrum : Spectrum or DeviceSpectrum
         The frequencies and the attention factor.
     numbers : Numbers

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
@@ -18,7 +19,10 @@ from ropelab.dlpack import DLTensor, Exported, describe, read_capsule
 
 from .views import View
 
-__all__ = ["QuickTorch", "Torch", "torch_framework"]
+__all__ = ["Guard", "QuickTorch", "Torch", "torch_framework"]
+
+Guard = Callable[..., bool]
+"""Says whether some tensors are like others but for their memory."""
 
 
 @cache
@@ -169,6 +173,20 @@ class QuickTorch(Torch):
         guards = getattr(getattr(private, "_dynamo", None), "guards", None)
         quick = getattr(guards, "_empty_strided_cuda", None)
         self.allocate: Any = quick or self._empty_strided
+        self._guards: Any = getattr(guards, "TensorGuards", None)
+
+    def guard(self, tensors: tuple[Any, ...]) -> Guard | None:
+        """Return a guard that knows tensors like these, if torch has such a thing."""
+        # It compares type, dtype, device, shape, strides, need of a gradient, and all that torch
+        # dispatches by: a pending negation, inference mode, a transform.
+        if self._guards is None:
+            return None
+        guard: Guard = self._guards(
+            *tensors,
+            dynamic_dims_sizes=[list(x.shape) for x in tensors],
+            dynamic_dims_strides=[list(x.stride()) for x in tensors],
+        ).check
+        return guard
 
     def _empty_strided(self, shape: Any, strides: Any, dtype: Any) -> Any:
         """Allocate on the current device."""

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .launch import MAX_TOKENS, Macros
-from .work import Work
+from .work import MULTIPROCESSORS, Work
 
 __all__ = ["Tuning", "choose_tuning"]
 
-MULTIPROCESSORS = 132  # of an H100 or H200
 SHARED_BYTES = 48 << 10  # of a block, without asking the driver for more
 WARP = 32
-MOST_THREADS, FEW_THREADS = 256, 320  # of a block; where tokens are few
+MOST_THREADS = 256  # of a block
+MOST_THREADS_OF_FEW, MOST_LANES_OF_FEW = 320, 20  # where tokens are few
 IN_FLIGHT = 96  # bytes of a thread
 
 
@@ -30,15 +30,18 @@ class Tuning(NamedTuple):
         Heads that a thread has in flight.
     head_blocks : int
         Blocks that share the heads of a token.
-    angles_first : bool
-        Whether angles are computed while the predecessor still runs, before anything is loaded.
+    guesses : bool
+        Whether positions may be read before the predecessors are done.
+    few_tokens : bool
+        Whether kernels follow each other faster than one takes; see angles.cuh.
     """
 
     lanes: int
     tokens: int
     unroll: int
     head_blocks: int = 1
-    angles_first: bool = False
+    guesses: bool = False
+    few_tokens: bool = False
 
     @property
     def macros(self) -> Macros:
@@ -48,7 +51,9 @@ class Tuning(NamedTuple):
             "TOKENS": self.tokens,
             "UNROLL": self.unroll,
             "HEAD_BLOCKS": self.head_blocks,
-            "ANGLES_FIRST": int(self.angles_first),
+            "GUESSES": int(self.guesses),
+            "FEW_TOKENS": int(self.few_tokens),
+            "MULTIPROCESSORS": MULTIPROCESSORS,
         }
 
 
@@ -65,7 +70,7 @@ def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
     work : Work
         The tensors.
     guesses : bool
-        Whether the angles can be computed before the predecessors are done.
+        Whether positions may be read before the predecessors are done.
 
     Returns
     -------
@@ -85,9 +90,10 @@ def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
             f"{work.angle_bytes} bytes a token; rotate fewer channels"
         )
         raise ValueError(msg)
-    if work.outer * work.inner <= MULTIPROCESSORS:
-        lanes = max(1, min(heads, FEW_THREADS // across))
-        return Tuning(lanes, 1, 1, -(-heads // lanes), guesses)
+    if work.has_few_tokens:
+        most = max(1, min(MOST_LANES_OF_FEW, MOST_THREADS_OF_FEW // across))
+        blocks = -(-heads // most)
+        return Tuning(-(-heads // blocks), 1, 1, blocks, guesses, few_tokens=True)
     unroll = min(range(1, 1 + IN_FLIGHT // work.held_bytes), key=_cost(heads, across))
     lanes = max(1, min(-(-heads // unroll), MOST_THREADS // across))
     tokens = max(1, min(2 * WARP // (across * lanes), work.inner, fitting, MAX_TOKENS))

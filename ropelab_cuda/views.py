@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-__all__ = ["ITEM_BYTES", "View"]
+__all__ = ["ITEM_BYTES", "View", "imagined"]
 
 ITEM_BYTES = {
     "float64": 8,
@@ -72,3 +72,24 @@ class View:
                 return False
             expected *= length
         return True
+
+
+def imagined(shape: tuple[int, ...], dtype: str, pointer: int = 1 << 20) -> View:
+    """Return a compact tensor that does not exist, to plan by.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Lengths of the axes.
+    dtype : str
+        As of a View.
+    pointer : int, default 2**20
+        Address of the first element.
+
+    Returns
+    -------
+    View
+        In row-major order.
+    """
+    strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+    return View(pointer, shape, strides, dtype)

@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ropelab import Rope
-from ropelab.checks import ANGLES, TENSOR_FORMATS, check_choice, check_flag, check_rope, integer
-from ropelab.checks import positive_int as positive
-from ropelab.pairs import Placement
+from ropelab.checks import check_choice
 
 from ._cupy import require_cupy
-from .compile import Specialisation, architecture, compiled, cubin_name, function
-from .cubins import add_folder, store_cubin
-from .device_spectrum import AnySpectrum, DeviceSpectrum
-from .launch import FORMATS, OUTPUT_FORMATS, Plan
-from .launch_lengths import plan_length_spectrum
-from .launch_rotary import plan_rotary, plan_rotary_cached
-from .length_rules import has_device_function
-from .lengths import spectrum_to_plan
-from .parameters import INTEGER_TYPES
-from .views import View
-from .work import Operand
+from .compile import Specialisation, compiled, cubin_name
+from .cubins import add_folder
+from .foreseen import TOKENS, Foreseen
+from .foreseen_calls import CALLS
+from .loading import architecture, function
+from .stored_cubins import store_cubin
 
 __all__ = ["save_cubins", "specialisations_of", "warmup"]
-
-# How threads share the work depends on the number of tokens while they are few, and on the length
-# of the inner axis while it is short.
-SHORT = range(1, 64)
-LENGTHS = (*SHORT, *(2**power for power in range(6, 18)))
-TOKENS = (
-    *((batch, length) for batch in (1, 2) for length in LENGTHS),
-    *(pair for short in SHORT for pair in ((short, 2048), (2048, short))),
-)
 
 
 def specialisations_of(
     rope: Rope,
+    call: str = "rotary",
     *,
     q_heads: int,
     k_heads: int = 0,
@@ -47,11 +31,9 @@ def specialisations_of(
     tensor_format: str = "bshd",
     angles: str = "exact",
     in_place: bool = False,
-    table_dtype: str | None = None,
     position_dtype: str = "int64",
-    output_dtype: str | None = None,
-    scaled: bool = False,
     tokens: Sequence[tuple[int, int]] = TOKENS,
+    **options: Any,
 ) -> tuple[Specialisation, ...]:
     """Return the kernels that a model's calls will need, planned for tensors that do not exist.
 
@@ -59,6 +41,10 @@ def specialisations_of(
     ----------
     rope : ropelab.Rope
         The model's rotary embedding.
+    call : str, default "rotary"
+        What is called: ``"rotary"`` for `apply_rotary` and its kin, `rotate` among them; ``"xpos"``
+        for `apply_xpos_qk`; ``"norm_rotary"`` for `apply_norm_rotary_qk`; ``"kv_cache"`` for
+        `apply_rotary_kv_cache`; ``"to_half"`` or ``"to_interleaved"``.
     q_heads : int
         Heads of the queries.
     k_heads : int, default 0
@@ -70,17 +56,16 @@ def specialisations_of(
     angles : {"exact", "float32"}, default "exact"
         As in `apply_rotary`.
     in_place : bool, default False
-        Whether the rotations replace the tensors; channels that pass through are then left alone.
-    table_dtype : str, optional
-        Rotate by given cosines and sines of this dtype, as `apply_rotary_cached` does.
+        Whether the results replace the tensors; channels that pass through are then left alone.
     position_dtype : str, default "int64"
         Of the position ids: any integer dtype that is taken.
-    output_dtype : str, optional
-        Of the results, float8 formats included; by default `dtype`.
-    scaled : bool, default False
-        Whether results are divided by a scale, a number or a tensor.
     tokens : sequence of (int, int), optional
         Batches and sequences; by default all that make a difference.
+    **options
+        Of that kind of call alone; what they mean stands with the function of its name in
+        `foreseen_calls`. ``"rotary"`` has `table_dtype`, `output_dtype` and `scaled`;
+        ``"norm_rotary"`` has `weight_dtype`, `weighted` and `across_heads`; ``"kv_cache"`` has
+        `cache_dtype`, `scaled`, `slot_dtype` and `v_head_dim`.
 
     Returns
     -------
@@ -90,95 +75,42 @@ def specialisations_of(
     Raises
     ------
     TypeError
-        If `rope` is no Rope, or a number no integer.
+        If `rope` is no Rope, a number no integer, or an option not one of the call's.
     ValueError
-        If an option is unknown, or a number not positive.
+        If an option is unknown, a number not positive, or the call cannot do what the rope asks.
 
     Examples
     --------
     >>> rope = Rope(128, base=500_000.0)
     >>> {kernel.kernel for kernel in specialisations_of(rope, q_heads=32, k_heads=8)}
     {'rotary'}
+    >>> heads = {"q_heads": 32, "k_heads": 8}
+    >>> kernels = specialisations_of(rope, "kv_cache", cache_dtype="float8_e4m3fn", **heads)
+    >>> {kernel.kernel for kernel in kernels}
+    {'rotary_kv_cache'}
     """
-    check_rope(rope)
-    check_choice(dtype, FORMATS, "dtype")
-    check_choice(tensor_format, TENSOR_FORMATS, "tensor_format")
-    check_choice(angles, ANGLES, "angles")
-    check_flag(in_place, "in_place")
-    heads = [positive(q_heads, "q_heads")]
-    if integer(k_heads, "k_heads"):
-        heads.append(positive(k_heads, "k_heads"))
-    if table_dtype is not None:
-        check_choice(table_dtype, FORMATS, "table_dtype")
-    check_choice(position_dtype, INTEGER_TYPES, "position_dtype")
-    target = dtype if output_dtype is None else output_dtype
-    check_choice(target, OUTPUT_FORMATS, "output_dtype")
-    check_flag(scaled, "scaled")
-    if in_place and (scaled or target != dtype):
-        msg = "in_place: expected False with an output_dtype or a scale; got True; omit one of them"
-        raise ValueError(msg)
-    scales = [1.0] * len(heads) if scaled else []
-    length = rope.max_position_embeddings if rope.scaling.depends_on_length else None
-    spectra: list[AnySpectrum] = [rope.spectrum(length)]
-    if rope.scaling.depends_on_length and has_device_function(rope.scaling):
-        spectra.append(spectrum_to_plan(rope))  # what `rotate` has without a seq_len
-    place = Placement(tensor_format, rope.layout, rope.output_layout, rope.rotary_offset)
-    found: dict[Specialisation, None] = {}
-    for batch, sequence in tokens:
-        sizes = {"b": positive(batch, "tokens"), "s": positive(sequence, "tokens")}
-        sizes |= {"t": batch * sequence, "d": rope.head_dim}
-        operands = [
-            (x, x if in_place else _compact(x.shape, target, 1 << 40))
-            for x in (
-                _compact(tuple({**sizes, "h": h}[axis] for axis in tensor_format), dtype, 1 << 20)
-                for h in heads
-            )
-        ]
-        shapes = ((batch * sequence,),) if tensor_format == "thd" else _rows(batch, sequence)
-        for shape in shapes:
-            if table_dtype is None:
-                positions = _positions(shape, spectra[0].position_axes, position_dtype)
-                plans = list(_plans(operands, positions, spectra, place, angles, scales))
-            else:
-                table = _compact((*shape, rope.rotary_dim // 2), table_dtype, 1 << 30)
-                plans = [plan_rotary_cached(operands, table, table, place=place, scales=scales)]
-            found |= {plan.specialisation: None for plan in plans}
-    return tuple(found)
-
-
-def _rows(batch: int, sequence: int) -> Iterator[tuple[int, ...]]:
-    """Yield the shapes that positions of these tokens come in."""
-    yield batch, sequence
-    if batch > 1:
-        yield (sequence,)
-
-
-def _plans(
-    operands: Sequence[Operand],
-    positions: View,
-    spectra: Sequence[AnySpectrum],
-    place: Placement,
-    angles: str,
-    scales: Sequence[float],
-) -> Iterator[Plan]:
-    """Yield what a call by positions launches."""
-    for spectrum in spectra:
-        if isinstance(spectrum, DeviceSpectrum):
-            yield from plan_length_spectrum(positions, spectrum.rule, spectrum.view)
-        yield plan_rotary(operands, positions, spectrum, place=place, angles=angles, scales=scales)
-
-
-def _positions(shape: tuple[int, ...], axes: int, dtype: str) -> View:
-    return _compact((axes, *shape) if axes > 1 else shape, dtype, 1 << 30)
-
-
-def _compact(shape: tuple[int, ...], dtype: str, pointer: int) -> View:
-    strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
-    return View(pointer, shape, strides, dtype)
+    check_choice(call, CALLS, "call")
+    foreseen = Foreseen(
+        rope,
+        q_heads,
+        k_heads,
+        dtype=dtype,
+        tensor_format=tensor_format,
+        angles=angles,
+        in_place=in_place,
+        position_dtype=position_dtype,
+        tokens=tokens,
+    )
+    plans = CALLS[call](foreseen, **options)
+    return tuple(dict.fromkeys(plan.specialisation for plan in plans))
 
 
 def warmup(
-    rope: Rope, *, cubins: str | os.PathLike[str] | None = None, **wanted: Any
+    rope: Rope,
+    call: str = "rotary",
+    *,
+    cubins: str | os.PathLike[str] | None = None,
+    **wanted: Any,
 ) -> tuple[Specialisation, ...]:
     """Compile and load a model's kernels on the current device, so that its first call is fast.
 
@@ -186,6 +118,8 @@ def warmup(
     ----------
     rope : ropelab.Rope
         The model's rotary embedding.
+    call : str, default "rotary"
+        What is called, as in `specialisations_of`; of several kinds, warm one after the other.
     cubins : path-like, optional
         A folder that `save_cubins` wrote: what it holds is loaded, the rest compiled. The
         environment variable ``ROPELAB_CUBINS`` does the same for every call.
@@ -203,6 +137,8 @@ def warmup(
         As in `specialisations_of`.
     ValueError
         As in `specialisations_of`; or if `cubins` is no folder.
+    RuntimeError
+        If a kernel does not compile, or a cubin that was shipped is broken.
     ImportError
         If CuPy is missing.
 
@@ -210,8 +146,9 @@ def warmup(
     --------
     >>> rope = Rope(128, base=500_000.0)
     >>> loaded = warmup(rope, q_heads=32, k_heads=8)  # doctest: +SKIP
+    >>> loaded = warmup(rope, "norm_rotary", q_heads=32, k_heads=8)  # doctest: +SKIP
     """
-    found = specialisations_of(rope, **wanted)
+    found = specialisations_of(rope, call, **wanted)
     if cubins is not None:
         add_folder(cubins)
     for one in found:
@@ -222,6 +159,7 @@ def warmup(
 def save_cubins(
     folder: str | os.PathLike[str],
     rope: Rope,
+    call: str = "rotary",
     *,
     architectures: Sequence[str] | None = None,
     **wanted: Any,
@@ -230,7 +168,7 @@ def save_cubins(
 
     A machine that has them needs neither the compiler nor a cache. Name the folder there in the
     environment variable ``ROPELAB_CUBINS``, or pass it to `warmup`. A cubin of another version of
-    this package is never loaded: its name differs.
+    this package is never loaded: its name differs. A file that has changed since is refused.
 
     Parameters
     ----------
@@ -238,6 +176,8 @@ def save_cubins(
         Made if it does not exist.
     rope : ropelab.Rope
         The model's rotary embedding.
+    call : str, default "rotary"
+        As in `warmup`; several kinds may go to one folder.
     architectures : sequence of str, optional
         For which cards: "90" is Hopper. Given, no GPU is needed; by default the current one's.
     **wanted
@@ -271,8 +211,9 @@ def save_cubins(
         raise TypeError(msg)
     if architectures is None:
         architectures = [architecture(require_cupy().cuda.runtime.getDevice())]
+    found = specialisations_of(rope, call, **wanted)
     return [
         store_cubin(Path(folder), cubin_name(one, card), compiled(one, card)[0])
         for card in architectures
-        for one in specialisations_of(rope, **wanted)
+        for one in found
     ]

@@ -26,7 +26,10 @@ __all__ = [
 
 LAYOUTS = {"half": "Half", "interleaved": "Interleaved"}
 VECTOR_BYTES = 16  # the widest load and store
-PAIRS_HELD = 4  # at most, by a thread: more would take registers from threads with reads in flight
+MULTIPROCESSORS = 132  # of an H100 or H200
+# Pairs of a thread at most: more would take registers from threads with reads in flight. Where
+# tokens are few there are none, and fewer threads start sooner.
+PAIRS_HELD, PAIRS_HELD_OF_FEW = 4, 8
 
 Operand = tuple[View, View]  # a tensor, and where its rotation goes
 Scale = float | View  # a number, or where a float32 lies in device memory
@@ -65,6 +68,11 @@ class Work:
     held_bytes: int
     angle_bytes: int
     macros: Macros
+
+    @property
+    def has_few_tokens(self) -> bool:
+        """Whether they are too few to fill a device."""
+        return are_few(self.outer * self.inner)
 
 
 def token_axes(values: Axes, tensor_format: str) -> Axes:
@@ -128,7 +136,7 @@ def arrange(
         reorder=True,
     )
     head_axis = TENSOR_FORMATS[tensor_format].head_axis
-    heads = [x.shape[head_axis] for x, _ in operands]
+    heads, head_dim = [x.shape[head_axis] for x, _ in operands], first.shape[-1]
     strides = [
         (*walk_strides, view.strides[head_axis] if view.shape[head_axis] > 1 else 0)
         for view, walk_strides in zip(views, walked, strict=False)
@@ -147,8 +155,9 @@ def arrange(
         return widest_access((view, (*walk_strides, *lengths)) for view, walk_strides in rows_of)
 
     halves = "half" in layouts
+    most = PAIRS_HELD_OF_FEW if are_few(outer * inner) and weights is None else PAIRS_HELD
     vector = widest(pairs if halves else 2 * pairs)
-    vector = min(vector, PAIRS_HELD if halves else 2 * PAIRS_HELD)
+    vector = min(vector, most if halves else 2 * most)
     tail_vector = widest(2 * pairs, tail, rotary_offset) if tail else 0
     pairs_held = vector if halves else max(1, vector // 2)
     units = pairs // pairs_held
@@ -194,8 +203,21 @@ def arrange(
             "VECTOR": vector,
             "TAIL_VECTOR": tail_vector,
             "OFFSET": rotary_offset if tail else 0,
+            "HEAD_STEP": _common_step(head_dim, heads, [three[2] for three in strides[::2]]),
+            "OUT_HEAD_STEP": _common_step(head_dim, heads, [three[2] for three in strides[1::2]]),
         },
     )
+
+
+def _common_step(head_dim: int, heads: Sequence[int], steps: Sequence[int]) -> int:
+    """Return head_dim if the heads of all tensors adjoin, else 0: others are not worth a kernel."""
+    known = {step for step, number in zip(steps, heads, strict=True) if number > 1}
+    return head_dim if known <= {head_dim} else 0
+
+
+def are_few(tokens: int) -> bool:
+    """Say whether so many tokens cannot fill a device, one block each."""
+    return tokens <= MULTIPROCESSORS
 
 
 def widest_access(rows: Iterable[tuple[View, Sequence[int]]]) -> int:

@@ -18,6 +18,7 @@ import torch
 import ropelab
 import ropelab_cuda
 from ropelab.positions import Consecutive, Packed
+from ropelab.scaling import DynamicNTK
 from tests.length_rules import ROPES
 
 DTYPES = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
@@ -138,6 +139,35 @@ def counted(dtype: torch.dtype, layout: str) -> list[Any]:
     return results
 
 
+def fused(dtype: torch.dtype, layout: str) -> list[Any]:
+    """Norm, and write into caches, by positions and spectra that lie on the device."""
+    rope = ropelab.Rope(48, scaling=DynamicNTK(2.0), max_position_embeddings=64)
+    on_device = ropelab_cuda.spectrum_on_device(rope, torch.arange(-3, 99).cuda())
+    wild = torch.tensor([0, 5, -3, 2**62, 7, -(2**63), 111]).cuda()
+    offsets = torch.tensor([7, -(2**31), 2**40, 0, 1, 2]).cuda()
+    places: Any = (
+        torch.arange(SEQUENCE).cuda(),
+        *(Consecutive(first) for first in (3, offsets[:BATCH])),
+        *(Packed(wild, offsets, cp_size, cp_size - 1) for cp_size in (1, 3)),
+    )
+    results: list[Any] = []
+    spectra: Any = (rope.spectrum(5), on_device)
+    for place, spectrum in product(places, spectra):
+        in_pack = isinstance(place, Packed)
+        tokens = (BATCH * SEQUENCE,) if in_pack else (BATCH, SEQUENCE)
+        options: dict[str, Any] = {"layout": layout, "tensor_format": "thd" if in_pack else "bshd"}
+        q, k, v = (tensor(*tokens, heads, 48, dtype=dtype) for heads in (5, 2, 2))
+        for across in (False, True):
+            results += ropelab_cuda.apply_norm_rotary_qk(
+                q, k, None, None, place, spectrum, across_heads=across, **options
+            )
+        caches = [torch.zeros(5, 16, 2, 48).to(dtype).cuda() for _ in "kv"]
+        slots = (torch.randperm(BATCH * SEQUENCE).reshape(tokens) - 9).cuda()  # -9 to 101, of 80
+        given: Any = (q, k, v, place, spectrum, *caches, slots)
+        results += [ropelab_cuda.apply_rotary_kv_cache(*given, **options), *caches]
+    return results
+
+
 def looked_up(dtype: torch.dtype, layout: str) -> list[Any]:
     """Rotate by rows of tables, of one column a pair or two, by positions that pass their ends."""
     x = tensor(BATCH, SEQUENCE, 5, 48, dtype=dtype)
@@ -240,6 +270,7 @@ def main() -> None:
         results += several_axes(dtype, layout)
         results += rearranged(dtype, layout)
         results += counted(dtype, layout)
+        results += fused(dtype, layout)
         results += looked_up(dtype, layout)
         results += scaled(dtype, layout)
         results += normed(dtype, layout)

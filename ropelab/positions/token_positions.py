@@ -12,7 +12,7 @@ from ..checks import check_positions
 from .consecutive import Consecutive
 from .packs import Packed
 
-__all__ = ["PositionIds", "check_listed", "current_length", "token_positions"]
+__all__ = ["PositionIds", "check_listed", "current_length", "position_arrays", "token_positions"]
 
 PositionIds: TypeAlias = ArrayLike | Consecutive | Packed
 
@@ -55,6 +55,39 @@ def token_positions(
     positions = as_integers(position_ids, "position_ids")
     check_positions(positions.shape, tokens, axes=axes)
     return positions
+
+
+def position_arrays(position_ids: PositionIds) -> dict[str, NDArray[Any]]:
+    """Return the arrays of which positions are made, without a copy where there is memory.
+
+    Parameters
+    ----------
+    position_ids : array-like of int, Consecutive or Packed
+        As in `ropelab.apply_rotary`.
+
+    Returns
+    -------
+    dict of str to ndarray of int
+        By the names that messages have for them.
+
+    Raises
+    ------
+    TypeError
+        If one is not of integers.
+    ValueError
+        If it lies on a device.
+
+    Examples
+    --------
+    >>> sorted(position_arrays(Packed([0, 4, 12])))
+    ['cu_seqlens', 'offset']
+    """
+    if not isinstance(position_ids, (Consecutive, Packed)):
+        return {"position_ids": as_integers(position_ids, "position_ids")}
+    arrays = {"offset": as_integers(position_ids.offset, "offset")}
+    if isinstance(position_ids, Packed):
+        arrays["cu_seqlens"] = as_integers(position_ids.cu_seqlens, "cu_seqlens")
+    return arrays
 
 
 def current_length(position_ids: PositionIds, tokens: tuple[int, ...]) -> int | None:

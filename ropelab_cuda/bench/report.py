@@ -14,9 +14,12 @@ from .results import Measurement, Result
 
 __all__ = [
     "Report",
+    "Table",
+    "aligned",
     "as_json",
     "as_markdown",
     "host_as_text",
+    "markdown",
     "measurement_as_text",
     "verdicts_as_text",
 ]
@@ -117,7 +120,7 @@ def _heading(measurement: Measurement) -> str:
     )
 
 
-def _aligned(table: Table, left: int) -> str:
+def aligned(table: Table, left: int) -> str:
     """Align a table: so many columns to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return "\n".join(
@@ -131,13 +134,13 @@ def _aligned(table: Table, left: int) -> str:
 
 def measurement_as_text(measurement: Measurement) -> str:
     """Return an aligned table: names to the left, numbers to the right."""
-    return f"{_heading(measurement)}\n{_aligned(_rows(measurement), 3)}"
+    return f"{_heading(measurement)}\n{aligned(_rows(measurement), 3)}"
 
 
 def host_as_text(host: Mapping[str, Sequence[HostTime]]) -> str:
     """Return an aligned table for each context."""
     return "\n\n".join(
-        f"Host, one token, {context}\n{_aligned(_host_rows(times), 1)}"
+        f"Host, one token, {context}\n{aligned(_host_rows(times), 1)}"
         for context, times in host.items()
     )
 
@@ -146,7 +149,7 @@ def verdicts_as_text(report: Report) -> str:
     """Return an aligned table of the bars, and how many hold."""
     holding = sum(verdict.holds for verdict in report.verdicts)
     lines = [
-        _aligned(_verdict_rows(report.verdicts), 2),
+        aligned(_verdict_rows(report.verdicts), 2),
         f"{holding} of {len(report.verdicts)} bars hold; {report.seconds:.0f} s",
         *(f"left out for want of time: {workload}" for workload in report.left_out),
     ]
@@ -168,18 +171,19 @@ def as_markdown(report: Report) -> str:
     """
     parts = ["\n".join(f"- {name}: {value}" for name, value in report.environment.items())]
     if report.verdicts:
-        parts.append(f"## Bars\n\n{_markdown(_verdict_rows(report.verdicts), 2)}")
+        parts.append(f"## Bars\n\n{markdown(_verdict_rows(report.verdicts), 2)}")
         parts += [f"Left out for want of time: {workload}." for workload in report.left_out]
     for context, times in report.host.items():
-        parts.append(f"## Host time of a call, {context}\n\n{_markdown(_host_rows(times), 1)}")
+        parts.append(f"## Host time of a call, {context}\n\n{markdown(_host_rows(times), 1)}")
     parts.append("## Device time")
     for measurement in report.measurements:
         title, _, details = _heading(measurement).partition(": ")
-        parts.append(f"### {title}\n\n{details}.\n\n{_markdown(_rows(measurement), 3)}")
+        parts.append(f"### {title}\n\n{details}.\n\n{markdown(_rows(measurement), 3)}")
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown(table: Table, left: int) -> str:
+def markdown(table: Table, left: int) -> str:
+    """Return a table in Markdown: so many columns to the left, the others to the right."""
     first, *others = table
     ruler = tuple("---" if column < left else "--:" for column in range(len(first)))
     return "\n".join("| " + " | ".join(row) + " |" for row in (first, ruler, *others))

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "arithmetic.cuh"
+#include "dependent.cuh"
 #include "layouts.cuh"
 #include "operands.cuh"
 
@@ -16,13 +17,24 @@ __device__ void rotate_pair(Number& x, Number& y, Number cos, Number sin) {
 struct alignas(16) SharedAngles {
   Number cos[PAIRS], sin[PAIRS];
 
-  template <class Angle> __device__ void compute(const Angle& angle) {
-    constexpr int threads = ACROSS * LANES;
-    for (int pair = threadIdx.y * ACROSS + threadIdx.x; pair < PAIRS; pair += threads) {
-      const auto [c, s] = angle.of_pair(pair);
-      cos[pair] = c;
-      sin[pair] = s;
-    }
+  static constexpr int THREADS = ACROSS * LANES;
+  static __device__ int first_pair() { return threadIdx.y * ACROSS + threadIdx.x; }
+
+  template <class CosSin> __device__ void put(int pair, const CosSin& angle) {
+    cos[pair] = angle.cos;
+    sin[pair] = angle.sin;
+  }
+
+  template <class Angle> __device__ void compute(const Angle& angle, int first = first_pair()) {
+    for (int pair = first; pair < PAIRS; pair += THREADS) put(pair, angle.of_pair(pair));
+  }
+
+  // Likewise, with the frequency of the thread's first pair at hand.
+  template <class Angle, class Frequency>
+  __device__ void compute_from(const Angle& angle, Frequency frequency) {
+    const int first = first_pair();
+    if (first < PAIRS) put(first, angle.of_pair(first, frequency));
+    compute(angle, first + THREADS);
   }
 };
 
@@ -30,7 +42,7 @@ struct alignas(16) SharedAngles {
 // its own few anew. That needs no barrier, and may differ between threads.
 template <class Angle> struct TokenAngles {
   const SharedAngles& shared;
-  const Angle& angle;
+  const Angle angle;
   const bool outdated;
 
   __device__ void of_unit(int unit, Number* cos, Number* sin) const {
@@ -51,3 +63,57 @@ template <class Angle> struct TokenAngles {
     }
   }
 };
+
+// More blocks than that are not resident at once.
+constexpr int EARLY_BLOCKS = MULTIPROCESSORS * (2048 / (ACROSS * LANES * TOKENS));
+
+template <class Angle>
+__device__ TokenAngles<Angle> token_angles(const SharedAngles& shared, Angle angle, bool outdated) {
+  return {shared, angle, outdated};
+}
+
+// All that comes before the rotation, in the order that hides most of it.
+//
+//   GUESSES      positions may be read before the predecessors are done: for a guess, which is
+//                looked at again
+//   FEW_TOKENS   the device is not full, so that each kernel waits for the one before it to let it
+//                start: that comes first, and the arithmetic hides behind the loads. Otherwise it
+//                hides behind the predecessor, in the blocks that can start so early; later ones
+//                have nothing to guess, and load first.
+template <class AnglesOf, class Prefetch, class Load>
+__device__ auto angles_and_loads(SharedAngles& shared, const AnglesOf& angles_of,
+                                 const Prefetch& prefetch, const Load& load) {
+  const auto wait_and_load = [&] {
+    wait_for_predecessors();
+    let_successors_start();
+    load();
+  };
+#if GUESSES && FEW_TOKENS
+  auto angle = angles_of();
+  prefetch();
+  const int first = SharedAngles::first_pair();
+  const auto frequency = angle.frequency(first < PAIRS ? first : 0);
+  wait_and_load();
+  const auto guess = angle;
+  const bool outdated = angle.was_outdated();
+  shared.compute_from(guess, frequency);
+  __syncthreads();
+#elif GUESSES
+  const bool is_early = blockIdx.x < EARLY_BLOCKS;
+  if (!is_early) wait_and_load();
+  auto angle = angles_of();
+  if (is_early) prefetch();
+  shared.compute(angle);
+  __syncthreads();
+  if (is_early) wait_and_load();
+  const bool outdated = is_early && angle.was_outdated();
+#else
+  if (blockIdx.x < EARLY_BLOCKS) prefetch();
+  wait_and_load();
+  const auto angle = angles_of();
+  shared.compute(angle);
+  __syncthreads();
+  constexpr bool outdated = false;
+#endif
+  return token_angles(shared, angle, outdated);
+}

@@ -27,7 +27,7 @@ cos_sin_table(const __grid_constant__ CosSinTable p) {
   const TokenPosition position(p.positions, p.spectrum, token);
   const long long row = (token.outer * p.grid.inner + token.inner) * PAIRS;
   for (int pair = threadIdx.x; pair < PAIRS; pair += blockDim.x) {
-    const CosSin<TRIG> angle = cos_sin(p.spectrum, position.of_pair(pair), pair);
+    const CosSin<TRIG> angle = position.cos_sin_of(pair, frequency_of(p.spectrum, pair));
     p.cos[row + pair] = encoded<FORMAT>(angle.cos);
     p.sin[row + pair] = encoded<FORMAT>(angle.sin);
   }

@@ -16,7 +16,6 @@
 #pragma once
 
 #include "angles.cuh"
-#include "dependent.cuh"
 #include "layouts.cuh"
 #include "operands.cuh"
 
@@ -69,12 +68,22 @@ __device__ void copy_tails(const Tensors& t, const Rows& rows, const Outlets& ou
                            int vector) {
   int channel = vector * TAIL_VECTOR - OFFSET;  // from the first rotated one
   if (channel >= 0) channel += 2 * PAIRS;
-  for (int head = first_head() + rows.first_tail; head < rows.stored; head += STRIDE) {
-    Vector<Format, TAIL_VECTOR> held;
-    held.load(row_in(t, rows, head) + channel);
-    store_head(
-        t, rows, outlets, head, [&](const auto& to) { return to.passed_on(held); },
-        [&](const auto& stored, auto* row) { stored.store(row + channel); });
+  int head = first_head() + rows.first_tail;
+  for (; head < rows.stored; head += UNROLL * STRIDE) {
+    Vector<Format, TAIL_VECTOR> held[UNROLL];
+#pragma unroll
+    for (int j = 0; j < UNROLL; ++j) {
+      const int other = head + j * STRIDE;
+      if (other < rows.stored) held[j].load(row_in(t, rows, other) + channel);
+    }
+#pragma unroll
+    for (int j = 0; j < UNROLL; ++j) {
+      const int other = head + j * STRIDE;
+      if (other >= rows.stored) break;
+      store_head(
+          t, rows, outlets, other, [&](const auto& to) { return to.passed_on(held[j]); },
+          [&](const auto& stored, auto* row) { stored.store(row + channel); });
+    }
   }
 }
 #endif
@@ -151,36 +160,22 @@ struct Nothing {
 template <class AnglesOf, class Also = Nothing>
 __device__ void rotate_tokens(const Tensors& t, const AnglesOf& angles_of, Also also = {}) {
   __shared__ SharedAngles shared[TOKENS];
-  SharedAngles& mine = shared[threadIdx.z];
   const Token token = token_of_thread(t.grid);
   const bool present = is_present(t.grid, token);
   const bool rotates = present && threadIdx.x < UNITS;
   Rows rows = rows_of(t, token);
   const int head = first_head(), unit = threadIdx.x;
   Flight flight;
-#if ANGLES_FIRST
-  auto angle = angles_of(present ? token : Token{0, 0});
-  if (rotates) flight.prefetch(t, rows, head, unit);
-  if (present) also.prefetch(token);
-  mine.compute(angle);
-  __syncthreads();
-  wait_for_predecessors();
-  let_successors_start();
-  if (rotates) flight.load(t, rows, head, unit);
-  if (present) also.load(token);
-  const bool outdated = angle.was_outdated();
-#else
-  if (rotates) flight.prefetch(t, rows, head, unit);
-  if (present) also.prefetch(token);
-  wait_for_predecessors();
-  let_successors_start();
-  if (rotates) flight.load(t, rows, head, unit);
-  if (present) also.load(token);
-  const auto angle = angles_of(present ? token : Token{0, 0});
-  mine.compute(angle);
-  __syncthreads();
-  constexpr bool outdated = false;
-#endif
+  const auto angles = angles_and_loads(
+      shared[threadIdx.z], [&] { return angles_of(present ? token : Token{0, 0}); },
+      [&] {
+        if (rotates) flight.prefetch(t, rows, head, unit);
+        if (present) also.prefetch(token);
+      },
+      [&] {
+        if (rotates) flight.load(t, rows, head, unit);
+        if (present) also.load(token);
+      });
   also.store(rows);
-  rotate_token(t, rows, TokenAngles<decltype(angle)>{mine, angle, outdated}, flight, present);
+  rotate_token(t, rows, angles, flight, present);
 }

@@ -2,13 +2,13 @@
 //
 //   q (tokens, heads_q, D) and k (tokens, heads_k, D): any strides, except that channels adjoin
 //   weights        (D), or where ACROSS_HEADS (heads, D); null for none
-//   position_ids   (axes, outer, inner), any integer type
+//   positions      of any source in tokens.cuh
 //
 //   threadIdx.x   of ACROSS, as in norm.cuh
 //   threadIdx.y   of LANES, head lane: of the heads of q and then k, number y, y + LANES, ...
 //   threadIdx.z   of TOKENS, token within the block, as in tokens.cuh; a warp has one token
 //
-// Moved: each element in and out once, 1 to 8 bytes of position a token, and the weights, which
+// Moved: each element in and out once, a few bytes of position a token, and the weights, which
 // stay in L1 or L2. Where the norm goes ACROSS_HEADS, a block has all heads of its token and reads
 // them all before it writes: from registers, if UNROLL heads a thread are enough, else once more,
 // from L2. Sums have one order whatever the block is. Every store comes after the sum to which all
@@ -75,11 +75,6 @@ struct Flight {
 #endif
   }
 };
-
-__device__ Output::Bits* row_out(const Tensors& t, const Rows& rows, int head) {
-  return head < rows.q_heads ? rows.q_out + head * t.q.out_head
-                             : rows.k_out + (head - rows.q_heads) * t.k.out_head;
-}
 
 // `flight` holds the thread's first heads already.
 #if !ACROSS_HEADS
@@ -191,31 +186,19 @@ __device__ void norm_and_rotate(const NormRotary& p, const Rows& rows, const Ang
 extern "C" __global__ void __launch_bounds__(BOUNDS)
 norm_rotary(const __grid_constant__ NormRotary p) {
   __shared__ SharedAngles shared[TOKENS];
-  SharedAngles& mine = shared[threadIdx.z];
   const Token token = token_of_thread(p.tensors.grid);
   const bool present = is_present(p.tensors.grid, token);
   const Rows rows = rows_of(p.tensors, token);
   const int head = blockIdx.y * LANES + threadIdx.y;
   const Token read = present ? token : Token{0, 0};
   Flight flight;
-#if ANGLES_FIRST
-  Angle angle{TokenPosition(p.positions, p.spectrum, read)};
-  if (present) flight.prefetch(p, rows, head);
-  mine.compute(angle);
-  __syncthreads();
-  wait_for_predecessors();
-  let_successors_start();
-  if (present) flight.load(p, rows, head);
-  const bool outdated = angle.was_outdated();
-#else
-  if (present) flight.prefetch(p, rows, head);
-  wait_for_predecessors();
-  let_successors_start();
-  if (present) flight.load(p, rows, head);
-  const Angle angle{TokenPosition(p.positions, p.spectrum, read)};
-  mine.compute(angle);
-  __syncthreads();
-  constexpr bool outdated = false;
-#endif
-  norm_and_rotate(p, rows, TokenAngles<Angle>{mine, angle, outdated}, flight, present);
+  const auto angles = angles_and_loads(
+      shared[threadIdx.z], [&] { return Angle{TokenPosition(p.positions, p.spectrum, read)}; },
+      [&] {
+        if (present) flight.prefetch(p, rows, head);
+      },
+      [&] {
+        if (present) flight.load(p, rows, head);
+      });
+  norm_and_rotate(p, rows, angles, flight, present);
 }

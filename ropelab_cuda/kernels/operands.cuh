@@ -43,7 +43,8 @@ struct Tensors {
   long long tail;  // channels to copy or to convert; 0 in place
 };
 
-// The rows of one token: heads of q, then of k.
+// The rows of one token: heads of q, then of k, which are numbered on. So k stands for where a head
+// before its first would be, as far before as q has heads.
 struct Rows {
   const Bits *q, *k;
   Output::Bits* q_out;
@@ -62,12 +63,19 @@ template <class Format> __device__ typename Format::Bits* token_out(const Operan
          token.inner * t.out_inner;
 }
 
+// From head to head: HEAD_STEP and OUT_HEAD_STEP where they are the same for q and k, and known to
+// the compiler, which saves most of the arithmetic of addresses; else 0.
+__device__ long long step_in(const Operand& t) { return HEAD_STEP ? HEAD_STEP : t.x_head; }
+__device__ long long step_out(const Operand& t) {
+  return OUT_HEAD_STEP ? OUT_HEAD_STEP : t.out_head;
+}
+
 __device__ Rows rows_of(const Tensors& t, Token token) {
   const int q_heads = (int)t.q.heads, heads = (int)(t.q.heads + t.k.heads);
   return {token_in(t.q, token),
-          token_in(t.k, token),
+          token_in(t.k, token) - q_heads * step_in(t.k),
           token_out<Output>(t.q, token),
-          token_out<KeyOutput>(t.k, token),
+          token_out<KeyOutput>(t.k, token) - q_heads * step_out(t.k),
           q_heads,
           heads,
           heads,
@@ -75,9 +83,24 @@ __device__ Rows rows_of(const Tensors& t, Token token) {
 }
 
 __device__ const Bits* row_in(const Tensors& t, const Rows& rows, int head) {
-  return head < rows.q_heads ? rows.q + head * t.q.x_head
-                             : rows.k + (head - rows.q_heads) * t.k.x_head;
+  const bool is_q = head < rows.q_heads;
+  return (is_q ? rows.q : rows.k) + head * step_in(is_q ? t.q : t.k);
 }
+
+__device__ Output::Bits* q_row_out(const Tensors& t, const Rows& rows, int head) {
+  return rows.q_out + head * step_out(t.q);
+}
+
+__device__ KeyOutput::Bits* k_row_out(const Tensors& t, const Rows& rows, int head) {
+  return rows.k_out + head * step_out(t.k);
+}
+
+#if !KEYS_APART
+__device__ Output::Bits* row_out(const Tensors& t, const Rows& rows, int head) {
+  const bool is_q = head < rows.q_heads;
+  return (is_q ? rows.q_out : rows.k_out) + head * step_out(is_q ? t.q : t.k);
+}
+#endif
 
 // How the numbers of one operand are stored: in which format, and what they are multiplied by
 // before. That is no quotient, which takes many more instructions, but within two roundings of it.
@@ -133,13 +156,11 @@ __device__ void store_head(const Tensors& t, const Rows& rows, const Outlets& ou
                            const Make& make, const Put& put) {
 #if KEYS_APART
   if (head < rows.q_heads) {
-    put(make(outlets.q), rows.q_out + head * t.q.out_head);
+    put(make(outlets.q), q_row_out(t, rows, head));
   } else {
-    put(make(outlets.k), rows.k_out + (head - rows.q_heads) * t.k.out_head);
+    put(make(outlets.k), k_row_out(t, rows, head));
   }
 #else
-  const auto made = make(head < rows.q_heads ? outlets.q : outlets.k);
-  put(made, head < rows.q_heads ? rows.q_out + head * t.q.out_head
-                                : rows.k_out + (head - rows.q_heads) * t.k.out_head);
+  put(make(head < rows.q_heads ? outlets.q : outlets.k), row_out(t, rows, head));
 #endif
 }

@@ -3,13 +3,13 @@
 //   q, k           as in heads.cuh
 //   v              (tokens, heads_k, VALUE_DIM): any strides, except that channels adjoin
 //   k_cache        (blocks, block_size, heads_k, D), and v_cache (..., VALUE_DIM), likewise
-//   position_ids   (axes, outer, inner), any integer type
+//   positions      of any source in tokens.cuh
 //   slots          (outer, inner) of SLOT: block * block_size + row
 //
 // A token whose slot is not in the caches is not written, whatever the slot says: a negative one is
 // meant to be none, and a larger one is reported.
 //
-// Moved: each element in and out once, and 2 to 16 bytes of position and slot a token.
+// Moved: each element in and out once, and 1 to 16 bytes of position and slot a token.
 
 #include "heads.cuh"
 #include "spectrum.cuh"

@@ -31,8 +31,10 @@ struct ScaledAngle {
   const Decay& decay;
   const double sign;
   __device__ bool was_outdated() { return position.was_outdated(); }
-  __device__ CosSin<double> of_pair(int pair) const {
-    const CosSin<TRIG> unscaled = cos_sin(position.spectrum, position.of_pair(pair), pair);
+  __device__ FREQUENCY frequency(int pair) const { return frequency_of(position.spectrum, pair); }
+  __device__ CosSin<double> of_pair(int pair) const { return of_pair(pair, frequency(pair)); }
+  __device__ CosSin<double> of_pair(int pair, FREQUENCY frequency) const {
+    const CosSin<TRIG> unscaled = position.cos_sin_of(pair, frequency);
     const double distance = distance_from_centre(decay, position.position);
     const double scale = decay_of(decay, product(sign, distance), pair);
     return {product((double)unscaled.cos, scale), product((double)unscaled.sin, scale)};

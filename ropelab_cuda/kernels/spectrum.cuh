@@ -13,7 +13,7 @@
 #include "spectrum_numbers.cuh"
 #include "tokens.cuh"
 
-#if SPECTRUM_ON_DEVICE && ANGLES_FIRST
+#if SPECTRUM_ON_DEVICE && GUESSES
 #error "a spectrum in device memory cannot be read before the kernel that writes it is done"
 #endif
 
@@ -47,7 +47,15 @@ __device__ CosSin<TRIG> factors_of(const Spectrum& s) {
   return {factor, product(factor, (TRIG)s.direction)};
 }
 #else
-__device__ FREQUENCY frequency_of(const Spectrum& s, int pair) { return s.frequency[pair]; }
+// Parameters are read by one address at a time: threads that want different ones wait for each, and
+// longer where no block before has brought them near. By another kind of load they come at once.
+__device__ FREQUENCY frequency_of(const Spectrum& s, int pair) {
+  const FREQUENCY* frequency = s.frequency + pair;
+#if FEW_TOKENS && defined(__CUDA_ARCH__)
+  asm("" : "+l"(frequency));  // hides from the compiler that it points to parameters
+#endif
+  return *frequency;
+}
 #if PERIODS
 __device__ long long period_of(const Spectrum& s, int pair) { return s.period[pair]; }
 #endif
@@ -55,8 +63,8 @@ __device__ CosSin<TRIG> factors_of(const Spectrum& s) { return {s.cos_factor, s.
 #endif
 
 // Cosine and sine of one pair, scaled.
-__device__ CosSin<TRIG> cos_sin(const Spectrum& s, long long position, int pair) {
-  const CosSin<TRIG> unit = cos_sin<TRIG>(position, frequency_of(s, pair)), factors = factors_of(s);
+__device__ CosSin<TRIG> scaled_cos_sin(const Spectrum& s, long long position, FREQUENCY frequency) {
+  const CosSin<TRIG> unit = cos_sin<TRIG>(position, frequency), factors = factors_of(s);
   return {product(unit.cos, factors.cos), product(unit.sin, factors.sin)};
 }
 
@@ -96,13 +104,18 @@ struct TokenPosition {
   }
   __device__ long long of_pair(int pair) const { return within_period(spectrum, position, pair); }
 #endif
+  __device__ CosSin<TRIG> cos_sin_of(int pair, FREQUENCY frequency) const {
+    return scaled_cos_sin(spectrum, of_pair(pair), frequency);
+  }
 };
 
 // The angles of one token, from its position.
 struct Angle {
   TokenPosition position;
   __device__ bool was_outdated() { return position.was_outdated(); }
-  __device__ CosSin<TRIG> of_pair(int pair) const {
-    return cos_sin(position.spectrum, position.of_pair(pair), pair);
+  __device__ FREQUENCY frequency(int pair) const { return frequency_of(position.spectrum, pair); }
+  __device__ CosSin<TRIG> of_pair(int pair, FREQUENCY frequency) const {
+    return position.cos_sin_of(pair, frequency);
   }
+  __device__ CosSin<TRIG> of_pair(int pair) const { return of_pair(pair, frequency(pair)); }
 };

@@ -25,7 +25,7 @@ __all__ = ["HEAD_DIM", "SECOND_LOOK", "SOURCE", "WAIT", "Chain", "spectrum"]
 
 # What the controls take out of the kernels.
 WAIT = 'asm volatile("griddepcontrol.wait;" ::: "memory");'
-SECOND_LOOK = "const bool outdated = angle.was_outdated();"
+SECOND_LOOK = "angle.was_outdated();"
 
 HEAD_DIM = 128
 PAIRS = HEAD_DIM // 2

@@ -17,7 +17,7 @@ from ropelab.golden.case import Array
 from ropelab.positions import Consecutive, Packed
 from ropelab.precision import RAW, format_name, stored_dtype
 
-__all__ = ["CuPy", "Framework", "Torch", "implementation"]
+__all__ = ["CuPy", "Framework", "Torch", "implementation", "put_argument"]
 
 GUARD = 64  # elements on either side of an output
 POISON = 0xA5
@@ -112,7 +112,8 @@ class _Guarded:
 
 def _in_order(array: Array) -> Array:
     """Return a cache with its axes in the order of memory."""
-    return array.swapaxes(1, 2) if array.strides[2] > array.strides[1] else array
+    swapped = array.ndim > 2 and array.strides[2] > array.strides[1]
+    return array.swapaxes(1, 2) if swapped else array
 
 
 def _strided(framework: Framework, array: Array) -> Any:
@@ -124,13 +125,13 @@ def _strided(framework: Framework, array: Array) -> Any:
     return framework.put(wide)[..., 1:-2]
 
 
-def _put(framework: Framework, given: Any) -> Any:
+def put_argument(framework: Framework, given: Any) -> Any:
     """Return an argument with its arrays on the device; positions may hold some."""
     if isinstance(given, np.ndarray):
         return framework.put(given)
     if isinstance(given, (Consecutive, Packed)):
         held = {field.name: getattr(given, field.name) for field in fields(given)}
-        return type(given)(**{name: _put(framework, value) for name, value in held.items()})
+        return type(given)(**{name: put_argument(framework, value) for name, value in held.items()})
     return given
 
 
@@ -157,8 +158,8 @@ def implementation(framework: Framework, way: str) -> Implementation:
         name: str, tensors: tuple[Array, ...], given: tuple[Any, ...], **options: Any
     ) -> Any:
         inputs = tuple(lay(tensor) for tensor in tensors)
-        rest = tuple(_put(framework, g) for g in given)
-        options = {key: _put(framework, value) for key, value in options.items()}
+        rest = tuple(put_argument(framework, g) for g in given)
+        options = {key: put_argument(framework, value) for key, value in options.items()}
         if way == "in place" and not options.keys() & {"dtype", "scale"}:
             answers = getattr(ropelab_cuda, f"{name}_")(*inputs, *rest, **options)
             same = answers if isinstance(answers, tuple) else (answers,)
@@ -194,7 +195,7 @@ def implementation(framework: Framework, way: str) -> Implementation:
         q: Array,
         k: Array,
         v: Array,
-        ids: Array,
+        ids: Any,
         spectrum: Any,
         k_cache: Array,
         v_cache: Array,
@@ -207,7 +208,7 @@ def implementation(framework: Framework, way: str) -> Implementation:
             store.tensor if memory is cache else store.tensor.swapaxes(1, 2)
             for store, memory, cache in zip(stores, memories, (k_cache, v_cache), strict=True)
         ]
-        given = (lay(k), lay(v), put(ids), spectrum, *views, put(slots))
+        given = (lay(k), lay(v), put_argument(framework, ids), spectrum, *views, put(slots))
         queries = lay(q)
         if way == "in place":
             answer = ropelab_cuda.apply_rotary_kv_cache_(queries, *given, **options)

@@ -89,13 +89,19 @@ def test_no_element_is_ever_wrong(
 # Controls: the same chains around a kernel that is launched by hand, from changed source.
 
 
-def plan_of(chain: Chain, monkeypatch: pytest.MonkeyPatch, angles_first: bool) -> Plan:
-    """Plan the rotation of a chain, with angles computed before or after the wait."""
+# When angles are computed: see angles.cuh.
+AFTER_THE_LOADS = {"guesses": False, "few_tokens": False}
+BEFORE_THE_WAIT = {"guesses": True, "few_tokens": False}
+BESIDE_THE_LOADS = {"guesses": True, "few_tokens": True}
+
+
+def plan_of(chain: Chain, monkeypatch: pytest.MonkeyPatch, order: dict[str, bool]) -> Plan:
+    """Plan the rotation of a chain, with angles computed at some time."""
     choose = tuning.choose_tuning
     monkeypatch.setattr(
         launch_rotary,
         "choose_tuning",
-        lambda work, **options: choose(work, **options)._replace(angles_first=angles_first),
+        lambda work, **options: choose(work, **options)._replace(**order),
     )
 
     def view(tensor: Any, dtype: str) -> View:
@@ -126,31 +132,36 @@ def by_hand(plan: Plan, change: tuple[str, str]) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("mode", LATE)
-@pytest.mark.parametrize("angles_first", [False, True])
+@pytest.mark.parametrize("order", [AFTER_THE_LOADS, BEFORE_THE_WAIT, BESIDE_THE_LOADS])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
 def test_the_kernel_by_hand_is_right(
-    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int], angles_first: bool, mode: str
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int], order: dict[str, bool], mode: str
 ) -> None:
     chain = Chain(*shape, in_place=False, early=True, dependent=True, delay=LATE[mode])
-    rotate = by_hand(plan_of(chain, monkeypatch, angles_first), (WAIT, WAIT))
+    rotate = by_hand(plan_of(chain, monkeypatch, order), (WAIT, WAIT))
     assert repeat(chain, rotate, mode, 500) == (500, 0, 500)
 
 
 @pytest.mark.parametrize("mode", LATE)
 @pytest.mark.parametrize(
-    ("change", "angles_first"),
+    ("change", "order"),
     [
-        ((WAIT, ""), False),
-        ((WAIT, ""), True),
-        ((SECOND_LOOK, "const bool outdated = false;"), True),
+        ((WAIT, ""), AFTER_THE_LOADS),
+        ((WAIT, ""), BEFORE_THE_WAIT),
+        ((WAIT, ""), BESIDE_THE_LOADS),
+        ((SECOND_LOOK, "false;"), BEFORE_THE_WAIT),
+        ((SECOND_LOOK, "false;"), BESIDE_THE_LOADS),
     ],
-    ids=["no wait", "no wait, angles first", "no second look at the position"],
+    ids=[
+        *("no wait", "no wait, angles first", "no wait, angles beside the loads"),
+        *("no second look", "no second look, angles beside the loads"),
+    ],
 )
 def test_a_kernel_that_believes_too_early_is_caught(
-    monkeypatch: pytest.MonkeyPatch, change: tuple[str, str], angles_first: bool, mode: str
+    monkeypatch: pytest.MonkeyPatch, change: tuple[str, str], order: dict[str, bool], mode: str
 ) -> None:
     chain = Chain(64, 4, 2, in_place=False, early=True, dependent=False, delay=LATE[mode])
-    rotate = by_hand(plan_of(chain, monkeypatch, angles_first), change)
+    rotate = by_hand(plan_of(chain, monkeypatch, order), change)
     begun, wrong, checked = repeat(chain, rotate, mode, 200)
     print(f"\n{wrong} elements wrong in {checked} chains")
     assert begun == checked == 200

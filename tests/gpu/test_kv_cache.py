@@ -10,10 +10,13 @@ import pytest
 import ropelab
 import ropelab_cuda
 from ropelab.golden.case import Array
+from ropelab.positions import Consecutive
 from ropelab.precision import widen
 from ropelab.scaling import Llama3
-from tests.gpu.devices import Torch
+from tests.gpu.devices import Torch, put_argument
+from tests.gpu.test_norm_rotary import COUNTED
 from tests.gpu.test_on_gpu import BOUNDS, LLAMA31, pair_error, randn
+from tests.length_rules import ROPES
 
 pytestmark = pytest.mark.gpu
 
@@ -191,3 +194,81 @@ def test_many_shapes_against_the_specification(
         turned, true = (side[written][..., first:] for side in (got, want))
         assert pair_error(turned, true, layouts[1], rotary_dim) <= BOUNDS[dtype] + drift
     assert take(caches[1]).tobytes() == known[1].tobytes()
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+@pytest.mark.parametrize("kind", COUNTED)
+def test_positions_that_are_counted_and_spectra_of_the_device(
+    torch: Any, kind: str, on_device: bool
+) -> None:
+    tokens, place = COUNTED[kind]
+    known = ROPES["ntk"].spectrum(70_000)
+    spectrum: Any = known
+    if on_device:
+        ids = torch.arange(70_000, device="cuda")
+        spectrum = ropelab_cuda.spectrum_on_device(ROPES["ntk"], ids)
+    options: dict[str, Any] = {"tensor_format": "thd" if len(tokens) == 1 else "bshd"}
+    q, k, v = (randn(torch, *tokens, n, 128, dtype="bfloat16") for n in (16, 4, 4))
+    slots = torch.randperm(1280, device="cuda")[: int(np.prod(tokens))].view(tokens)
+    caches = [torch.zeros(80, 16, 4, 128, device="cuda", dtype=torch.bfloat16) for _ in "kv"]
+    given: Any = (q, k, v, put_argument(Torch(), place), spectrum, *caches, slots)
+    rotated = ropelab_cuda.apply_rotary_kv_cache(*given, **options)
+    wanted: Any = ropelab.apply_rotary_qk(take(q), take(k), place, known, **options)
+    assert pair_error(take(rotated), wanted[0], "half", 128) <= BOUNDS["bfloat16"]
+    keys, values = (cache.view(-1, 4, 128)[slots] for cache in caches)
+    assert pair_error(take(keys), wanted[1], "half", 128) <= BOUNDS["bfloat16"]
+    assert torch.equal(values, v)
+    for cache in caches:
+        assert int(bits(torch, cache).ne(0).any(-1).any(-1).sum()) == slots.numel()
+
+
+def test_offsets_slots_and_lengths_advance_within_a_captured_graph(torch: Any) -> None:
+    """A decoding step: the graph counts on, and computes the spectrum anew."""
+    rope, starts = ROPES["ntk"], [5, 4093, 17]
+    q, k, v = (randn(torch, 3, 1, n, 128, dtype="float32") for n in (8, 2, 2))
+    caches = [poisoned(torch, 6, 16, 2, 128, dtype="float32") for _ in "kv"]
+    offset = torch.tensor(starts, device="cuda")
+    slots = torch.tensor([[0], [32], [64]], device="cuda")
+
+    def step() -> Any:
+        offset.add_(1)
+        slots.add_(1)
+        spectrum = ropelab_cuda.spectrum_on_device(rope, offset)
+        given: Any = (q, k, v, Consecutive(offset), spectrum, *caches, slots)
+        return ropelab_cuda.apply_rotary_kv_cache(*given)
+
+    step()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        out = step()
+    for number in range(2, 7):  # capturing runs nothing
+        for x in (q, k, v):
+            x.copy_(torch.randn_like(x))
+        graph.replay()
+        ids = np.array([[start + number] for start in starts])
+        spectrum = rope.spectrum(int(ids.max()) + 1)
+        wanted = ropelab.apply_rotary_qk(take(q), take(k), ids, spectrum)
+        assert pair_error(take(out), wanted[0], "half", 128) <= BOUNDS["float32"]
+        rows = [number, 32 + number, 64 + number]
+        keys, values = (cache.view(-1, 2, 128)[rows][:, None] for cache in caches)
+        assert pair_error(take(keys), wanted[1], "half", 128) <= BOUNDS["float32"]
+        assert torch.equal(values, v)
+        assert int((~caches[0].isnan()).any(-1).any(-1).sum()) == 3 * number
+
+
+def test_a_spectrum_of_another_framework_is_waited_for(torch: Any) -> None:
+    import cupy
+
+    q, k, v = (randn(torch, 1, 4, n, 128, dtype="float32") for n in (8, 2, 2))
+    caches = [torch.zeros(1, 4, 2, 128, device="cuda") for _ in "kv"]
+    ids, slots = cupy.arange(6000, 6004), torch.arange(4, device="cuda")
+    torch.cuda.synchronize()
+    with torch.cuda.stream(torch.cuda.Stream()):
+        spectrum = ropelab_cuda.spectrum_on_device(ROPES["ntk"], ids)  # on CuPy's stream
+        given: Any = (q, k, v, ids, spectrum, *caches, slots)
+        rotated = ropelab_cuda.apply_rotary_kv_cache(*given)  # on torch's
+    torch.cuda.synchronize()
+    known = ROPES["ntk"].spectrum(6004)
+    wanted = ropelab.apply_rotary_qk(take(q), take(k), cupy.asnumpy(ids), known)
+    assert pair_error(take(rotated), wanted[0], "half", 128) <= BOUNDS["float32"]
+    assert pair_error(take(caches[0]), wanted[1], "half", 128) <= BOUNDS["float32"]

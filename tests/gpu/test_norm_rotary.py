@@ -11,8 +11,10 @@ import ropelab
 import ropelab_cuda
 from ropelab.golden.case import Array
 from ropelab.layouts import pair_channels
+from ropelab.positions import Consecutive, Packed
 from ropelab.precision import eps, widen
-from tests.gpu.devices import Torch
+from tests.gpu.devices import Torch, put_argument
+from tests.length_rules import ROPES
 
 pytestmark = pytest.mark.gpu
 
@@ -176,6 +178,85 @@ def test_a_captured_graph_replays_with_new_data_weights_and_positions(torch: Any
         graph.replay()
         for out, want in zip(outputs, fused(*given), strict=True):
             assert torch.equal(out, want)
+
+
+BOUNDARIES, STARTS = np.array([0, 200, 200, 1200], np.int32), np.array([5, 2**20, 0])
+COUNTED: dict[str, tuple[tuple[int, ...], Any]] = {
+    "number": ((2, 300), Consecutive(77)),
+    "offsets": ((2, 300), Consecutive(np.array([131_000, -7]))),
+    "pack": ((1200,), Packed(BOUNDARIES, STARTS)),
+    "first rank": ((600,), Packed(BOUNDARIES, STARTS, 2, 0)),
+    "second rank": ((600,), Packed(BOUNDARIES, STARTS, 2, 1)),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("on_device", [False, True])
+@pytest.mark.parametrize("kind", COUNTED)
+def test_positions_that_are_counted_and_spectra_of_the_device(
+    torch: Any, kind: str, on_device: bool, order: str
+) -> None:
+    (tokens, place), norm, heads = COUNTED[kind], ORDERS[order], (16, 4)
+    known = ROPES["ntk"].spectrum(70_000)
+    spectrum: Any = known
+    if on_device:
+        ids = torch.arange(70_000, device="cuda")
+        spectrum = ropelab_cuda.spectrum_on_device(ROPES["ntk"], ids)
+    options: dict[str, Any] = {"tensor_format": "thd" if len(tokens) == 1 else "bshd", **norm}
+    q, k = (randn(torch, *tokens, h, 128, dtype="float32") for h in heads)
+    weights = weights_of(torch, heads, 128, "float32", **norm)
+    got = fused(q, k, *weights, put_argument(Torch(), place), spectrum, **options)
+    wanted = specified(*(take(x) for x in (q, k, *weights)), place, known, **options)
+    for one, other in zip(got, wanted, strict=True):
+        assert error(take(one), other, "half", 128) <= BOUNDS["float32"]
+
+
+def test_offsets_and_lengths_advance_within_a_captured_graph(torch: Any) -> None:
+    """A decoding step: the graph counts on, computes the spectrum anew, norms and rotates."""
+    rope, heads = ROPES["ntk"], (8, 2)
+    q, k = (randn(torch, 3, 1, h, 128, dtype="float32") for h in heads)
+    weights = weights_of(torch, heads, 128, "float32")
+    offset = torch.tensor([5, 4093, 17], device="cuda")
+
+    def step() -> Any:
+        offset.add_(1)
+        spectrum = ropelab_cuda.spectrum_on_device(rope, offset)
+        return fused(q, k, *weights, Consecutive(offset), spectrum)
+
+    step()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        outputs = step()
+    for number in range(2, 7):  # capturing runs nothing
+        q.copy_(torch.randn_like(q))
+        graph.replay()
+        ids = np.array([[5], [4093], [17]]) + number
+        spectrum = rope.spectrum(int(ids.max()) + 1)
+        wanted = specified(*(take(x) for x in (q, k, *weights)), ids, spectrum)
+        for out, want in zip(outputs, wanted, strict=True):
+            assert error(take(out), want, "half", 128) <= BOUNDS["float32"]
+
+
+def test_spectra_and_offsets_written_just_before_are_waited_for(torch: Any) -> None:
+    rope, heads = ROPES["ntk"], (16, 4)
+    q, k = (randn(torch, 1, 64, h, 128, dtype="bfloat16") for h in heads)
+    weights = weights_of(torch, heads, 128, "bfloat16")
+    starts = [torch.tensor([start], device="cuda") for start in (0, 4090, 60_000)]
+    wanted = [
+        fused(q, k, *weights, Consecutive(int(start)), rope.spectrum(int(start) + 1))
+        for start in starts
+    ]
+    moving = torch.zeros_like(starts[0])
+    wrong = torch.zeros((), device="cuda", dtype=torch.int64)
+    for turn in range(2000):
+        i = turn * 7 % 3
+        moving.copy_(starts[i])
+        spectrum = ropelab_cuda.spectrum_on_device(rope, moving)
+        for got, want in zip(
+            fused(q, k, *weights, Consecutive(moving), spectrum), wanted[i], strict=True
+        ):
+            wrong += (got != want).sum()
+    assert int(wrong) == 0
 
 
 def test_a_models_parameters_are_taken_without_grad_only(torch: Any) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 import ropelab
 import ropelab_cuda
-from ropelab_cuda.compile import kernel
+from ropelab_cuda.loading import kernel
+from ropelab_cuda.stored_cubins import store_cubin
 
 pytestmark = pytest.mark.gpu
 
@@ -29,6 +30,37 @@ def rotate(batch: int, sequence: int) -> Any:
     return ropelab_cuda.apply_rotary_qk(q, k, ids, ROPE.spectrum())
 
 
+def call(kind: str, batch: int, sequence: int) -> None:
+    """Call what `warmup` names so."""
+    import torch
+
+    q, k = (torch.ones(batch, sequence, n, 96, device="cuda").half() for n in HEADS.values())
+    ids = torch.arange(sequence, device="cuda")
+    given: Any = (ids, ROPE.spectrum())
+    into_caches: Any = ropelab_cuda.apply_rotary_kv_cache
+    if kind == "xpos":
+        ropelab_cuda.apply_xpos_qk(q, k, *given)
+    elif kind == "norm_rotary":
+        weight = torch.ones(96, device="cuda").half()
+        ropelab_cuda.apply_norm_rotary_qk(q, k, weight, weight, *given)
+    elif kind == "kv_cache":
+        caches = [torch.zeros(400, 16, 2, 96, device="cuda").half() for _ in "kv"]
+        slots = torch.arange(batch * sequence, device="cuda").view(batch, sequence)
+        into_caches(q, k, k, *given, *caches, slots)
+    else:
+        for x in (q, k):
+            getattr(ropelab_cuda, kind)(x, 64)
+
+
+@pytest.mark.parametrize("kind", ["xpos", "norm_rotary", "kv_cache", "to_half", "to_interleaved"])
+def test_after_a_warmup_of_its_kind_no_call_compiles(kind: str) -> None:
+    assert ropelab_cuda.warmup(ROPE, kind, dtype="float16", **HEADS)
+    before = kernel.cache_info().misses
+    for tokens in ((1, 1), (1, 7), (3, 1), (5, 9), (2, 700), (1, 5000)):
+        call(kind, *tokens)
+    assert kernel.cache_info().misses == before
+
+
 def test_after_a_warmup_no_call_compiles() -> None:
     loaded = ropelab_cuda.warmup(ROPE, dtype="float16", **HEADS)
     assert loaded
@@ -40,14 +72,14 @@ def test_after_a_warmup_no_call_compiles() -> None:
 
 CHILD = """
 import sys, numpy as np, torch, ropelab, ropelab_cuda
-from ropelab_cuda import compile
+from ropelab_cuda import loading
 
 def refuse(*_):
     raise AssertionError("compiled")
 
 if sys.argv[1] == "shipped":
-    compile.compiled = refuse
-    compile.require_cupy().RawKernel = refuse
+    loading.compiled = refuse
+    loading.require_cupy().RawKernel = refuse
 rope = ropelab.Rope(96, base=12_345.0, rotary_dim=64)
 q, k = (torch.linspace(-2, 2, 5 * n * 96, device="cuda").view(1, 5, n, 96).half() for n in (6, 2))
 ids = torch.tensor([0, 1, 77, 131_071, 2**31 - 1], device="cuda")
@@ -88,12 +120,24 @@ def test_a_broken_cubin_is_refused_if_shipped_and_replaced_if_cached(tmp_path: P
     assert child("cached", **folders).stdout == "right\n"
     (file,) = (tmp_path / "ropelab").iterdir()
     whole = file.read_bytes()
-    file.write_bytes(whole[: len(whole) // 2])
-    run = child("cached", **folders)
-    assert run.stdout == "right\n", run.stderr
-    assert file.read_bytes() == whole
+    wrong = (whole[: len(whole) // 2], b"no ELF at all")  # the first would crash the driver
+    for broken in wrong:
+        file.write_bytes(broken)
+        run = child("cached", **folders)
+        assert run.stdout == "right\n", run.stderr
+        assert file.read_bytes() == whole
     shipped = tmp_path / "shipped"
     shipped.mkdir()
-    (shipped / file.name).write_bytes(b"no ELF at all")
-    run = child("cached", **{**folders, "ROPELAB_CUBINS": str(shipped)})
-    assert "the driver does not load it" in run.stderr
+    for broken in wrong:
+        (shipped / file.name).write_bytes(broken)
+        run = child("shipped", **{**folders, "ROPELAB_CUBINS": str(shipped)})
+        assert run.returncode == 1  # an exception, and no crash
+        assert f"BrokenCubinError: {shipped / file.name}: expected a cubin" in run.stderr
+
+
+def test_a_whole_cubin_that_the_driver_refuses_is_named(tmp_path: Path) -> None:
+    (file,) = ropelab_cuda.save_cubins(tmp_path, ROPE, dtype="float16", tokens=[(1, 5)], **HEADS)
+    store_cubin(tmp_path, file.name, b"no ELF at all")
+    run = child("shipped", CUPY_CACHE_DIR=str(tmp_path / "cache"), ROPELAB_CUBINS=str(tmp_path))
+    assert run.returncode == 1
+    assert f"RuntimeError: {file}: expected a cubin for this driver" in run.stderr

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 import ropelab
 from ropelab import Spectrum, apply_rotary_kv_cache, bfloat16
 from ropelab.checks import TENSOR_FORMATS
+from ropelab.positions import Consecutive, Packed
 from ropelab.precision import eps, narrow, widen
+from tests.ropelab.counted import COUNTED
 from tests.ropelab.support import bits, exact_cos_sin, numbers, refuses
 
 Array = NDArray[Any]
@@ -133,6 +135,19 @@ def test_a_cache_of_any_strides() -> None:
         assert bits(view) == bits(array)
 
 
+@pytest.mark.parametrize(("place", "ids"), COUNTED)
+def test_positions_that_are_said(place: Any, ids: list[Any]) -> None:
+    tensor_format = "thd" if isinstance(place, Packed) else "bshd"
+    slots = SLOTS.reshape(-1) if isinstance(place, Packed) else SLOTS
+    q, k, v = (shaped(n, D, tensor_format, n) for n in (H, KV, KV))
+    results = []
+    for positions in (place, ids):
+        caches = [cache(D), cache(D)]
+        rotated = write(q, k, v, positions, SPECTRUM, *caches, slots, tensor_format=tensor_format)
+        results.append([bits(x) for x in (rotated, *caches)])
+    assert results[0] == results[1]
+
+
 @pytest.mark.parametrize("stored", ["float8_e4m3fn", "float8_e5m2", "bfloat16", "float32"])
 @pytest.mark.parametrize("k_scale", [1.0, 0.37])
 def test_a_cache_of_another_format_holds_quotients(stored: str, k_scale: float) -> None:
@@ -238,6 +253,8 @@ REFUSED: dict[str, tuple[type[Exception], str, str, dict[str, Any]]] = {
     "scale of text": (TypeError, "v_scale", "'1'", {"v_scale": "1"}),
     "layout": (ValueError, "layout", "'neox'", {"layout": "neox"}),
     "offset": (ValueError, "rotary_offset", "7", {"rotary_offset": 7}),
+    "a pack of rows": (ValueError, "position_ids", "'thd'", {"position_ids": Packed([0, 6])}),
+    "offsets of three": (ValueError, "offset", "(3,)", {"position_ids": Consecutive([1, 2, 3])}),
 }
 
 
@@ -260,6 +277,13 @@ def test_memory_that_is_read_or_written_twice_is_refused() -> None:
         write(**given | {"k": keys, "k_cache": both})
     with refuses(ValueError, "v_cache", "k does"):
         write(**given | {"k": keys, "v_cache": both})
+    memory = both.reshape(-1).view(np.int64)
+    with refuses(ValueError, "k_cache", "offset does"):
+        write(**given | {"position_ids": Consecutive(memory[:1]), "k_cache": both})
+    packed = {x: given[x].reshape(B * S, -1, D) for x in "qkv"} | {"slots": SLOTS.reshape(-1)}
+    with refuses(ValueError, "v_cache", "cu_seqlens does"):
+        place = Packed(memory[:4])
+        write(**given | packed | {"position_ids": place, "v_cache": both, "tensor_format": "thd"})
     assert set(bits(both)) == {POISON}
 
 

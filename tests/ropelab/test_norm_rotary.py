@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 import ropelab
 from ropelab import Rope, apply_norm_rotary_qk, apply_rotary, widen
 from ropelab.norm_rotary import rms_norm
+from ropelab.positions import Consecutive, Packed
 from ropelab.precision import eps, narrow
+from tests.ropelab.counted import COUNTED
 from tests.ropelab.support import DIGITS, bits, numbers, refuses
 
 B, S, H, D = 2, 3, 4, 12
@@ -65,6 +67,17 @@ def test_one_rounding_not_two() -> None:
     exact = apply_rotary(rms_norm(widen(q)), np.arange(40), SPECTRUM)
     assert bits(got) == bits(narrow(exact, "bfloat16"))
     assert bits(got) != bits(apply_rotary(rms_norm(q), np.arange(40), SPECTRUM))
+
+
+@pytest.mark.parametrize(("place", "ids"), COUNTED)
+def test_positions_that_are_said(place: Any, ids: list[Any]) -> None:
+    q, k, weight = numbers(B, S, H, D), numbers(B, S, 1, D, seed=1), numbers(D, seed=2)
+    options: dict[str, Any] = {"eps": 2.0}
+    if isinstance(place, Packed):
+        q, k, options["tensor_format"] = q.reshape(-1, H, D), k.reshape(-1, 1, D), "thd"
+    said = apply_norm_rotary_qk(q, k, weight, None, place, SPECTRUM, **options)
+    listed = apply_norm_rotary_qk(q, k, weight, None, ids, SPECTRUM, **options)
+    assert [bits(y) for y in said] == [bits(y) for y in listed]
 
 
 @pytest.mark.parametrize(
@@ -154,6 +167,8 @@ def test_the_input_is_left_alone() -> None:
         (ValueError, "rotary_offset", "5", {"rotary_offset": 5}),
         (ValueError, "k", "got 10", {"k": np.ones((B, S, 1, D - 2))}),
         (ValueError, "position_ids", "(2, 4)", {"position_ids": np.zeros((B, S + 1), int)}),
+        (ValueError, "position_ids", "'thd'", {"position_ids": Packed([0, 6])}),
+        (ValueError, "offset", "(3,)", {"position_ids": Consecutive([1, 2, 3])}),
     ],
 )
 def test_bad_input_is_refused(

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 import ropelab_cuda
 from ropelab_cuda.catalogue import specialisations
-from ropelab_cuda.compile import Specialisation, compiled, cubin_name, kernel, source
-from ropelab_cuda.cubins import add_folder, store_cubin
+from ropelab_cuda.compile import Specialisation, compiled, cubin_name, source
 
 KERNELS = Path(ropelab_cuda.__file__).with_name("kernels")
 ARCHITECTURES = ("80", "90", "120")
@@ -75,7 +71,8 @@ def test_it_compiles(case: Specialisation, architecture: str) -> None:
         in_double = "Float64" in formats or case.kernel == "rotary_xpos"
         assert registers <= (128 if in_double else 96)  # of 512 threads
     kind = (case.kernel, defines.get("FORMAT"), defines.get("TAIL_VECTOR"))
-    if architecture == "90" and kind == ("rotary", "Bfloat16", 0):
+    fills_the_device = not defines.get("FEW_TOKENS")
+    if architecture == "90" and kind == ("rotary", "Bfloat16", 0) and fills_the_device:
         assert registers <= 64  # 1024 threads stay resident on a multiprocessor
 
 
@@ -101,97 +98,6 @@ def test_a_cubins_name_changes_with_source_macros_and_card(monkeypatch: pytest.M
     assert cubin_name(CASES[0], "90") == before
     monkeypatch.setattr("ropelab_cuda.compile.source", lambda case: source(case) + " ")
     assert cubin_name(CASES[0], "90") != before
-
-
-class Stub:
-    """CuPy, as far as a kernel is made by it: what is loaded, and from where."""
-
-    def __init__(self) -> None:
-        self.cuda = SimpleNamespace(driver=SimpleNamespace(CUDADriverError=LookupError))
-        self.compiled: list[str] = []
-
-    def RawKernel(self, code: str, name: str, options: tuple[str, ...]) -> tuple[str, ...]:  # noqa: N802
-        return ("source", name, *options)
-
-    def RawModule(self, *, path: str) -> SimpleNamespace:  # noqa: N802
-        content = Path(path).read_bytes()
-
-        def get_function(name: str) -> tuple[str, str, bytes]:
-            if content == b"broken":
-                raise LookupError
-            return path, name, content
-
-        return SimpleNamespace(get_function=get_function)
-
-
-@pytest.fixture
-def cupy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stub:
-    stub = Stub()
-
-    def compile_by_stub(case: Specialisation, card: str) -> tuple[bytes, str]:
-        stub.compiled.append(card)
-        return f"{case.kernel} for {card}".encode(), ""
-
-    monkeypatch.setattr("ropelab_cuda.compile.require_cupy", lambda: stub)
-    monkeypatch.setattr("ropelab_cuda.compile.compiled", compile_by_stub)
-    monkeypatch.setattr("ropelab_cuda.compile._is_known_to_nvrtc", lambda card: card != "999")
-    monkeypatch.setattr("ropelab_cuda.cubins._added", [])
-    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "cache"))
-    for name in ("ROPELAB_CUBINS", "CUPY_CACHE_IN_MEMORY"):
-        monkeypatch.delenv(name, raising=False)
-    return stub
-
-
-def load(case: Specialisation, card: str) -> Any:
-    return kernel.__wrapped__(case, card)
-
-
-def test_a_kernel_is_compiled_once_and_then_found_on_disk(cupy: Stub, tmp_path: Path) -> None:
-    first, second = load(CASES[0], "90"), load(CASES[0], "90")
-    assert first == second
-    assert first[1:] == ("rotary", b"rotary for 90")
-    assert Path(first[0]) == tmp_path / "cache" / "ropelab" / cubin_name(CASES[0], "90")
-    assert load(CASES[0], "80")[2] == b"rotary for 80"
-    assert load(CASES[1], "90")[0] != first[0]
-    assert cupy.compiled == ["90", "80", "90"]
-
-
-def test_a_shipped_cubin_comes_before_the_cache(
-    cupy: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for folder in ("one", "two"):
-        store_cubin(tmp_path / folder, cubin_name(CASES[0], "90"), folder.encode())
-    monkeypatch.setenv("ROPELAB_CUBINS", os.pathsep.join(str(tmp_path / f) for f in ("one", "two")))
-    assert load(CASES[0], "90")[2] == b"one"
-    add_folder(tmp_path / "two")
-    assert load(CASES[0], "90")[2] == b"two"
-    assert cupy.compiled == []
-    assert load(CASES[0], "80")[2] == b"rotary for 80"  # none was shipped for this card
-
-
-def test_a_broken_cubin_is_compiled_again_in_the_cache_and_refused_elsewhere(
-    cupy: Stub, tmp_path: Path
-) -> None:
-    name = cubin_name(CASES[0], "90")
-    store_cubin(tmp_path / "cache" / "ropelab", name, b"broken")
-    assert load(CASES[0], "90")[2] == b"rotary for 90"
-    store_cubin(tmp_path / "shipped", name, b"broken")
-    add_folder(tmp_path / "shipped")
-    with pytest.raises(RuntimeError, match=r"shipped.*write it again"):
-        load(CASES[0], "90")
-    assert cupy.compiled == ["90"]
-
-
-def test_cupy_compiles_where_no_cubin_can_be_left(
-    cupy: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert load(CASES[0], "999") == ("source", "rotary", "--std=c++17")
-    (tmp_path / "cache").write_text("no folder")
-    assert load(CASES[0], "90")[0] == "source"
-    monkeypatch.setenv("CUPY_CACHE_IN_MEMORY", "1")
-    assert load(CASES[0], "90")[0] == "source"
-    assert cupy.compiled == ["90"]  # in vain
-    assert list(tmp_path.rglob("*.cubin*")) == []
 
 
 @pytest.mark.nvrtc

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import pytest
 
 from ropelab_cuda import cubins
+from ropelab_cuda.stored_cubins import store_cubin
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def test_a_missing_folder_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_what_is_not_there_is_not_found(tmp_path: Path) -> None:
     assert cubins.find_cubin("a.cubin") is None
-    cubins.store_cubin(tmp_path / "cache" / "ropelab", "a.cubin", b"code")
+    store_cubin(tmp_path / "cache" / "ropelab", "a.cubin", b"code")
     assert cubins.find_cubin("a.cubin") == tmp_path / "cache" / "ropelab" / "a.cubin"
     assert cubins.find_cubin("b.cubin") is None
 
@@ -45,17 +45,3 @@ def test_a_folder_is_added_once(tmp_path: Path) -> None:
     cubins.add_folder(tmp_path)
     cubins.add_folder(str(tmp_path))
     assert cubins._added == [tmp_path]
-
-
-def test_many_writers_leave_one_whole_file(tmp_path: Path) -> None:
-    code = bytes(1 << 16)
-    writers = [
-        threading.Thread(target=cubins.store_cubin, args=(tmp_path, "a.cubin", code))
-        for _ in range(8)
-    ]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert [path.name for path in tmp_path.iterdir()] == ["a.cubin"]
-    assert (tmp_path / "a.cubin").read_bytes() == code

@@ -175,6 +175,7 @@ def test_every_tuning_gives_the_same_bits(heads_first: bool) -> None:
 SANITIZED = """
 import numpy as np
 import ropelab, ropelab_cuda
+from ropelab.positions import Packed
 from tests.shim.on_cpu import on_cpu
 
 numbers = ropelab.Spectrum([1.0, 0.5, 0.25, 0.125])
@@ -193,6 +194,10 @@ with on_cpu(sanitize=True):
                     ropelab_cuda.apply_rotary_kv_cache_(
                         q, k, v, ids, numbers, *caches, slots,
                         layout=layout, output_layout=out, overrun_flag=flag)
+    wild = Packed(np.array([0, 7, -3, 2**62]), np.array([2**63 - 1, -5, 3]), 3, 1)
+    q, k, v = (x.reshape(6, -1, width) for x in (q, k, v))
+    ropelab_cuda.apply_rotary_kv_cache_(
+        q, k, v, wild, numbers, *caches, slots.reshape(6), tensor_format="thd")
 print("clean", flag)
 """
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 
 import ropelab
 import ropelab_cuda
+from ropelab_cuda import replay
 from ropelab_cuda.launch_permute import plan_permute
 from ropelab_cuda.views import View
 from tests.ropelab.support import refuses
@@ -177,7 +181,7 @@ def test_outputs_that_do_not_fit_are_refused() -> None:
     ):
         with on_cpu(), refuses(kind, "out"):
             ropelab_cuda.to_half(source, out=out)
-    with on_cpu(), refuses(ValueError, "out", "share memory"):
+    with on_cpu(), refuses(ValueError, "x", "share memory"):
         ropelab_cuda.to_half_(np.lib.stride_tricks.as_strided(x, (2, 3, 8), (0, 16, 2)))
     assert bits(x) == before
 
@@ -202,3 +206,136 @@ def test_accesses_are_as_wide_as_the_alignment_allows(
     assert dict(plan.specialisation.defines)["VECTOR"] == vector
     assert plan.block == block
     assert plan.grid == (-(-72 // block[1]), 1, 1)
+
+
+# ------------------------------------------------------------------------------------------------
+# Replays, of torch tensors alone.
+
+moved: Any = ropelab_cuda.to_half
+
+
+class WholeWayError(Exception):
+    """A call went the whole way."""
+
+
+def only_replays() -> Any:
+    return mock.patch("ropelab_cuda.layouts.Gate", side_effect=WholeWayError)
+
+
+@pytest.fixture
+def device() -> Iterator[None]:
+    """Let CPU tensors pass for a device's, with no plan known."""
+    replay._thread.mine = None
+    with on_cpu():
+        yield
+    replay._thread.mine = None
+
+
+def known_plans() -> int:
+    return len(replay._thread.mine.plans) if replay._thread.mine else 0
+
+
+def tensor(*shape: int, dtype: str = "float32") -> torch.Tensor:
+    """Return random bits."""
+    kind = getattr(torch, dtype)
+    return torch.from_numpy(random(*shape[:-1], shape[-1] * kind.itemsize, dtype="int8")).view(kind)
+
+
+def raw(x: torch.Tensor) -> Array:
+    """Return a copy of a tensor's bits, as integers of its width."""
+    integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return x.detach().view(integers[x.element_size()]).numpy().copy()
+
+
+def permuted(name: str, x: torch.Tensor, *rotary_dim: int) -> bytes:
+    return bits(getattr(ropelab, name)(raw(x), *rotary_dim))
+
+
+@pytest.mark.usefixtures("device")
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8_e4m3fn", "float64", "int32"])
+def test_calls_like_an_earlier_one_are_replayed(name: str, dtype: str) -> None:
+    for number in range(3):
+        for way in ("new", "out", "in place", "out is x"):
+            x = tensor(2 + number, 5, 3, 40, dtype=dtype)[:2, ..., :24]
+            wanted, before = permuted(name, x, 16), bits(raw(x))
+            out = {"out": torch.zeros_like(x), "out is x": x}.get(way)
+            versions = [y._version for y in (x, out) if y is not None]
+            known = number > 0 or way == "out is x"  # which is in place by another name
+            with only_replays() if known else nullcontext():
+                function = getattr(ropelab_cuda, f"{name}_" if way == "in place" else name)
+                got = function(x, 16) if out is None else function(x, 16, out=out)
+            assert bits(raw(got)) == wanted != before
+            assert (got is x) == (way in ("in place", "out is x"))
+            assert got is out or out is None
+            assert got is x or bits(raw(x)) == before
+            after = [y._version for y in (x, out) if y is not None]
+            assert after == [n + (y is got) for n, y in zip(versions, (x, out), strict=False)]
+
+
+@pytest.mark.usefixtures("device")
+def test_what_differs_has_a_plan_of_its_own() -> None:
+    x = tensor(2, 5, 3, 24, dtype="float16")
+    odd = tensor(2 * 5 * 3 * 24 + 1, dtype="float16")[1:].view(2, 5, 3, 24)
+    different: tuple[tuple[str, torch.Tensor, tuple[int, ...]], ...] = (
+        ("to_half", x, ()),
+        ("to_interleaved", x, ()),
+        ("to_half", x, (16,)),
+        ("to_half", x, (12,)),
+        ("to_half", odd, ()),
+        ("to_half", x.transpose(1, 2), ()),
+        ("to_half", x.view(torch.bfloat16), ()),
+        ("to_half", x[:1], ()),
+    )
+    for known, (name, y, rotary_dim) in enumerate(different):
+        assert known_plans() == known
+        for _ in range(2):
+            got = getattr(ropelab_cuda, name)(y, *rotary_dim)
+            assert got.dtype == y.dtype
+            assert bits(raw(got)) == permuted(name, y, *rotary_dim)
+    with pytest.raises(TypeError, match="rotary_dim"):
+        moved(x, 16.0)
+
+
+@pytest.mark.usefixtures("device")
+def test_a_tensor_among_the_options_is_no_key() -> None:
+    """It stays the same object when its value does not."""
+    x, rotary_dim = tensor(5, 24), torch.tensor(24)
+    for width in (24, 16):
+        rotary_dim.fill_(width)
+        assert bits(raw(moved(x, rotary_dim))) == permuted("to_half", x, width)
+
+
+@pytest.mark.usefixtures("device")
+def test_tensors_that_come_to_share_memory_are_refused() -> None:
+    memory = tensor(4, 5, 24)
+    moved(memory[:2], out=memory[2:])
+    before = bits(raw(memory))
+    with pytest.raises(ValueError, match="out: expected memory that x does not use"):
+        moved(memory[:2], out=memory[1:3])
+    assert bits(raw(memory)) == before
+    wanted = permuted("to_half", memory[:2])
+    moved(memory[:2], out=memory[:2])  # itself by another name: that too is in place
+    assert bits(raw(memory[:2])) == wanted
+
+
+@pytest.mark.usefixtures("device")
+def test_what_a_tensor_has_pending_is_asked_at_each_call() -> None:
+    moved(torch.randn(5, 24))
+    with pytest.raises(ValueError, match="x: requires grad"):
+        moved(torch.randn(5, 24, requires_grad=True))
+    for dtype in (torch.complex64, torch.complex128):
+        z = torch.randn(5, 24, dtype=dtype)
+        for _ in range(2):
+            assert bits(moved(z).numpy()) == bits(ropelab.to_half(z.numpy()))
+        with pytest.raises(ValueError, match="pending conjugation"):
+            moved(z.conj())
+        with pytest.raises(ValueError, match="x: requires grad"):
+            moved(z.clone().requires_grad_())
+
+    def imaginary(z: torch.Tensor) -> torch.Tensor:
+        return torch.as_strided(z.imag, (5, 24), (24, 1))
+
+    moved(imaginary(z))
+    with pytest.raises(ValueError, match="pending negation"):
+        moved(imaginary(z.conj()))

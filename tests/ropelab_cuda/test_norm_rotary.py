@@ -300,6 +300,7 @@ def test_an_output_over_the_weights_is_refused() -> None:
 SANITIZED = """
 import numpy as np
 import ropelab, ropelab_cuda
+from ropelab.positions import Packed
 from tests.shim.on_cpu import on_cpu
 
 numbers = ropelab.Spectrum([1.0, 0.5, 0.25, 0.125])
@@ -315,6 +316,9 @@ with on_cpu(sanitize=True):
                         q, k, *w, ids, numbers, across_heads=across, rotary_offset=2,
                         layout=ends[0], output_layout=ends[1],
                     )
+    wild = Packed(np.array([0, 7, -3, 2**62]), np.array([2**63 - 1, -5, 3]), 3, 1)
+    q, k = np.ones((7, 5, 8), np.float32), np.ones((7, 2, 8), np.float32)
+    ropelab_cuda.apply_norm_rotary_qk_(q, k, None, None, wild, numbers, tensor_format="thd")
 print("clean")
 """
 

@@ -1,124 +1,57 @@
-"""Which kernels a model needs, as planned ahead; and with `-m nvrtc`, that they are shipped."""
+"""What is refused ahead of a call; and with `-m nvrtc`, that kernels are shipped."""
 
 from __future__ import annotations
 
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import ropelab
 import ropelab_cuda
 from ropelab.scaling import Axial
-from ropelab_cuda.compile import Specialisation
 from ropelab_cuda.warmup import specialisations_of
-from tests.shim.on_cpu import on_cpu
 
 LLAMA = ropelab.Rope(128, base=500_000.0)
-PARTIAL = ropelab.Rope(96, rotary_dim=24)
+ROPES = {
+    "whole": LLAMA,
+    "offset": ropelab.Rope(192, rotary_dim=64, rotary_offset=128),
+    "two axes": ropelab.Rope(64, scaling=Axial("hw")),
+}
 
 
-def of_calls(monkeypatch: pytest.MonkeyPatch, calls: list[tuple[Any, ...]]) -> set[Specialisation]:
-    """Return what real calls would launch, with nothing launched."""
-    seen: set[Specialisation] = set()
-
-    def plan_only(plan: Any, **_: Any) -> None:
-        seen.add(plan.specialisation)
-
-    monkeypatch.setattr("tests.shim.on_cpu.run", plan_only)
-    with on_cpu():
-        for function, *arguments, options in calls:
-            function(*arguments, **options)
-    return seen
-
-
-@pytest.mark.parametrize("tensor_format", ["bshd", "bhsd", "sbhd", "thd"])
-@pytest.mark.parametrize("rope", [LLAMA, PARTIAL], ids=["whole", "partial"])
-@pytest.mark.parametrize("in_place", [False, True])
-def test_calls_need_nothing_else(
-    monkeypatch: pytest.MonkeyPatch, rope: ropelab.Rope, tensor_format: str, in_place: bool
+@pytest.mark.parametrize(
+    ("call", "rope", "change", "error", "word"),
+    [
+        ("apply", "whole", {}, ValueError, "call: expected one of 'rotary', 'xpos'"),
+        ("xpos", "whole", {"k_heads": 0}, ValueError, "k_heads"),
+        ("xpos", "offset", {}, ValueError, "rope: .*rotary_offset 128"),
+        ("xpos", "two axes", {}, ValueError, "spectrum"),
+        ("xpos", "whole", {"scaled": True}, TypeError, "scaled"),
+        ("norm_rotary", "whole", {"k_heads": 0}, ValueError, "k_heads"),
+        ("norm_rotary", "whole", {"weight_dtype": "int8"}, ValueError, "weight_dtype"),
+        ("norm_rotary", "whole", {"weighted": 1}, TypeError, "weighted"),
+        ("norm_rotary", "whole", {"across_heads": 1}, TypeError, "across_heads"),
+        ("norm_rotary", "whole", {"table_dtype": "float32"}, TypeError, "table_dtype"),
+        ("kv_cache", "whole", {"k_heads": 0}, ValueError, "k_heads"),
+        ("kv_cache", "whole", {"cache_dtype": "uint8"}, ValueError, "cache_dtype"),
+        ("kv_cache", "whole", {"slot_dtype": "uint64"}, ValueError, "slot_dtype"),
+        ("kv_cache", "whole", {"scaled": 0.5}, TypeError, "scaled"),
+        ("kv_cache", "whole", {"v_head_dim": 0}, ValueError, "v_head_dim"),
+        ("to_half", "offset", {}, ValueError, "rope: .*rotary_offset 128"),
+        ("to_interleaved", "whole", {"tokens": [(1, 0)]}, ValueError, "tokens"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict | str) else "",
+)
+def test_what_a_kind_of_call_cannot_do_is_named(
+    call: str, rope: str, change: dict[str, Any], error: type[Exception], word: str, tmp_path: Path
 ) -> None:
-    options = {"layout": rope.layout, "tensor_format": tensor_format}
-    name = "apply_rotary_qk_" if in_place else "apply_rotary_qk"
-    calls: list[tuple[Any, ...]] = []
-    for batch, sequence in product((1, 3, 64), (1, 5, 100, 999)):
-        sizes = {"b": batch, "s": sequence, "t": batch * sequence, "d": rope.head_dim}
-        q, k = (
-            np.empty([{**sizes, "h": heads}[axis] for axis in tensor_format], np.float16)
-            for heads in (6, 2)
-        )
-        ids = np.arange(sequence)
-        ids = np.tile(ids, batch) if tensor_format == "thd" else np.tile(ids, (batch, 1))
-        calls.append((getattr(ropelab_cuda, name), q, k, ids, rope.spectrum(), options))
-    planned = specialisations_of(
-        rope, q_heads=6, k_heads=2, dtype="float16", tensor_format=tensor_format, in_place=in_place
-    )
-    needed = of_calls(monkeypatch, calls)
-    assert needed <= set(planned)
-    assert len(planned) <= 30
-
-
-def test_tables_need_their_own_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, table = np.empty((1, 700, 4, 128), np.float32), np.empty((700, 64), np.float16)
-    calls: list[tuple[Any, ...]] = [(ropelab_cuda.apply_rotary_cached, x, table, table, {})]
-    options: dict[str, Any] = {"q_heads": 4, "dtype": "float32", "table_dtype": "float16"}
-    planned = specialisations_of(LLAMA, **options)
-    assert of_calls(monkeypatch, calls) <= set(planned)
-    assert {one.kernel for one in planned} == {"rotary_cached"}
-
-
-def test_other_formats_and_scales_need_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    q, k = (np.empty((1, 9, heads, 128), np.float16) for heads in (4, 1))
-    ids, numbers = np.arange(9, dtype=np.int32), LLAMA.spectrum()
-    function = ropelab_cuda.apply_rotary_qk
-    storages: tuple[dict[str, Any], ...] = (
-        {},
-        {"dtype": "float8_e4m3fn"},
-        {"dtype": "float8_e4m3fn", "scale": 0.5},
-    )
-    for options in storages:
-        planned = specialisations_of(
-            LLAMA,
-            q_heads=4,
-            k_heads=1,
-            dtype="float16",
-            position_dtype="int32",
-            output_dtype=options.get("dtype"),
-            scaled="scale" in options,
-        )
-        needed = of_calls(monkeypatch, [(function, q, k, ids, numbers, options)])
-        assert len(needed) == 1
-        assert needed <= set(planned)
-
-
-def test_several_position_axes_and_a_rule_that_needs_a_length() -> None:
-    axial = ropelab.Rope(64, scaling=Axial("hw"))
-    defines = [dict(one.defines) for one in specialisations_of(axial, q_heads=4)]
-    assert {one["POSITION_AXES"] for one in defines} == {2}
-    dynamic = ropelab.Rope(
-        64, scaling=ropelab.scaling.DynamicNTK(2.0), max_position_embeddings=4096
-    )
-    assert specialisations_of(dynamic, q_heads=4)
-
-
-@pytest.mark.parametrize("position_dtype", ["int32", "int64"])
-def test_a_rule_by_the_length_needs_its_spectrum_first(
-    monkeypatch: pytest.MonkeyPatch, position_dtype: str
-) -> None:
-    rule = ropelab.scaling.DynamicNTK(2.0)
-    rope = ropelab.Rope(64, scaling=rule, max_position_embeddings=4096)
-    calls: list[tuple[Any, ...]] = []
-    for sequence, seq_len in ((1, None), (999, 5000), (20_000, None)):
-        q, k = (np.empty((1, sequence, heads, 64), np.float16) for heads in (6, 2))
-        ids = np.arange(sequence, dtype=position_dtype)[None]
-        calls.append((ropelab_cuda.rotate, rope, q, k, ids, {"seq_len": seq_len}))
-    options: dict[str, Any] = {"dtype": "float16", "position_dtype": position_dtype}
-    planned = specialisations_of(rope, q_heads=6, k_heads=2, **options)
-    assert of_calls(monkeypatch, calls) <= set(planned)
-    kernels = {"rotary", "length_spectrum", "largest_positions"}
-    assert {one.kernel for one in planned} == kernels
+    wanted = {"q_heads": 4, "k_heads": 2, **change}
+    with pytest.raises(error, match=word):
+        ropelab_cuda.warmup(ROPES[rope], call, **wanted)
+    with pytest.raises(error, match=word):
+        ropelab_cuda.save_cubins(tmp_path, ROPES[rope], call, architectures=["90"], **wanted)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

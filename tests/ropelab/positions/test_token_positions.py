@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ropelab.positions import Consecutive, Packed
-from ropelab.positions.token_positions import current_length, token_positions
+from ropelab.positions.token_positions import current_length, position_arrays, token_positions
 from tests.ropelab.support import refuses
 
 
@@ -20,6 +20,17 @@ def test_ids_stay_what_they_are() -> None:
 def test_an_object_has_the_same_positions_on_every_axis() -> None:
     ids = token_positions(Packed([0, 2, 3], 5), (3,), axes=2)
     assert ids.tolist() == [[5, 6, 5], [5, 6, 5]]
+
+
+def test_arrays_of_which_positions_are_made_are_not_copied() -> None:
+    ids, bounds, offset = np.arange(3), np.array([0, 2], np.int32), np.array([7], np.int8)
+    assert position_arrays(ids)["position_ids"] is ids
+    made = position_arrays(Packed(bounds, offset))
+    assert made["cu_seqlens"] is bounds
+    assert made["offset"] is offset
+    assert {name: x.tolist() for name, x in position_arrays(Consecutive(5)).items()} == {
+        "offset": 5
+    }
 
 
 @pytest.mark.parametrize(
