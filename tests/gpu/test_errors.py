@@ -12,8 +12,8 @@ import ropelab_cuda
 from ropelab.golden.case import Array
 from ropelab.layouts import pair_channels
 from ropelab.precision import eps, float_dtype, narrow, widen
-from tests.fuzz import BOUNDS
-from tests.fuzz_cases import DTYPES
+from tests.fuzz.cases import DTYPES
+from tests.fuzz.errors import BOUNDS
 from tests.gpu.devices import Torch
 
 pytestmark = pytest.mark.gpu

@@ -1,7 +1,7 @@
-"""What a fuzzed call depends on, all of it, and the numbers in its tensors.
+"""What a fuzzed rotation depends on, all of it, and the numbers in its tensors.
 
 Each way to compile a kernel takes a tenth of a second or more. So what is compiled in comes from a
-list of `KINDS`, and what is not (strides, positions, tokens, the rest) is drawn freely.
+list of kinds, and what is not (strides, positions, tokens, the rest) is drawn freely.
 """
 
 from __future__ import annotations
@@ -19,16 +19,21 @@ from ropelab.golden.case import Array
 from ropelab.precision import float_dtype, narrow
 
 __all__ = [
+    "ALIGNED",
     "DTYPES",
-    "KINDS",
+    "INTEGERS",
+    "KIND",
     "LAYOUTS",
     "OUTPUTS",
     "Case",
     "Kind",
-    "cases",
+    "dealt",
+    "drawn",
+    "farthest",
+    "generator",
+    "kind_of",
     "positions_of",
     "spectrum_of",
-    "tables_of",
     "token_axes_of",
     "values_of",
 ]
@@ -48,6 +53,7 @@ TOKENS = (
     *((0, 3), (2, 0), (70, 1), (1, 40), (3, 401), (1201, 1)),  # from nothing to a full device
 )
 MOST_ELEMENTS = 1 << 18
+ALIGNED = (*[(True, True)] * 3, (False, False), (True, False), (False, True))
 HEADS = ((1, 1), (2, 1), (3, 3), (4, 0), (5, 2), (8, 1), (12, 4), (32, 8))
 
 
@@ -67,16 +73,10 @@ class Kind:
         Position axes.
     periodic : bool
         Whether pairs repeat after a whole number of tokens.
-    table_dtype : str or None
-        Of given cosines and sines; None to compute them from positions.
     integer : str
         Dtype of the positions.
-    output : str or None
-        Another dtype of the results than that of the inputs, unless they are in place.
-    scaled : bool
-        Whether results are divided by a scale, likewise.
-    aligned : bool
-        Whether rows start at multiples of 16 bytes if they can.
+    aligned : (bool, bool)
+        Whether rows of inputs, and of what is written, start at multiples of 16 bytes if they can.
     """
 
     dtype: str
@@ -87,49 +87,43 @@ class Kind:
     angles: str
     axes: int
     periodic: bool
-    table_dtype: str | None
     integer: str
-    output: str | None
-    scaled: bool
-    aligned: bool
+    aligned: tuple[bool, bool]
 
 
-def _kinds(count: int) -> Iterator[Kind]:
+# What each of them may be, the more often the more it is named.
+KIND: dict[str, tuple[Any, ...]] = {
+    "dtype": DTYPES,
+    "widths": WIDTHS,
+    "heads": HEADS,
+    "layout": LAYOUTS,
+    "output_layout": (*LAYOUTS, None, None, None, None),
+    "angles": ("exact", "exact", "float32"),
+    "axes": (1, 1, 1, 1, 1, 3),
+    "periodic": (False, False, False, False, True),
+    "integer": INTEGERS,
+    "aligned": ALIGNED,
+}
+
+
+def dealt(count: int, seed: int, options: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
     """Deal out options so that each appears about equally often, with ever other companions."""
-    deal = random.Random(4)
-
-    def decks(*options: Any) -> list[Any]:
-        return [card for _ in range(count) for card in deal.sample(options, len(options))][:count]
-
-    dtypes, widths, heads = decks(*DTYPES), decks(*WIDTHS), decks(*HEADS)
-    sources, targets = decks(*LAYOUTS), decks(*LAYOUTS, None, None, None, None)
-    angles, axes = decks("exact", "exact", "float32"), decks(1, 1, 1, 1, 1, 3)
-    integers = decks(*INTEGERS)
-    outputs, scaled = decks(*OUTPUTS, *[None] * 6), decks(True, False, False, False)
-    periodic = decks(False, False, False, False, True)
-    tables, aligned = decks(None, None, None, "float32", "own"), decks(True, True, False)
+    deal = random.Random(seed)
+    decks = {
+        name: [card for _ in range(count) for card in deal.sample(cards, len(cards))]
+        for name, cards in options.items()
+    }
     for i in range(count):
-        yield Kind(
-            dtypes[i],
-            widths[i],
-            heads[i],
-            sources[i],
-            targets[i] or sources[i],
-            angles[i],
-            axes[i] if widths[i][1] >= 6 else 1,  # a pair for each axis
-            periodic[i],
-            dtypes[i] if tables[i] == "own" else tables[i],
-            integers[i],
-            outputs[i] if outputs[i] != dtypes[i] else None,
-            scaled[i],
-            aligned[i],
-        )
+        yield {name: deck[i] for name, deck in decks.items()}
 
 
-KINDS = tuple(_kinds(100))
+def kind_of(hand: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a kind as they go together."""
+    axes = hand["axes"] if hand["widths"][1] >= 6 else 1  # a pair for each axis
+    return {**hand, "output_layout": hand["output_layout"] or hand["layout"], "axes": axes}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Case:
     """One call.
 
@@ -143,6 +137,8 @@ class Case:
         Order of the axes, as the kernel is told.
     way : {"new", "out", "in place"}
         Where the results go.
+    again : bool
+        Whether the plan of the call is used once more.
     order : tuple of int
         Axes before the last, from the outermost in memory to the innermost; of inputs and outputs
         another order each.
@@ -158,8 +154,6 @@ class Case:
         Values of the positions.
     base, attention_factor : float
         Of the spectrum.
-    scale : float
-        Of the results, if the kind wants one.
     seed : int
         Of all numbers that do not matter.
     """
@@ -168,6 +162,7 @@ class Case:
     tokens: tuple[int, int]
     tensor_format: str
     way: str
+    again: bool
     order: tuple[int, ...]
     padding: tuple[int, ...]
     lie: str
@@ -176,54 +171,48 @@ class Case:
     positions: str
     base: float
     attention_factor: float
-    scale: float
     seed: int
 
     @property
-    def output(self) -> str:
-        """Dtype of the results."""
-        in_place = self.way == "in place"
-        return self.kind.output if self.kind.output and not in_place else self.kind.dtype
-
-    @property
-    def storage(self) -> dict[str, Any]:
-        """The options that say how results are stored; none if as the inputs are."""
-        if self.way == "in place":
-            return {}
-        given: dict[str, Any] = {"dtype": self.output} if self.kind.output else {}
-        return given | ({"scale": self.scale} if self.kind.scaled else {})
+    def placement(self) -> dict[str, Any]:
+        """The options that say where the pairs lie."""
+        return {
+            "layout": self.kind.layout,
+            "output_layout": self.kind.output_layout,
+            "rotary_offset": self.kind.widths[2],
+            "tensor_format": self.tensor_format,
+        }
 
 
-@st.composite
-def cases(draw: st.DrawFn, kinds: tuple[Kind, ...] = KINDS) -> Case:
-    """Draw a case; a small one shows the same failure more clearly."""
-    kind = draw(st.sampled_from(kinds))
+def drawn(draw: st.DrawFn, kind: Kind) -> dict[str, Any]:
+    """Draw what every case of a kind has; a small one shows the same failure more clearly."""
     a_token = sum(kind.heads) * kind.widths[0]
-    return Case(
-        kind=kind,
-        tokens=draw(st.sampled_from([t for t in TOKENS if t[0] * t[1] * a_token <= MOST_ELEMENTS])),
-        tensor_format=draw(st.sampled_from(FORMATS)),
-        way=draw(st.sampled_from(("new", "out", "in place"))),
-        order=tuple(draw(st.permutations(range(3)))),
-        padding=tuple(draw(st.lists(st.integers(0, 2), min_size=4, max_size=4))),
-        lie=draw(st.sampled_from(("apart", "packed", "repeated"))),
-        inverse=draw(st.booleans()),
-        rows=draw(st.sampled_from(("all", "sequence", "batch", "one", "scalar", "transposed"))),
-        positions=draw(st.sampled_from(("small", "any", "edges"))),
-        base=draw(st.sampled_from((1.5, 100.0, 1e4, 5e5, 1e7))),
-        attention_factor=draw(st.sampled_from((1.0, 0.75, 1.3465735902799727))),
-        scale=draw(st.sampled_from((0.25, 1.0, 3.0))),
-        seed=draw(st.integers(0, 2**32 - 1)),
-    )
+    tokens = [t for t in TOKENS if t[0] * t[1] * a_token <= MOST_ELEMENTS]
+    return {
+        "kind": kind,
+        "tokens": draw(st.sampled_from(tokens)),
+        "tensor_format": draw(st.sampled_from(FORMATS)),
+        "way": draw(st.sampled_from(("new", "out", "in place"))),
+        "again": draw(st.booleans()),
+        "order": tuple(draw(st.permutations(range(3)))),
+        "padding": tuple(draw(st.integers(0, 2)) for _ in range(4)),
+        "lie": draw(st.sampled_from(("apart", "packed", "repeated"))),
+        "inverse": draw(st.booleans()),
+        "rows": draw(st.sampled_from(("all", "sequence", "batch", "one", "scalar", "transposed"))),
+        "positions": draw(st.sampled_from(("small", "any", "edges"))),
+        "base": draw(st.sampled_from((1.5, 100.0, 1e4, 5e5, 1e7))),
+        "attention_factor": draw(st.sampled_from((1.0, 0.75, 1.3465735902799727))),
+        "seed": draw(st.integers(0, 2**32 - 1)),
+    }
 
 
 # ------------------------------------------------------------------------------------------------
 # The numbers of a case.
 
 
-def generator(case: Case, purpose: int) -> np.random.Generator:
-    """Return random numbers that depend on the case's seed and what they are for."""
-    return np.random.default_rng((case.seed, purpose))
+def generator(seed: int, purpose: int) -> np.random.Generator:
+    """Return random numbers that depend on a seed and on what they are for."""
+    return np.random.default_rng((seed, purpose))
 
 
 def spectrum_of(case: Case) -> ropelab.Spectrum:
@@ -244,8 +233,10 @@ def token_axes_of(case: Case) -> tuple[int, ...]:
     return (batch * sequence,) if case.tensor_format == "thd" else (batch, sequence)
 
 
-def positions_of(case: Case) -> Array:
-    """Return the positions, of the shape and dtype in which they are passed."""
+def positions_of(
+    case: Case, *, largest: int = 2**31 - 1, centre: int = 0, reach: int = 2**32
+) -> Array:
+    """Return positions as they are passed: within `largest` of 0, and `reach` of the centre."""
     tokens = token_axes_of(case)
     shapes: dict[str, tuple[int, ...]] = {
         "sequence": tokens[-1:],
@@ -256,29 +247,27 @@ def positions_of(case: Case) -> Array:
     shape = shapes.get(case.rows, tokens)
     if case.kind.axes > 1:
         shape = (case.kind.axes, *(shape or (1,)))  # a scalar has no axis to stack
-    limits, random_numbers = np.iinfo(case.kind.integer), generator(case, 0)
-    low, high = max(limits.min, -(2**31) + 1), min(limits.max, 2**31 - 1)
-    if case.kind.angles == "float32" and case.kind.table_dtype is None:
-        low, high = max(low, -(2**24)), min(high, 2**24)
+    limits, random_numbers = np.iinfo(case.kind.integer), generator(case.seed, 0)
+    low = max(limits.min, -largest, centre - reach)
+    high = min(limits.max, largest, centre + reach)
     if case.positions == "edges":
-        edges = np.array([low, high, 0, 1, high - 1, high // 2, high // 2 + 1])
+        middle = (low + high) // 2
+        edges = np.array([low, high, centre, low + 1, high - 1, middle, middle + 1])
         return random_numbers.choice(edges, shape).astype(case.kind.integer)
     if case.positions == "small":
-        low, high = max(low, -9), min(high, 99)
+        low, high = max(low, centre - 9), min(high, centre + 99)
     return np.asarray(random_numbers.integers(low, high, shape, endpoint=True)).astype(
         case.kind.integer
     )
 
 
-def tables_of(case: Case) -> tuple[Array, Array]:
-    """Return cosines and sines of the case's positions."""
-    assert case.kind.table_dtype is not None
-    cos, sin = ropelab.cos_sin(positions_of(case), spectrum_of(case), dtype=case.kind.table_dtype)
-    return cos, sin
+def farthest(kind: Kind) -> int:
+    """Return the largest position: float32 counts no farther than 2^24."""
+    return 2**24 if kind.angles == "float32" else 2**31 - 1
 
 
-def values_of(case: Case, shape: tuple[int, ...], purpose: int) -> Array:
-    """Return numbers whose pairs have norms near 1, where an eps is an eps in every format."""
-    random_numbers = generator(case, purpose)
-    size = random_numbers.uniform(0.5, 4.0, shape) * random_numbers.choice((-1.0, 1.0), shape)
-    return narrow(size, float_dtype(case.kind.dtype))
+def values_of(seed: int, purpose: int, shape: tuple[int, ...], dtype: str, power: int = 0) -> Array:
+    """Return numbers of 0.5 to 4 times a power of 2; a pair's eps is that of its members."""
+    size = generator(seed, purpose).random(shape, np.float32) * 7.0 - 3.5
+    size = np.ldexp(size + np.copysign(0.5, size), power)
+    return narrow(size.astype(np.float64), float_dtype(dtype))
