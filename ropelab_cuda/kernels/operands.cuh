@@ -46,8 +46,7 @@ struct Tensors {
   long long tail;  // channels to copy or to convert; 0 in place
 };
 
-// The rows of one token: heads of q, then of k, which are numbered on. So k stands for where a head
-// before its first would be, as far before as q has heads.
+// The rows of one token: heads of q, then of k, which are numbered on.
 struct Rows {
   const Bits *q, *k;
   Output::Bits* q_out;
@@ -76,9 +75,9 @@ __device__ long long step_out(const Operand& t) {
 __device__ Rows rows_of(const Tensors& t, Token token) {
   const int q_heads = (int)t.q.heads, heads = (int)(t.q.heads + t.k.heads);
   return {token_in(t.q, token),
-          token_in(t.k, token) - q_heads * step_in(t.k),
+          token_in(t.k, token),
           token_out<Output>(t.q, token),
-          token_out<KeyOutput>(t.k, token) - q_heads * step_out(t.k),
+          token_out<KeyOutput>(t.k, token),
           q_heads,
           heads,
           heads,
@@ -87,7 +86,8 @@ __device__ Rows rows_of(const Tensors& t, Token token) {
 
 __device__ const Bits* row_in(const Tensors& t, const Rows& rows, int head) {
   const bool is_q = head < rows.q_heads;
-  return (is_q ? rows.q : rows.k) + head * step_in(is_q ? t.q : t.k);
+  const int number = is_q ? head : head - rows.q_heads;
+  return (is_q ? rows.q : rows.k) + number * step_in(is_q ? t.q : t.k);
 }
 
 __device__ Output::Bits* q_row_out(const Tensors& t, const Rows& rows, int head) {
@@ -95,13 +95,14 @@ __device__ Output::Bits* q_row_out(const Tensors& t, const Rows& rows, int head)
 }
 
 __device__ KeyOutput::Bits* k_row_out(const Tensors& t, const Rows& rows, int head) {
-  return rows.k_out + head * step_out(t.k);
+  return rows.k_out + (head - rows.q_heads) * step_out(t.k);
 }
 
 #if !KEYS_APART
 __device__ Output::Bits* row_out(const Tensors& t, const Rows& rows, int head) {
   const bool is_q = head < rows.q_heads;
-  return (is_q ? rows.q_out : rows.k_out) + head * step_out(is_q ? t.q : t.k);
+  const int number = is_q ? head : head - rows.q_heads;
+  return (is_q ? rows.q_out : rows.k_out) + number * step_out(is_q ? t.q : t.k);
 }
 #endif
 
