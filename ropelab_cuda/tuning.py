@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .launch import MAX_TOKENS, Macros
+from .launch import MAX_THREADS, MAX_TOKENS, Macros
 from .work import MULTIPROCESSORS, Work
 
 __all__ = ["Tuning", "choose_tuning"]
@@ -98,7 +98,7 @@ def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
     most_tokens = max(1, min(work.inner, fitting, MAX_TOKENS))
     choices = range(1, min(heads, MOST_UNROLL) + 1)
     unroll = min(choices, key=lambda unroll: _cost(unroll, wanted, heads, across, most_tokens))
-    lanes = max(1, min(-(-heads // unroll), MOST_THREADS // across))
+    lanes = max(1, min(-(-heads // unroll), MAX_THREADS // across))
     return Tuning(lanes, _tokens(lanes * across, most_tokens), unroll, 1, guesses)
 
 
@@ -116,8 +116,9 @@ def _waste(threads: int) -> float:
 
 def _cost(
     unroll: int, wanted: int, heads: int, across: int, most_tokens: int
-) -> tuple[bool, bool, bool, int]:
+) -> tuple[int, bool, bool, int]:
     """Return what speaks against a number of heads in flight, the worst first."""
     threads = across * -(-heads // unroll)
     wasteful = _waste(threads * _tokens(threads, most_tokens)) > MOST_WASTE
-    return threads > MOST_THREADS, wasteful, heads % unroll > 0, abs(unroll - wanted)
+    too_many = max(0, threads - MOST_THREADS)
+    return too_many, wasteful, heads % unroll > 0, abs(unroll - wanted)

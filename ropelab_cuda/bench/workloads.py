@@ -94,6 +94,7 @@ WORKLOADS = tuple(dict.fromkeys((BAR, FEW_HEADS, *RESIDENT, *DECODE, *PARTIAL, *
 
 TIMES_L2 = 4  # by which the sets of inputs are to exceed the cache
 MOST_SETS = 1024  # more would make graphs of tens of thousands of nodes
+SETS_IN_CACHE = 64  # where so many do not exceed it: few enough that all stay there
 MEMORY_SHARE = 0.25  # of what is free, for inputs and outputs
 SECONDS = 2e-3  # of one graph, so that the events around it cost nothing beside it
 GUESSED_BANDWIDTH, GUESSED_LAUNCH = 4e12, 1e-6  # bytes a second and seconds; only to count calls
@@ -131,12 +132,14 @@ def cycle_for(workload: Workload, l2_bytes: int, free_bytes: int) -> Cycle:
     Returns
     -------
     Cycle
-        At least two sets, as many as the cache demands, as few as memory and graphs allow.
+        At least two sets, as many as the cache demands, as few as memory and graphs allow. Inputs
+        too small to be kept out of the cache all stay in it, like those of a layer, which another
+        kernel has just written.
     """
     input_bytes = workload.moved_bytes // 2  # in place, no other memory is touched
     wanted = math.ceil(TIMES_L2 * l2_bytes / input_bytes)
-    affordable = min(MOST_SETS, int(MEMORY_SHARE * free_bytes / workload.moved_bytes))
-    sets = max(2, min(wanted, affordable))
+    affordable = int(MEMORY_SHARE * free_bytes / workload.moved_bytes)
+    sets = max(2, min(wanted if wanted <= MOST_SETS else SETS_IN_CACHE, affordable))
     seconds = workload.moved_bytes / GUESSED_BANDWIDTH + GUESSED_LAUNCH
     rounds = max(1, math.ceil(SECONDS / (sets * seconds)))
     return Cycle(sets, sets * rounds, sets * input_bytes / l2_bytes)

@@ -62,7 +62,10 @@ def test_inputs_exceed_the_cache_where_a_graph_can_hold_so_many(workload: Worklo
     assert cycle.sets >= 2
     assert cycle.calls % cycle.sets == 0
     assert cycle.times_l2 == cycle.sets * workload.moved_bytes / 2 / H200_L2
-    assert cycle.times_l2 >= TIMES_L2 or workload == DECODE[-1]
+    if workload == DECODE[-1]:  # too small, so all stays inside
+        assert cycle.times_l2 < 1 / 32
+    else:
+        assert cycle.times_l2 >= TIMES_L2
 
 
 def test_sets_do_not_exceed_memory() -> None:
