@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .launch import MAX_THREADS, MAX_TOKENS, Macros
-from .work import MULTIPROCESSORS, Work
+from .work import Work
 
 __all__ = ["Tuning", "choose_tuning"]
 
@@ -53,7 +53,6 @@ class Tuning(NamedTuple):
             "HEAD_BLOCKS": self.head_blocks,
             "GUESSES": int(self.guesses),
             "FEW_TOKENS": int(self.few_tokens),
-            "MULTIPROCESSORS": MULTIPROCESSORS,
         }
 
 
@@ -96,7 +95,7 @@ def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
         return Tuning(-(-heads // blocks), 1, 1, blocks, guesses, few_tokens=True)
     wanted = max(1, min(IN_FLIGHT // work.held_bytes, MOST_UNROLL))
     most_tokens = max(1, min(work.inner, fitting, MAX_TOKENS))
-    choices = range(1, min(heads, MOST_UNROLL) + 1)
+    choices = range(min(heads, max(2, wanted // 2)), min(heads, MOST_UNROLL) + 1)
     unroll = min(choices, key=lambda unroll: _cost(unroll, wanted, heads, across, most_tokens))
     lanes = max(1, min(-(-heads // unroll), MAX_THREADS // across))
     return Tuning(lanes, _tokens(lanes * across, most_tokens), unroll, 1, guesses)
@@ -116,9 +115,10 @@ def _waste(threads: int) -> float:
 
 def _cost(
     unroll: int, wanted: int, heads: int, across: int, most_tokens: int
-) -> tuple[int, bool, bool, int]:
+) -> tuple[int, bool, bool, bool, int]:
     """Return what speaks against a number of heads in flight, the worst first."""
     threads = across * -(-heads // unroll)
-    wasteful = _waste(threads * _tokens(threads, most_tokens)) > MOST_WASTE
+    tokens = _tokens(threads, most_tokens)
+    wasteful = _waste(threads * tokens) > MOST_WASTE
     too_many = max(0, threads - MOST_THREADS)
-    return too_many, wasteful, heads % unroll > 0, abs(unroll - wanted)
+    return too_many, wasteful, tokens > 1, heads % unroll > 0, abs(unroll - wanted)

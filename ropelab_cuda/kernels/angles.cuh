@@ -64,9 +64,6 @@ template <class Angle> struct TokenAngles {
   }
 };
 
-// More blocks than that are not resident at once.
-constexpr int EARLY_BLOCKS = MULTIPROCESSORS * (2048 / (ACROSS * LANES * TOKENS));
-
 template <class Angle>
 __device__ TokenAngles<Angle> token_angles(const SharedAngles& shared, Angle angle, bool outdated) {
   return {shared, angle, outdated};
@@ -78,8 +75,7 @@ __device__ TokenAngles<Angle> token_angles(const SharedAngles& shared, Angle ang
 //                looked at again
 //   FEW_TOKENS   the device is not full, so that each kernel waits for the one before it to let it
 //                start: that comes first, and the arithmetic hides behind the loads. Otherwise it
-//                hides behind the predecessor, in the blocks that can start so early; later ones
-//                have nothing to guess, and load first.
+//                hides behind the predecessor, and in later blocks behind what is on its way to L2.
 template <class AnglesOf, class Prefetch, class Load>
 __device__ auto angles_and_loads(SharedAngles& shared, const AnglesOf& angles_of,
                                  const Prefetch& prefetch, const Load& load) {
@@ -99,16 +95,14 @@ __device__ auto angles_and_loads(SharedAngles& shared, const AnglesOf& angles_of
   shared.compute_from(guess, frequency);
   __syncthreads();
 #elif GUESSES
-  const bool is_early = blockIdx.x < EARLY_BLOCKS;
-  if (!is_early) wait_and_load();
   auto angle = angles_of();
-  if (is_early) prefetch();
+  prefetch();
   shared.compute(angle);
   __syncthreads();
-  if (is_early) wait_and_load();
-  const bool outdated = is_early && angle.was_outdated();
+  wait_and_load();
+  const bool outdated = angle.was_outdated();
 #else
-  if (blockIdx.x < EARLY_BLOCKS) prefetch();
+  prefetch();
   wait_and_load();
   const auto angle = angles_of();
   shared.compute(angle);

@@ -42,7 +42,7 @@ struct CacheWriter {
   const RotaryKvCache& p;
   bool present = false;
   SLOT slot = 0;
-  const Bits* values = nullptr;
+  const Bits* values = nullptr;  // of the token that is loaded
   Vector<Format, VALUE_VECTOR> held[VALUES_HELD];
 
   __device__ explicit CacheWriter(const RotaryKvCache& parameters) : p(parameters) {}
@@ -64,10 +64,9 @@ struct CacheWriter {
            token.inner * s.inner_stride;
   }
 
-  __device__ void prefetch(Token token) {
-    values = token_in(p.v, token);
+  __device__ void prefetch(Token token) const {
     each(first_vector(), [&](int, int head, int channel) {
-      prefetch_to_l2(values + head * p.v.x_head + channel);
+      prefetch_to_l2(token_in(p.v, token) + head * p.v.x_head + channel);
     });
     prefetch_to_l2(slot_of(token));
   }
@@ -80,6 +79,7 @@ struct CacheWriter {
 
   __device__ void load(Token token) {
     present = true;
+    values = token_in(p.v, token);
     load_values(first_vector());
     slot = *slot_of(token);
   }
