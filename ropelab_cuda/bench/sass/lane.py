@@ -185,6 +185,8 @@ class _Lane:
         if name in ("S2R", "S2UR", "CS2R"):
             words = 2 if name == "CS2R" and "32" not in one.modifiers else 1
             return words_of(one.targets[0], self.thread.special.get(one.sources[0], 0), words)
+        if name == "P2R":
+            return words_of(one.targets[0], self._predicates(*one.sources))
         if name in OPERATIONS:
             flags = [self.registers.flag(source) for source in one.sources if is_flag(source)]
             numbers = [self.registers.operand(s) for s in one.sources if not is_flag(s)]
@@ -193,6 +195,15 @@ class _Lane:
             return _spread(one, (None,))
         msg = f"{one}: expected an instruction that is known here; add it to alu.py"
         raise NotImplementedError(msg)
+
+    def _predicates(self, _all: str, rest: str, chosen: str) -> Value:
+        """Return the chosen predicates as bits, among those of a register."""
+        bits, mask = self.registers.operand(rest).value, self.registers.operand(chosen).value
+        assert mask is not None
+        flags = {i: self.registers.flag(f"P{i}") for i in range(7) if mask >> i & 1}
+        if bits is None or None in flags.values():
+            return None
+        return bits & ~mask | sum(bool(flag) << i for i, flag in flags.items())
 
     def _accessed(self, one: Instruction, name: str) -> dict[str, Value]:
         """Read or write memory; return what is read."""
