@@ -20,9 +20,8 @@ from ._cupy import require_cupy
 __all__ = ["OPTIONS", "Specialisation", "compiled", "cubin_name", "source"]
 
 OPTIONS = ("--std=c++17",)
-# What CuPy appends to every kernel's options, for the same bits. Without the second one, NVRTC 13.0
-# takes a generic lambda for a host function.
-ALWAYS = ("-ftz=true", "--device-as-default-execution-space")
+# Without it, NVRTC 13.0 takes a generic lambda for a host function.
+ALWAYS = ("--device-as-default-execution-space",)
 
 _INCLUDE = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)
 

@@ -18,6 +18,7 @@ from .views import View
 
 __all__ = [
     "FORMATS",
+    "MAX_HEAD_BLOCKS",
     "MAX_THREADS",
     "MAX_TOKENS",
     "OUTPUT_FORMATS",
@@ -39,6 +40,7 @@ OUTPUT_FORMATS = {**FORMATS, "float8_e4m3fn": "Float8E4M3", "float8_e5m2": "Floa
 MAX_THREADS = 512  # of a block
 MAX_TOKENS = 64  # of a block: the hardware counts no further along its third axis
 MAX_BLOCKS = 2**31 - 1  # of a launch
+MAX_HEAD_BLOCKS = 65_535  # along its second axis
 
 Macros = dict[str, str | int]
 

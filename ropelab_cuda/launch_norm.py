@@ -11,7 +11,7 @@ from ropelab.pairs import Placement
 
 from . import parameters
 from .device_spectrum import AnySpectrum
-from .launch import FORMATS, MAX_THREADS, Macros, Plan, grid_of, specialise
+from .launch import FORMATS, MAX_HEAD_BLOCKS, MAX_THREADS, Macros, Plan, grid_of, specialise
 from .launch_angles import Angles
 from .position_sources import PositionSource
 from .tuning import IN_FLIGHT, SHARED_BYTES, WARP, Tuning, choose_tuning
@@ -173,7 +173,7 @@ def _tuning(work: Work, norm: Norm, item_bytes: int, weight_bytes: int, *, guess
         lanes = _rounded_up(chosen.lanes, whole)
         tokens = max(1, min(chosen.tokens, 2 * WARP // (work.across * lanes)))
         unroll = max(1, min(chosen.unroll, (KEPT_BYTES - 2 * weight_held) // work.held_bytes))
-        blocks = -(-heads // lanes) if chosen.head_blocks > 1 else 1
+        blocks = min(-(-heads // lanes), MAX_HEAD_BLOCKS) if chosen.head_blocks > 1 else 1
         return Tuning(lanes, tokens, unroll, blocks, chosen.guesses, chosen.few_tokens)
     sums = heads * max(item_bytes, 4)
     if work.angle_bytes + sums > SHARED_BYTES:

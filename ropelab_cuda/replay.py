@@ -167,17 +167,13 @@ def replay(
         New outputs, if the call makes any; None if it has to go the whole way.
     """
     mine = _thread.mine
-    # Some tensors of a transform of torch.func crash when they are exported.
-    if mine is None or mine.torch.in_transform():
+    # Some tensors of a transform of torch.func crash when they are exported, and tangents that are
+    # carried forward would be lost.
+    if mine is None or mine.torch.in_transform() or mine.torch.carries_tangents():
         return None
     try:
         recording = mine.latest.get(call)
-        if (
-            recording is not None
-            and recording.guard is not None
-            and recording.guard(*tensors)
-            and not (recording.needs_no_grad and mine.torch.grad_enabled())
-        ):
+        if recording is not None and _is_like(mine, recording, tensors):
             pointers = tuple([x.data_ptr() for x in tensors])
             for pointer in pointers:
                 if pointer & 15 or not pointer:
@@ -188,10 +184,22 @@ def replay(
     return _replay_by_signature(mine, tensors, call, numbers)
 
 
+def _is_like(mine: _Plans, recording: Recording, tensors: tuple[Any, ...]) -> bool:
+    """Say whether a plan's guard knows the tensors."""
+    if recording.guard is None or (recording.needs_no_grad and mine.torch.grad_enabled()):
+        return False
+    for x in tensors:  # torch ends the process if a guard looks at a nested tensor
+        if getattr(x, "is_nested", True):
+            return False
+    return recording.guard(*tensors)
+
+
 def _replay_by_signature(
     mine: _Plans, tensors: tuple[Any, ...], call: Key, numbers: tuple[int, ...]
 ) -> tuple[Any, ...] | None:
     """Find the plan among all that are known."""
+    if mine.torch.has_modes():  # what is allocated under one may be no tensor
+        return None
     try:
         key, pointers = _signature(mine, tensors, call)
         recording = mine.plans.get(key)
@@ -204,7 +212,7 @@ def _replay_by_signature(
         if x.is_neg() or (grad and x.requires_grad):
             return None
     made = _launch(mine, recording, tensors, pointers, numbers)
-    if made is not None:
+    if made is not None and not any(pointer & 15 for pointer in pointers):  # as the guard has it
         _try_first(mine, recording, tensors, call)
     return made
 

@@ -70,6 +70,7 @@ class Torch:
         self._export = _c_exporter(torch.Tensor) if use_c_api else None
         self._raw_stream = getattr(torch._C, "_cuda_getCurrentRawStream", None)
         self._plain_types = (torch.Tensor, torch.nn.Parameter)
+        self._forward_ad = torch.autograd.forward_ad
 
     def export(self, x: Any, name: str, stream: int | None) -> tuple[Exported, object]:
         """Export by the C exchange API, which costs half a microsecond, or by a capsule."""
@@ -111,6 +112,12 @@ class Torch:
             )
             if is_pending
         ]
+        if self.carries_tangents() and self._forward_ad.unpack_dual(x).tangent is not None:
+            msg = (
+                f"{name}: carries a tangent for forward-mode differentiation, which would be lost; "
+                f"rotate the tangent as well: the rotation is linear"
+            )
+            raise NotImplementedError(msg)
         if pending:
             msg = (
                 f"{name}: expected a tensor whose memory holds its values; got one with a pending "
@@ -123,6 +130,10 @@ class Torch:
                 f"does not; pass {name}.detach(), or call under torch.no_grad()"
             )
             raise ValueError(msg)
+
+    def carries_tangents(self) -> bool:
+        """Say whether tensors may carry tangents, for forward-mode differentiation."""
+        return bool(self._forward_ad._current_level >= 0)
 
     def stream(self, device: int) -> int:
         """Return torch's current stream."""
@@ -139,7 +150,10 @@ class Torch:
 
     def empty_like(self, x: Any, view: View, dtype: str) -> Any:
         """Allocate by torch, which keeps a dense tensor's order of axes."""
-        return self.torch.empty_like(x, dtype=getattr(self.torch, dtype), requires_grad=False)
+        made = self.torch.empty_like(x, dtype=getattr(self.torch, dtype), requires_grad=False)
+        if made.ndim and made.shape[-1] > 1 and made.stride(-1) != 1:  # windows that overlap
+            return self.empty(x, view, view.shape, dtype)
+        return made
 
     def empty(self, x: Any, view: View, shape: tuple[int, ...], dtype: str) -> Any:
         """Allocate by torch."""
@@ -169,6 +183,7 @@ class QuickTorch(Torch):
         self.raw_stream: Any = self._raw_stream or self.stream
         self.grad_enabled = torch.is_grad_enabled
         self.in_transform = private._are_functorch_transforms_active
+        self.has_modes = private._len_torch_dispatch_stack
         self._bump = private._increment_version
         guards = getattr(getattr(private, "_dynamo", None), "guards", None)
         quick = getattr(guards, "_empty_strided_cuda", None)

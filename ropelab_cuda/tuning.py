@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .launch import MAX_THREADS, MAX_TOKENS, Macros
+from .launch import MAX_HEAD_BLOCKS, MAX_THREADS, MAX_TOKENS, Macros
 from .work import Work
 
 __all__ = ["Tuning", "choose_tuning"]
@@ -91,8 +91,8 @@ def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
         raise ValueError(msg)
     if work.has_few_tokens:
         most = max(1, min(MOST_LANES_OF_FEW, MOST_THREADS_OF_FEW // across))
-        blocks = -(-heads // most)
-        return Tuning(-(-heads // blocks), 1, 1, blocks, guesses, few_tokens=True)
+        blocks = min(-(-heads // most), MAX_HEAD_BLOCKS)
+        return Tuning(min(most, -(-heads // blocks)), 1, 1, blocks, guesses, few_tokens=True)
     wanted = max(1, min(IN_FLIGHT // work.held_bytes, MOST_UNROLL))
     most_tokens = max(1, min(work.inner, fitting, MAX_TOKENS))
     choices = range(min(heads, max(2, wanted // 2)), min(heads, MOST_UNROLL) + 1)

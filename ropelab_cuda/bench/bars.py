@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .results import IN_PLACE, OURS, Measurement, Result
-from .timing import Timing
 from .workloads import DECODE, FEW_HEADS, PREFILL, RESIDENT, WORKLOADS, Workload
 
 __all__ = ["Verdict", "verdicts"]
@@ -101,22 +100,18 @@ def _prefill(workload: Workload, measurement: Measurement | None) -> Iterator[Ve
         yield _of_copy("1 prefill", workload, measurement, 0.97)
 
 
-# Slower than the best peer means slower than its 90th percentile: less than that is noise.
 def _of_peer(workload: Workload, measurement: Measurement | None) -> Verdict:
     """Judge the row that is furthest behind its best peer."""
     unit, worst = "× the best peer", None
-    holds = bool(rows := _ours(measurement))
-    for row in rows:
+    for row in _ours(measurement):
         assert measurement is not None
         speed, peer = measurement.of_best_peer(row), measurement.best_peer(row)
-        limit: Timing | None = peer.device if peer else None
-        if row.device is None or limit is None or speed is None:
+        if speed is None:
             return Verdict("1 prefill", _named(workload, row, peer), None, unit, 1.0, True, False)
-        holds = holds and row.device.median <= limit.p90
         if worst is None or speed < worst[0]:
             worst = speed, _named(workload, row, peer)
     value, subject = worst or (None, str(workload))
-    return Verdict("1 prefill", subject, value, unit, 1.0, True, holds)
+    return Verdict("1 prefill", subject, value, unit, 1.0, True, value is not None and value >= 1.0)
 
 
 def _of_copy(

@@ -108,6 +108,7 @@ def measure_host() -> dict[str, list[HostTime]]:
 
     contexts: dict[str, Callable[[], AbstractContextManager[object]]] = {
         "torch.no_grad": torch.no_grad,
+        "no tensor requires grad": torch.enable_grad,
         "torch.inference_mode": torch.inference_mode,
     }
     found = {}

@@ -1,6 +1,5 @@
 // Products that round as written: the compiler may not contract them into a fused multiply-add.
-// Where one is wanted, the kernels say fma. So the GPU and the host compute the same bits, but for
-// float denormals, which CuPy has the GPU flush to zero.
+// Where one is wanted, the kernels say fma. So the GPU and the host compute the same bits.
 
 #pragma once
 

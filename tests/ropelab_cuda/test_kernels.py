@@ -295,13 +295,15 @@ def test_nothing_to_do(shape: tuple[int, ...]) -> None:
 
 SANITIZED = """
 import numpy as np
-import ropelab, ropelab_cuda
+import ropelab, ropelab_cuda, ropelab_cuda.work
 from ropelab.scaling import DynamicNTK, DynamicYaRN, Resonance, RoundedFrequencies
 from tests.shim.on_cpu import on_cpu
 
 numbers = ropelab.Spectrum([1.0, 0.5, 0.25, 0.125])
 ids = np.array([[-3, 2**31 - 1, 7]])
-with on_cpu(sanitize=True):
+
+
+def everything():
     for dtype in (np.float16, np.float64):
         q, k = np.ones((2, 3, 5, 11), dtype), np.ones((2, 3, 1, 11), dtype)
         for layout in ("half", "interleaved"):
@@ -310,6 +312,10 @@ with on_cpu(sanitize=True):
         cos, sin = ropelab_cuda.cos_sin(ids, numbers, dtype=dtype)
         ropelab_cuda.apply_rotary_cached_(q, cos, sin)
         ropelab_cuda.apply_xpos_qk(q, k, ids, numbers)
+        ropelab_cuda.apply_norm_rotary_qk(q, k, np.ones(11, dtype), None, ids, numbers)
+        caches = [np.ones((2, 4, 1, 11), dtype) for _ in "kv"]
+        slots = np.array([[3, -1, 7], [0, 99, 5]])
+        ropelab_cuda.apply_rotary_kv_cache(q, k, k, ids, numbers, *caches, slots)
         ropelab_cuda.to_interleaved_(ropelab_cuda.to_half(q[..., 1:], 6))
         ropelab_cuda.to_half(q[0, 0, 0, :8])
     ropelab_cuda.exact_phases(ids, numbers)
@@ -318,6 +324,11 @@ with on_cpu(sanitize=True):
         for positions in (np.arange(5), np.arange(9001), np.array([2**63 - 1, -(2**63)] * 5)[:5]):
             x = np.ones((1, positions.size, 1, 8))
             ropelab_cuda.rotate(rope, x, x, positions)
+
+
+with on_cpu(sanitize=True):
+    for ropelab_cuda.work.MULTIPROCESSORS in (132, 0):  # few tokens; and as if there were many
+        everything()
 print("clean")
 if PLANTED:
     with on_cpu(sanitize=True):

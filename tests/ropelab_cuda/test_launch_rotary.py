@@ -161,6 +161,12 @@ def test_how_threads_share_the_work(shape: tuple[int, ...], block: tuple[int, ..
     assert plan_of(shape, shape[-1], dtype="bfloat16").block == block
 
 
+def test_a_launch_has_no_more_blocks_of_heads_than_it_may() -> None:
+    plan = plan_of((1, 1, 1_400_000, 64), 64, dtype="bfloat16")
+    assert plan.grid[1] == 65_535
+    assert plan.block[1] == 20
+
+
 def test_angles_too_wide_for_shared_memory_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^spectrum: expected .* 49152 bytes .* got 56000 bytes"):
         plan_of((1, 1, 1, 7000), 7000, dtype="float64")

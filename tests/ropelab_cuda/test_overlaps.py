@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ropelab_cuda.overlaps import overlap, overlaps_itself
+from ropelab_cuda.overlaps import is_same, overlap, overlaps_itself
 from ropelab_cuda.views import View
 
 Layout = tuple[int, tuple[int, ...], tuple[int, ...]]  # first element, shape, strides
@@ -69,3 +69,9 @@ def test_addresses_are_never_read() -> None:
     far = view((2**60, (2**20, 128), (256, 1)))
     assert overlap(far, far)
     assert not np.any(overlap(far, view((2**60 + 128, (2**20, 128), (256, 1)))))
+
+
+def test_an_axis_of_one_entry_has_no_step_that_counts() -> None:
+    first = View(1000, (2, 1, 3), (3, 77, 1), "float32")
+    assert is_same(first, View(1000, (2, 1, 3), (3, 3, 1), "float32"))
+    assert not is_same(first, View(1000, (2, 1, 3), (4, 77, 1), "float32"))

@@ -15,7 +15,6 @@ import torch
 import ropelab
 import ropelab_cuda
 from ropelab_cuda import replay
-from ropelab_cuda.torch_tensors import QuickTorch
 from tests.shim.on_cpu import on_cpu
 
 pytestmark = pytest.mark.shim
@@ -244,92 +243,6 @@ def test_plans_do_not_pile_up() -> None:
             x = torch.randn(1, tokens, 1, 16)
             ropelab_cuda.apply_rotary_(x, torch.arange(tokens), SPECTRUM)
     assert known_plans() == 2
-
-
-# ------------------------------------------------------------------------------------------------
-# The plan that is tried first, by torch's guard.
-
-
-def only_guarded() -> Any:
-    return mock.patch("ropelab_cuda.replay._signature", side_effect=WholeWayError)
-
-
-def rotated_twice(**options: Any) -> None:
-    """Rotate until a guard is known: by a call that is planned, and one that is replayed."""
-    for _ in range(2):
-        rotate_any(IDS, SPECTRUM, **options)
-
-
-def test_a_call_like_the_last_one_is_found_by_its_guard() -> None:
-    rotated_twice()
-    q, k = tensors(3, 2)
-    wanted = expected(q), expected(k)
-    with only_guarded():
-        answers = ropelab_cuda.apply_rotary_qk_(q, k, IDS, SPECTRUM)
-    assert all(map(close, answers, wanted))
-
-
-def test_without_guards_all_is_the_same() -> None:
-    with mock.patch.object(QuickTorch, "guard", return_value=None):
-        for _ in range(3):
-            q, k = tensors(3, 2)
-            wanted = expected(q), expected(k)
-            answers = ropelab_cuda.apply_rotary_qk_(q, k, IDS, SPECTRUM)
-            assert all(map(close, answers, wanted))
-        with pytest.raises(WholeWayError), only_guarded():
-            ropelab_cuda.apply_rotary_qk_(q, k, IDS, SPECTRUM)
-
-
-@pytest.mark.parametrize("reason", different())
-def test_what_differs_is_not_taken_for_the_last_one(reason: str) -> None:
-    rotated_twice()
-    arguments, options = different()[reason]
-    with only_replays(), pytest.raises((WholeWayError, TypeError, ValueError)):
-        ropelab_cuda.apply_rotary_qk_(*arguments, **options)
-
-
-def test_a_guard_loses_no_gradient_and_no_negation() -> None:
-    rotated_twice()
-    q, k = tensors(3, 2)
-    with pytest.raises(ValueError, match="k: requires grad"):
-        ropelab_cuda.apply_rotary_qk_(q, k.requires_grad_(), IDS, SPECTRUM)
-    with torch.no_grad():  # and now a guard knows keys that require it
-        for _ in range(3):
-            ropelab_cuda.apply_rotary_qk_(q, k, IDS, SPECTRUM)
-        with only_guarded():
-            ropelab_cuda.apply_rotary_qk_(q, k, IDS, SPECTRUM)
-    with pytest.raises(ValueError, match="k: requires grad"):
-        ropelab_cuda.apply_rotary_qk_(q, k, IDS, SPECTRUM)
-    with pytest.raises(ValueError, match="pending negation"):
-        ropelab_cuda.apply_rotary_qk_(torch._neg_view(q), k.detach(), IDS, SPECTRUM)
-
-
-def test_memory_that_is_gone_is_not_written() -> None:
-    rotated_twice()
-    q, k = tensors(3, 2)
-    q.untyped_storage().resize_(0)
-    with pytest.raises(ValueError, match="q: this Tensor has no memory"):
-        ropelab_cuda.apply_rotary_qk_(q, k, IDS, SPECTRUM)
-
-
-def test_shapes_that_alternate_need_no_more_guards() -> None:
-    with mock.patch.object(
-        QuickTorch, "guard", autospec=True, side_effect=QuickTorch.guard
-    ) as made:
-        for tokens in (1, 5) * 6:
-            x = torch.randn(1, tokens, 2, 16)
-            wanted = expected(x, torch.arange(tokens))
-            ropelab_cuda.apply_rotary_(x, torch.arange(tokens), SPECTRUM)
-            assert close(x, wanted)
-    assert made.call_count == 2
-
-
-def test_in_inference_mode_another_guard_fits() -> None:
-    rotated_twice()
-    with torch.inference_mode():
-        rotated_twice()
-        with only_guarded():
-            rotate_any(IDS, SPECTRUM)
 
 
 # ------------------------------------------------------------------------------------------------
