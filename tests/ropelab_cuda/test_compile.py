@@ -66,12 +66,13 @@ def test_it_compiles(case: Specialisation, architecture: str) -> None:
     # A few bytes may be spilled once a token to keep more threads resident; none on the H200.
     assert spilled <= (0 if architecture == "90" else 64)
     defines = dict(case.defines)
+    fills_the_device = not defines.get("FEW_TOKENS")
     if architecture == "90":
         formats = {defines.get("FORMAT"), defines.get("OUTPUT_FORMAT")}
         in_double = "Float64" in formats or case.kernel == "rotary_xpos"
-        assert registers <= (128 if in_double else 96)  # of 512 threads
+        # 512 threads may have 128 each, and several blocks fit where they have less.
+        assert registers <= (96 if fills_the_device and not in_double else 128)
     kind = (case.kernel, defines.get("FORMAT"), defines.get("TAIL_VECTOR"))
-    fills_the_device = not defines.get("FEW_TOKENS")
     if architecture == "90" and kind == ("rotary", "Bfloat16", 0) and fills_the_device:
         assert registers <= 64  # 1024 threads stay resident on a multiprocessor
 

@@ -1,4 +1,4 @@
-"""The plan of the last call with the same options, which torch's own guard tells from all others."""
+"""The plan of the last call with these options, which torch's guard tells from all others."""
 
 from __future__ import annotations
 
@@ -101,7 +101,8 @@ def test_a_nested_tensor_is_refused_and_not_guarded() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_a_tangent_is_not_lost() -> None:
     rotated_twice()
-    (q, k), forward_ad = tensors(3, 2), torch.autograd.forward_ad
+    forward_ad: Any = torch.autograd.forward_ad
+    q, k = tensors(3, 2)
     with forward_ad.dual_level():
         carrying = forward_ad.make_dual(q, torch.ones_like(q))
         with pytest.raises(NotImplementedError, match="q: carries a tangent"):
