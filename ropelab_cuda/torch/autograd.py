@@ -61,9 +61,7 @@ class _RotaryCached(_SingleLevelFunction):
         return (x_grad, *table_grads, *[None] * len(back))
 
 
-def _recording(
-    operator: Callable[..., Any], function: type[_SingleLevelFunction], tensors: int
-) -> Callable[..., Any]:
+def _recording(operator: Callable[..., Any], function: Any, tensors: int) -> Callable[..., Any]:
     """Return what an operator does at one level of autograd."""
 
     def kernel(*inputs: Any) -> Any:
@@ -80,9 +78,12 @@ def _recording(
 
 
 def _below(operator: Callable[..., Any], *inputs: Any) -> Any:
-    """Call an operator below this level; an outer transform's level may record there."""
-    with torch._C._AutoDispatchBelowAutograd(), torch.enable_grad():
-        return operator(*inputs)
+    """Call an operator below this level of autograd."""
+    with torch._C._AutoDispatchBelowAutograd():
+        if not torch._C._are_functorch_transforms_active():
+            return operator(*inputs)
+        with torch.enable_grad():  # there may be more levels, which record too
+            return operator(*inputs)
 
 
 def _overwriting(q: torch.Tensor, k: torch.Tensor, *options: Any) -> None:

@@ -20,7 +20,7 @@ from .spectra import SpectrumText
 
 __all__ = ["LIBRARY", "length_numbers", "rotary_cached", "rotary_qk", "rotary_qk_"]
 
-LIBRARY = torch.library.Library("ropelab", "FRAGMENT")
+LIBRARY: Any = torch.library.Library("ropelab", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 # In the order of `ropelab.pairs.Placement`.
 _PLACE = "str tensor_format, str layout, str? output_layout, int rotary_offset, bool inverse"
@@ -44,6 +44,10 @@ def _bare(x: torch.Tensor) -> torch.Tensor:
     return x.detach().as_subclass(torch.Tensor)
 
 
+def _options(place: tuple[Any, ...]) -> dict[str, Any]:
+    return Placement(*place)._asdict()
+
+
 def _kernels(device: ModuleType) -> dict[str, Callable[..., Any]]:
     """Return the operators on a device."""
 
@@ -58,12 +62,12 @@ def _kernels(device: ModuleType) -> dict[str, Callable[..., Any]]:
             *place: Any,
         ) -> Any:
             tensors = _bare(q), _bare(k), _bare(position_ids)
-            return rotate(*tensors, SpectrumText(text, numbers), angles, Placement(*place))
+            return rotate(*tensors, SpectrumText(text, numbers), angles=angles, **_options(place))
 
         return kernel
 
     def cached(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, *place: Any) -> Any:
-        return device.rotary_cached(_bare(x), _bare(cos), _bare(sin), Placement(*place))
+        return device.rotary_cached(_bare(x), _bare(cos), _bare(sin), **_options(place))
 
     def length(position_ids: torch.Tensor, rope: str) -> Any:
         return device.length_numbers(_bare(position_ids), rope_from_text(rope))
@@ -77,10 +81,8 @@ def _kernels(device: ModuleType) -> dict[str, Callable[..., Any]]:
 
 
 def _promoted(q: torch.Tensor, k: torch.Tensor, *options: Any) -> Any:
-    """Rotate under autocast: in the wider dtype of the two, as torch.cat is done there.
-
-    Nothing is cast down: arithmetic is float32 at least and rounds once, whatever comes.
-    """
+    """Rotate under autocast: in the wider dtype of the two, as torch.cat is done there."""
+    # Nothing is cast down: arithmetic is float32 at least and rounds once, whatever comes.
     dtype = torch.promote_types(q.dtype, k.dtype)
     with torch._C._ExcludeDispatchKeyGuard(_AUTOCAST):
         return rotary_qk(q.to(dtype), k.to(dtype), *options)
