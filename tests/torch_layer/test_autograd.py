@@ -12,10 +12,11 @@ from torch.utils.checkpoint import checkpoint
 
 import ropelab
 from ropelab_cuda.torch import apply_rotary, apply_rotary_, apply_rotary_cached
-from tests.torch_layer.support import DEVICES, FORMATS, NOISE, pair_error, qk, turned
+from tests.torch_layer.support import FORMATS, NOISE, pair_error, qk, turned
 
 pytestmark = NOISE
 
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 BASE = 500.0
 SPECTRUM = ropelab.Rope(8, base=BASE, rotary_dim=6).spectrum()
 INV_FREQ = [BASE ** (-i / 3) for i in range(3)]
@@ -163,7 +164,9 @@ def test_transforms_nest(device: str) -> None:
 @pytest.mark.parametrize("batched_ids", [False, True], ids=["shared ids", "ids each"])
 @pytest.mark.parametrize("tensor_format", FORMATS)
 def test_vmap_is_a_loop(tensor_format: str, batched_ids: bool, device: str) -> None:
-    pairs = [small(tensor_format, seed=seed, device=device, requires_grad=False) for seed in (3, 4, 5)]
+    pairs = [
+        small(tensor_format, seed=seed, device=device, requires_grad=False) for seed in (3, 4, 5)
+    ]
     q, k = torch.stack([q for q, _ in pairs], 1), pairs[0][1]  # keys are shared
     ids = torch.stack([IDS[0], IDS[1], IDS[0] + 7], 1).to(device) if batched_ids else IDS.to(device)
 

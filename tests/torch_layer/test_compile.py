@@ -15,10 +15,11 @@ import ropelab
 from ropelab.positions import Consecutive, Packed
 from ropelab.scaling import DynamicNTK, Linear
 from ropelab_cuda.torch import apply_rotary, apply_rotary_, apply_rotary_cached, spectrum_for
-from tests.torch_layer.support import DEVICES, NOISE, qk
+from tests.torch_layer.support import NOISE, qk
 
 pytestmark = NOISE
 
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 Tensors = tuple[torch.Tensor, ...]
 SPECTRUM = ropelab.Rope(12, rotary_dim=6).spectrum()
 FIXED = ropelab.Rope(12, scaling=Linear(3.0))
@@ -85,7 +86,9 @@ def vmapped(q: torch.Tensor, k: torch.Tensor, ids: torch.Tensor) -> Tensors:
 
 def differentiated(q: torch.Tensor, k: torch.Tensor, ids: torch.Tensor) -> Tensors:
     def loss(q: torch.Tensor) -> torch.Tensor:
-        return sum(((y * y * y).sum() for y in by_closure(q, k, ids)), torch.zeros((), device=q.device))
+        return sum(
+            ((y * y * y).sum() for y in by_closure(q, k, ids)), torch.zeros((), device=q.device)
+        )
 
     return (torch.func.grad(loss)(q.detach()),)
 
