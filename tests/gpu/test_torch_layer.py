@@ -25,7 +25,7 @@ def torch() -> Any:
 
 
 @pytest.fixture(scope="module")
-def layer(torch: Any) -> Any:
+def layer() -> Any:
     import ropelab_cuda.torch
 
     return ropelab_cuda.torch

@@ -1,4 +1,4 @@
-"""What is no plain tensor, or does not fit: the right result or a clear error, and nothing written."""
+"""What does not fit, and what is no plain tensor: a clear error, or the right result."""
 
 from __future__ import annotations
 
@@ -141,14 +141,15 @@ def test_tables_that_do_not_fit(requires_grad: bool) -> None:
 def test_what_is_no_tensor(name: str, requires_grad: bool) -> None:
     q, k = given(requires_grad=requires_grad)
     tensors: dict[str, Any] = {"q": q, "k": k} | {name: q.detach().numpy()}
+    x, y = tensors.values()
     table = torch.rand(5, 6)
     for call in (
-        lambda: apply_rotary(*tensors.values(), IDS, SPECTRUM),
-        lambda: apply_rotary_(*tensors.values(), IDS, SPECTRUM),
-        lambda: apply_rotary_cached(*tensors.values(), table, table),
+        lambda: apply_rotary(x, y, IDS, SPECTRUM),
+        lambda: apply_rotary_(x, y, IDS, SPECTRUM),
+        lambda: apply_rotary_cached(x, y, table, table),
     ):
         with pytest.raises(TypeError, match=f"{name}: expected a torch.Tensor; got ndarray"):
-            call()
+            call()  # type: ignore[no-untyped-call]
 
 
 @PATHS
@@ -166,7 +167,7 @@ def test_tensors_on_different_devices(name: str, requires_grad: bool) -> None:
     tensors = {"q": q, "k": k, "position_ids": IDS}
     tensors[name] = tensors[name].to("meta")
     with pytest.raises(ValueError, match=f"{name}: expected a tensor on the device of q, cpu; got"):
-        apply_rotary(*tensors.values(), SPECTRUM)  # type: ignore[misc, arg-type]
+        apply_rotary(tensors["q"], tensors["k"], tensors["position_ids"], SPECTRUM)
 
 
 def test_sparse_tensors() -> None:
@@ -212,7 +213,7 @@ def test_memory_that_is_shared_is_not_overwritten() -> None:
 
 def test_transforms_overwrite_nothing() -> None:
     q, k = given()
-    with pytest.raises(NotImplementedError, match="apply_rotary_: a transform of torch.func"):
+    with pytest.raises(NotImplementedError, match=r"apply_rotary_: a transform of torch\.func"):
         torch.vmap(lambda q: apply_rotary_(q, k, IDS, SPECTRUM))(q[None])
 
 
@@ -331,7 +332,7 @@ def test_autocast_takes_the_wider_dtype() -> None:
         made = apply_rotary(q, half, IDS, SPECTRUM)
     assert [y.dtype for y in made] == [torch.float32, torch.float32]
     check_rotated(made, (q, half))
-    made[1].sum().backward()
+    made[1].sum().backward()  # type: ignore[no-untyped-call]
     assert k.grad is not None
     assert k.grad.count_nonzero() > 0
 

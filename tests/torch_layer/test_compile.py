@@ -125,7 +125,7 @@ def test_one_graph_serves_all_lengths(
             torch.testing.assert_close(y, z, rtol=1e-6, atol=1e-6)
         if all(y.requires_grad for y in made):
             for outs in (made, wanted):
-                sum(((y * y).sum() for y in outs), torch.zeros((), device=device)).backward()
+                sum(((y * y).sum() for y in outs), torch.zeros((), device=device)).backward()  # type: ignore[no-untyped-call]
             for x, z in zip(inputs, expected, strict=True):
                 torch.testing.assert_close(x.grad, z.grad, rtol=1e-5, atol=1e-5)
     assert counter.frame_count == 1

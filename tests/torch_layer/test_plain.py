@@ -67,11 +67,11 @@ def test_others_are_not(other: Callable[[torch.Tensor], Any], place: int) -> Non
     assert not are_plain(*tensors)
 
 
-class Watching(TorchDispatchMode):
+class Watching(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Writes down what the dispatcher sees."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.seen: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -92,7 +92,7 @@ class Overriding(TorchFunctionMode):
 
 
 @pytest.mark.parametrize("mode", [Watching, Overriding])
-def test_modes_see_the_operator(mode: type[Watching] | type[Overriding]) -> None:
+def test_modes_see_the_operator(mode: type[Watching | Overriding]) -> None:
     with mode() as watching:
         assert not are_plain(*qk(dtype=torch.float32), IDS)
         watching.seen.clear()
@@ -105,7 +105,7 @@ def test_states_of_torch_that_concern_the_dispatcher() -> None:
     q, k = qk(dtype=torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
         assert not are_plain(q, k, IDS)
-    with forward_ad.dual_level():  # type: ignore[no-untyped-call]
+    with forward_ad.dual_level():
         assert not are_plain(q, k, IDS)
     assert are_plain(q, k, IDS)
 
@@ -127,7 +127,7 @@ def test_transforms(transform: Callable[..., Any]) -> None:
 
 def test_tracing() -> None:
     q, k = qk(dtype=torch.float32)
-    traced = torch.jit.trace(
+    traced = torch.jit.trace(  # type: ignore[no-untyped-call]
         lambda q, k, ids: apply_rotary(q, k, ids, SPECTRUM), (q, k, IDS), check_trace=False
     )
     assert "ropelab::rotary_qk" in str(traced.graph)

@@ -84,7 +84,11 @@ def test_given_tables_rotate(requires_grad: bool, device: str) -> None:
     q, k = qk("bhsd", dtype=torch.bfloat16, device=device, requires_grad=requires_grad)
     ids = IDS.to(device)
     angles = ids[..., None].double() * torch.tensor(INV_FREQ, dtype=torch.float64, device=device)
-    options = {"tensor_format": "bhsd", "layout": "interleaved", "rotary_offset": 1}
+    options: dict[str, Any] = {
+        "tensor_format": "bhsd",
+        "layout": "interleaved",
+        "rotary_offset": 1,
+    }
     made = apply_rotary_cached(q, k, angles.cos().float(), angles.sin().float(), **options)
     for x, y in zip((q, k), made, strict=True):
         assert pair_error(y.detach(), turned(x.detach(), ids, INV_FREQ, **options)) <= 1.01
