@@ -12,7 +12,8 @@ from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
 import ropelab
-from ropelab_cuda.torch import apply_rotary, apply_rotary_, apply_rotary_cached
+from ropelab.scaling import DynamicNTK
+from ropelab_cuda.torch import apply_rotary, apply_rotary_, apply_rotary_cached, spectrum_for
 from tests.torch_layer.support import FORMATS, NOISE, pair_error, qk, turned
 
 pytestmark = NOISE
@@ -93,13 +94,15 @@ def test_tables_have_gradients_too(tensor_format: str, inverse: bool, device: st
     assert torch.autograd.gradgradcheck(turn, inputs, fast_mode=True)
 
 
-def test_gradients_of_tables_are_summed_in_float32_at_least() -> None:
-    # 4096 heads of ones: bfloat16 cannot count beyond 256 by ones.
-    q = torch.ones(1, 1, 4096, 2, dtype=torch.bfloat16)
-    cos = torch.zeros(1, 1, dtype=torch.bfloat16, requires_grad=True)
-    apply_rotary_cached(q, q[:, :, :1].detach(), cos, cos.detach())[0].sum().backward()  # type: ignore[no-untyped-call]
+def test_gradients_of_tables_are_computed_in_float32_at_least() -> None:
+    # The square of 1 + 2**-7 has more bits than bfloat16; 8192 of them are a float32 exactly.
+    number = 1.0 + 2.0**-7
+    q = torch.full((1, 1, 4096, 2), number, dtype=torch.bfloat16)
+    cos = torch.zeros(1, 1, requires_grad=True)
+    made = apply_rotary_cached(q, q[:, :, :1], cos, cos.detach())[0]
+    torch.autograd.backward(made, torch.full_like(made, number))
     assert cos.grad is not None
-    assert cos.grad.item() == 8192.0
+    assert cos.grad.item() == 8192 * number**2
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -190,6 +193,36 @@ def test_vmap_is_a_loop(tensor_format: str, batched_ids: bool, device: str) -> N
         assert torch.equal(slopes[i], slope(x, k, own))
 
 
+@pytest.mark.parametrize("sequences", [2, 1])
+def test_vmap_of_several_position_axes_is_a_loop(sequences: int) -> None:
+    spectrum = ropelab.Rope(8, base=BASE, axes=[1, 0, 2, 1]).spectrum()
+    q, k = (x[:sequences] for x in small(requires_grad=False))
+    ids = torch.stack([IDS[:sequences] * step for step in (1, 3, 5)])
+    each = torch.stack([ids, ids + 7, ids - 4, ids * 2], 1)
+
+    def turn(ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return apply_rotary(q, k, ids, spectrum)
+
+    made = torch.vmap(turn, 1)(each)
+    for i in range(4):
+        for y, expected in zip(made, turn(each[:, i]), strict=True):
+            assert torch.equal(y[i], expected)
+
+
+def test_vmap_finds_a_length_for_each() -> None:
+    rope = ropelab.Rope(8, scaling=DynamicNTK(2.0), max_position_embeddings=16)
+    q, k = small(requires_grad=False)
+    ids = torch.stack([IDS, IDS + 99, IDS // 1000])
+
+    def turn(ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return apply_rotary(q, k, ids, spectrum_for(rope, ids))
+
+    made = torch.vmap(turn)(ids)
+    for i in range(3):
+        for y, expected in zip(made, turn(ids[i]), strict=True):
+            assert torch.equal(y[i], expected)
+
+
 @pytest.mark.parametrize("tables", ["neither", "cos", "both"])
 @pytest.mark.parametrize("tensor_format", FORMATS)
 def test_vmap_of_given_tables_is_a_loop(tensor_format: str, tables: str) -> None:
@@ -211,6 +244,13 @@ def test_vmap_of_given_tables_is_a_loop(tensor_format: str, tables: str) -> None
             assert torch.equal(y[i], expected)
 
 
+def curved(turn: Callable[..., torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    def loss(q: torch.Tensor) -> torch.Tensor:
+        return turn(q).sin().sum()
+
+    return loss
+
+
 def jvp(turn: Callable[..., Any], q: torch.Tensor) -> Any:
     return torch.func.jvp(turn, (q,), (q,))
 
@@ -218,8 +258,8 @@ def jvp(turn: Callable[..., Any], q: torch.Tensor) -> Any:
 FORWARD: dict[str, Callable[..., Any]] = {
     "jvp": jvp,
     "jacfwd": lambda turn, q: torch.func.jacfwd(turn)(q),
-    "hessian": lambda turn, q: torch.func.hessian(lambda q: turn(q).sin().sum())(q),
-    "jvp of grad": lambda turn, q: jvp(torch.func.grad(lambda q: turn(q).sin().sum()), q),
+    "hessian": lambda turn, q: torch.func.hessian(curved(turn))(q),
+    "jvp of grad": lambda turn, q: jvp(torch.func.grad(curved(turn)), q),
     "vmap of jvp": lambda turn, q: torch.vmap(partial(jvp, turn))(q[None]),
 }
 
