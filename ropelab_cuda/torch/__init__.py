@@ -1,0 +1,17 @@
+"""Rotary embeddings inside torch models: operators with gradients, for tensors on any device.
+
+CUDA tensors go to the kernels, CPU tensors to the specification, so that a model runs alike on a
+laptop. Importing it needs torch, but neither CuPy nor a GPU.
+"""
+
+from .rotary import apply_rotary, apply_rotary_, apply_rotary_cached
+from .spectra import SpectrumText
+from .spectrum_for import spectrum_for
+
+__all__ = [
+    "SpectrumText",
+    "apply_rotary",
+    "apply_rotary_",
+    "apply_rotary_cached",
+    "spectrum_for",
+]
