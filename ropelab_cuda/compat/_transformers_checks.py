@@ -25,19 +25,23 @@ _TOY_HEAD = 4
 
 
 def check_keys(
-    given: Mapping[str, Any],
-    needed: Collection[str],
-    welcome: Collection[str],
-    ignored: Collection[str] | None,
+    rope_type: str,
+    received_keys: Collection[str],
+    required_keys: Collection[str],
+    optional_keys: Collection[str] | None = None,
+    ignore_keys: Collection[str] | None = None,
 ) -> None:
     """Raise KeyError for a key that a rope_type lacks, and warn of those that it does not read."""
-    rope_type, keys = given["rope_type"], set(given)
-    missing = set(needed) - keys
+    missing = set(required_keys) - {*received_keys, "rope_type"}
     if missing:
-        msg = f"rope_parameters: rope_type {rope_type!r} needs {sorted(missing)}; got {dict(given)}"
+        msg = (
+            f"rope_parameters: rope_type {rope_type!r} needs {sorted(missing)}; got "
+            f"{sorted(received_keys)}"
+        )
         raise KeyError(msg)
-    known = {"rope_type", "type", "partial_rotary_factor", *needed, *welcome, *(ignored or ())}
-    unread = keys - known
+    always = ("rope_type", "type", "partial_rotary_factor")
+    known = {*always, *required_keys, *(optional_keys or ()), *(ignore_keys or ())}
+    unread = set(received_keys) - known
     if unread:
         logger.warning("rope_parameters: rope_type %r does not read %s", rope_type, sorted(unread))
 

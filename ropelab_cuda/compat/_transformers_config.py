@@ -160,17 +160,23 @@ class RotaryEmbeddingConfigMixin:
         each = {key: self.rope_parameters[key] for key in nested}
         return {key: parameters for key, parameters in each.items() if parameters is not None}
 
+    def _check(self, given: Mapping[str, Any], *keys: Collection[str] | None) -> None:
+        """Check the keys of parameters: those needed, those welcome, those to be ignored."""
+        self._check_received_keys(given["rope_type"], set(given), *keys)  # type: ignore[arg-type]
+
+    _check_received_keys = staticmethod(checks.check_keys)
+
     def _validate_default_rope_parameters(
         self, rope_parameters: Mapping[str, Any], ignore_keys: Collection[str] | None = None
     ) -> None:
-        checks.check_keys(rope_parameters, (), ("rope_theta",), ignore_keys)
+        self._check(rope_parameters, (), ("rope_theta",), ignore_keys)
 
     _validate_axial_rope_parameters = _validate_default_rope_parameters
 
     def _validate_linear_rope_parameters(
         self, rope_parameters: Mapping[str, Any], ignore_keys: Collection[str] | None = None
     ) -> None:
-        checks.check_keys(rope_parameters, ("factor",), ("rope_theta",), ignore_keys)
+        self._check(rope_parameters, ("factor",), ("rope_theta",), ignore_keys)
         checks.check_factor(rope_parameters)
 
     _validate_dynamic_rope_parameters = _validate_linear_rope_parameters
@@ -178,7 +184,7 @@ class RotaryEmbeddingConfigMixin:
     def _validate_yarn_rope_parameters(
         self, rope_parameters: Mapping[str, Any], ignore_keys: Collection[str] | None = None
     ) -> None:
-        checks.check_keys(
+        self._check(
             rope_parameters,
             ("factor", "original_max_position_embeddings"),
             (
@@ -195,7 +201,7 @@ class RotaryEmbeddingConfigMixin:
     def _validate_longrope_rope_parameters(
         self, rope_parameters: Mapping[str, Any], ignore_keys: Collection[str] | None = None
     ) -> None:
-        checks.check_keys(
+        self._check(
             rope_parameters,
             ("short_factor", "long_factor", "original_max_position_embeddings"),
             ("rope_theta", "attention_factor", "factor"),
@@ -216,7 +222,7 @@ class RotaryEmbeddingConfigMixin:
     ) -> None:
         needed = ("factor", "low_freq_factor", "high_freq_factor", "rope_theta")
         length = "original_max_position_embeddings"
-        checks.check_keys(rope_parameters, (*needed, length), (), ignore_keys)
+        self._check(rope_parameters, (*needed, length), (), ignore_keys)
         checks.check_factor(rope_parameters)
         checks.check_bands(rope_parameters)
         checks.check_original(self, rope_parameters)
@@ -224,7 +230,7 @@ class RotaryEmbeddingConfigMixin:
     def _validate_proportional_rope_parameters(
         self, rope_parameters: Mapping[str, Any], ignore_keys: Collection[str] | None = None
     ) -> None:
-        checks.check_keys(rope_parameters, ("rope_theta",), (), ignore_keys)
+        self._check(rope_parameters, ("rope_theta",), (), ignore_keys)
         if rope_parameters.get("partial_rotary_factor") is None:
             logger.warning(
                 "partial_rotary_factor is missing: all pairs turn, as under rope_type 'linear'"
