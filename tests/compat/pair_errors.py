@@ -22,16 +22,12 @@ def rotated(
 
 def worst_error(found: torch.Tensor, exact: torch.Tensor, layout: str = "half") -> float:
     """Return the largest distance of a pair over the pair's length, in eps of the found dtype."""
-    first, second = (exact.double(), exact.double())
-    distance = found.double() - exact.double()
     d = exact.shape[-1]
 
-    def members(y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def length(y: torch.Tensor) -> torch.Tensor:
         if layout == "half":
-            return y[..., : d // 2], y[..., d // 2 :]
-        return y[..., ::2], y[..., 1::2]
+            return torch.hypot(y[..., : d // 2], y[..., d // 2 :])
+        return torch.hypot(y[..., ::2], y[..., 1::2])
 
-    lengths = torch.hypot(*members(first))
-    del second
-    errors = torch.hypot(*members(distance))
-    return float((errors / lengths).max()) / torch.finfo(found.dtype).eps
+    errors = length(found.double() - exact.double()) / length(exact.double())
+    return float(errors.max()) / torch.finfo(found.dtype).eps

@@ -47,7 +47,8 @@ CONFIGS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
                 "full_attention": {"type": "yarn", "factor": 2.0},
                 "sliding_attention": None,
             },
-            **{"rope_theta": 1e6, "partial_rotary_factor": 0.5},
+            "rope_theta": 1e6,
+            "partial_rotary_factor": 0.5,
         },
     ),
     "labels": (

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import inspect
 from copy import deepcopy
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import transformers.modeling_rope_utils as theirs
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import AutoConfig
 from transformers.models.llama import modeling_llama
-
 
 import ropelab_cuda.compat.transformers_rope as ours
 from ropelab.formats import read_transformers
@@ -34,15 +32,22 @@ RULES: dict[str, dict[str, Any]] = {
     "yarn, no factor": {"rope_type": "yarn", "factor": None, **LENGTH},
     "yarn, untruncated": {"rope_type": "yarn", "factor": 32.0, "truncate": False, **LENGTH},
     "yarn, mscale": {
-        **{"rope_type": "yarn", "factor": 40.0, "mscale": 0.7, "mscale_all_dim": 1.0},
-        **{"beta_fast": 16, "beta_slow": 2, **LENGTH},
+        "rope_type": "yarn",
+        "factor": 40.0,
+        "mscale": 0.7,
+        "mscale_all_dim": 1.0,
+        "beta_fast": 16,
+        "beta_slow": 2,
+        **LENGTH,
     },
     "longrope": {"rope_type": "longrope", **LISTS, **LENGTH},
     "longrope, factors": {"rope_type": "longrope", "factor": 8.0, **LISTS, **LENGTH},
     "llama3": {"rope_type": "llama3", "factor": 8.0, **BANDS},
     "proportional": {"rope_type": "proportional", "partial_rotary_factor": 0.25},
     "proportional, a factor": {
-        **{"rope_type": "proportional", "partial_rotary_factor": 0.5, "factor": 4.0},
+        "rope_type": "proportional",
+        "partial_rotary_factor": 0.5,
+        "factor": 4.0,
     },
 }
 PARTIAL = {"partial_rotary_factor": 0.75}
@@ -85,7 +90,7 @@ def test_other_functions_take_the_same() -> None:
         assert shape_of(getattr(ours, name)) == shape_of(getattr(theirs, name))
     for name in ("apply_rotary_pos_emb", "rotate_half"):
         assert shape_of(getattr(ours, name)) == shape_of(getattr(modeling_llama, name))
-    decorated = [module.dynamic_rope_update(lambda self, x: x) for module in (ours, theirs)]
+    decorated = [module.dynamic_rope_update(len) for module in (ours, theirs)]
     assert shape_of(decorated[0]) == shape_of(decorated[1])
 
 
@@ -93,9 +98,7 @@ def test_other_functions_take_the_same() -> None:
     "name", [name for name in vars(theirs.RotaryEmbeddingConfigMixin) if name[:2] != "__"]
 )
 def test_the_mixin_has_the_same(name: str) -> None:
-    mine, original = (
-        getattr(module.RotaryEmbeddingConfigMixin, name) for module in (ours, theirs)
-    )
+    mine, original = (getattr(module.RotaryEmbeddingConfigMixin, name) for module in (ours, theirs))
     if not callable(original):
         assert mine == original
     elif name == "validate_rope":  # the argument of the method in Transformers 5.0
@@ -169,7 +172,9 @@ def per_layer(**more: Any) -> Any:
     return AutoConfig.for_model(
         "gemma3_text",
         **values,
-        **{"num_hidden_layers": 2, "layer_types": layers, "rope_parameters": both},
+        num_hidden_layers=2,
+        layer_types=layers,
+        rope_parameters=both,
         max_position_embeddings=LIMIT,
     )
 
@@ -253,8 +258,9 @@ def test_a_series_of_calls_has_the_frequencies_of_transformers(rule: str, plain:
 def test_a_custom_dynamic_rule_may_be_added() -> None:
     calls = []
 
-    def mine(config: Any, device: Any, seq_len: Any = None, **_: Any) -> tuple[Any, float]:
-        calls.append((seq_len, torch.device(device or "cpu").type))
+    def mine(_: Any, device: Any, seq_len: Any = None, **more: Any) -> tuple[Any, float]:
+        assert more == {"layer_type": None}
+        calls.append((seq_len, device.type))
         return torch.full((D // 2,), 0.5), 0.25
 
     config = config_of({**RULES["dynamic"]})
@@ -326,9 +332,7 @@ def operands(
     dtype: torch.dtype, *shapes: tuple[int, ...], grad: bool = False
 ) -> list[torch.Tensor]:
     made = torch.Generator().manual_seed(7)
-    return [
-        torch.randn(shape, generator=made).to(dtype).requires_grad_(grad) for shape in shapes
-    ]
+    return [torch.randn(shape, generator=made).to(dtype).requires_grad_(grad) for shape in shapes]
 
 
 def tables(angles: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
@@ -401,7 +405,9 @@ def test_gradients_are_those_of_transformers() -> None:
 def test_halves_change_places() -> None:
     x = torch.randn(3, 7)
     assert torch.equal(ours.rotate_half(x), modeling_llama.rotate_half(x))
-    assert torch.equal(ours.rotate_half(torch.arange(6)), modeling_llama.rotate_half(torch.arange(6)))
+    assert torch.equal(
+        ours.rotate_half(torch.arange(6)), modeling_llama.rotate_half(torch.arange(6))
+    )
 
 
 @pytest.mark.parametrize(
