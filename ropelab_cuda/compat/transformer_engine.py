@@ -12,7 +12,7 @@ from ropelab.checks import check_flag, integer
 from ropelab.positions.common import count
 
 from ..torch import apply_rotary_cached
-from ..torch.spectra import constant_by_identity
+from ..torch.constants import constant_by_identity
 from ._angle_rows import cos_sin_of_rows, rows_of_tokens
 
 __all__ = [

@@ -24,7 +24,7 @@ from ropelab_cuda.compat.transformer_engine import (
 )
 from tests.compat.pair_errors import rotated, worst_error
 
-SIGNATURES = {
+SIGNATURES: dict[str, dict[str, Any]] = {
     "RotaryPositionEmbedding": {
         "dim": None,
         "rotary_percent": 1.0,
@@ -402,3 +402,17 @@ def test_bad_splits_are_named(sizes: list[int]) -> None:
         apply_fused_qkv_rotary_pos_emb(
             operand(4, 2, 3, 68), TABLES["half"], TABLES["half"], [32, 16, 20], "thd"
         )
+
+
+@pytest.mark.parametrize("packs", [None, [0, 2, 6, 8]])
+def test_it_compiles_whole(packs: list[int] | None) -> None:
+    module = RotaryPositionEmbedding(16, 1.0, 3, 4)
+    x = operand(8, 2, 3, 16) if packs is None else operand(8, 3, 16)
+    cu_seqlens = None if packs is None else torch.tensor(packs)
+
+    def model(x: torch.Tensor) -> torch.Tensor:
+        words: dict[str, Any] = {"cu_seqlens": cu_seqlens}
+        return apply_rotary_pos_emb(x, module(20), "sbhd" if packs is None else "thd", **words)
+
+    compiled: Any = torch.compile(model, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), model(x), rtol=0.0, atol=1e-6)

@@ -219,11 +219,9 @@ def test_keys_may_be_ignored(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_it_serves_a_config_of_transformers() -> None:
-    class Mine(ours.RotaryEmbeddingConfigMixin, PreTrainedConfig):  # type: ignore[misc]
-        model_type = "mine"
-
+    mixed: Any = type("Mine", (ours.RotaryEmbeddingConfigMixin, PreTrainedConfig), {})
     given: dict[str, Any] = {"hidden_size": 256, "num_attention_heads": 4}
-    config = Mine(max_position_embeddings=8192, rope_scaling=dict(LLAMA), **given)
+    config = mixed(max_position_embeddings=8192, rope_scaling=dict(LLAMA), **given)
     config.convert_rope_params_to_dict(rope_scaling=dict(LLAMA))
     assert config.rope_parameters == LLAMA
     found, _ = ours.ROPE_INIT_FUNCTIONS["llama3"](config)

@@ -227,7 +227,7 @@ def module_of(face: Any, config: Any, *, plain: bool = False) -> Any:
             self.original_max_seq_len = config.max_position_embeddings
 
         @face.dynamic_rope_update  # type: ignore[untyped-decorator]
-        def forward(self, x: torch.Tensor, position_ids: torch.Tensor) -> torch.Tensor:
+        def forward(self, x: torch.Tensor, position_ids: torch.Tensor) -> Any:
             angles = position_ids[..., None].float() * self.inv_freq.float()
             return (angles.cos() * self.attention_scaling).to(x.dtype)
 
@@ -306,7 +306,7 @@ def test_each_layer_type_has_its_own_length() -> None:
             def forward(self, x: Any, position_ids: Any, layer_type: Any = None) -> Any:
                 return getattr(self, f"{layer_type}_inv_freq").clone()
 
-        module = Module()
+        module: Any = Module()
         module.config = config
         module.rope_type = {"full_attention": "dynamic", "sliding_attention": "default"}
         module.max_seq_len_cached = module.original_max_seq_len = LIMIT
@@ -403,11 +403,9 @@ def test_gradients_are_those_of_transformers() -> None:
 
 
 def test_halves_change_places() -> None:
-    x = torch.randn(3, 7)
-    assert torch.equal(ours.rotate_half(x), modeling_llama.rotate_half(x))
-    assert torch.equal(
-        ours.rotate_half(torch.arange(6)), modeling_llama.rotate_half(torch.arange(6))
-    )
+    original: Any = modeling_llama.rotate_half
+    for x in (torch.randn(3, 7), torch.arange(6)):
+        assert torch.equal(ours.rotate_half(x), original(x))
 
 
 @pytest.mark.parametrize(
@@ -433,7 +431,7 @@ def test_a_model_needs_another_import_alone(rule: str, monkeypatch: pytest.Monke
     small = {"intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 50}
     config = config_of(RULES[rule], **small, num_key_value_heads=2)
     torch.manual_seed(0)
-    model = modeling_llama.LlamaForCausalLM(config).eval()
+    model: Any = modeling_llama.LlamaForCausalLM(config)
     ids = torch.arange(12).reshape(2, 6)
     positions = torch.tensor([[0, 1, 2, 3, 4, 5], [9000, 9001, 9002, 9003, 9004, 9005]])
     with torch.no_grad():
@@ -448,3 +446,31 @@ def test_a_model_needs_another_import_alone(rule: str, monkeypatch: pytest.Monke
         found = model(ids, position_ids=positions).logits
     # At position 9000 an ulp of a frequency is 1e-3 radians.
     torch.testing.assert_close(found, expected, rtol=0.0, atol=2e-4)
+
+
+# torch.compile
+
+
+def compiled(function: Any) -> Any:
+    return torch.compile(function, fullgraph=True, backend="aot_eager")
+
+
+def test_an_application_compiles_whole() -> None:
+    q, k = operands(torch.float32, (2, 4, 5, 16), (2, 3, 5, 16), grad=True)
+    tabled = tables(ANGLES, torch.float32)
+    found = compiled(ours.apply_rotary_pos_emb)(q, k, *tabled)
+    for each, plain in zip(found, ours.apply_rotary_pos_emb(q, k, *tabled), strict=True):
+        assert torch.equal(each, plain)
+    found[0].sum().backward()
+    assert q.grad is not None
+
+
+def test_a_choice_of_lists_compiles_whole() -> None:
+    config = config_of(RULES["longrope"])
+    module, plain = module_of(ours, config), module_of(ours, config)
+    for length in (5, ORIGINAL, ORIGINAL + 1, 7):
+        ids = torch.tensor([[0, length - 1]])
+        module(torch.zeros(1), ids) if length == 5 else None  # makes the long list
+        torch.testing.assert_close(
+            compiled(module)(torch.zeros(1), ids), plain(torch.zeros(1), ids), rtol=0.0, atol=1e-6
+        )
