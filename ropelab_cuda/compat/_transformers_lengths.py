@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ropelab.scaling.dynamic_length import DynamicLength
+from ropelab.scaling import DynamicLength
 
 from ._transformers_frequencies import ROPE_INIT_FUNCTIONS
 

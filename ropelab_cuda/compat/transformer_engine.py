@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -109,7 +110,7 @@ class RotaryPositionEmbedding(torch.nn.Module):
         length, first = count(max_seq_len, "max_seq_len"), integer(offset, "offset")
         seen = length if self.rope.scaling.depends_on_length and length else None
         device = self.inv_freq.device
-        inv_freq = torch.tensor(_frequencies(self.rope, seen), dtype=torch.float64, device=device)
+        inv_freq = _inv_freq(self.rope, seen, device)
         positions = torch.arange(length, dtype=torch.float64, device=device) + first
         angles = (positions[:, None] * inv_freq).float()  # one rounding
         if self.interleaved:
@@ -285,6 +286,19 @@ def _listed(rope: Rope, seq_len: int | None) -> list[float]:
 
 
 _frequencies = constant_by_identity(_listed)
+
+
+@lru_cache(maxsize=64)
+def _kept(rope: Rope, seq_len: int | None, device: torch.device) -> torch.Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(_listed(rope, seq_len), dtype=torch.float64, device=device)
+
+
+def _inv_freq(rope: Rope, seq_len: int | None, device: torch.device) -> torch.Tensor:
+    """Return frequencies on a device; a second call copies nothing, so that it can be captured."""
+    if torch.compiler.is_compiling():
+        return torch.tensor(_frequencies(rope, seq_len), dtype=torch.float64, device=device)
+    return _kept(rope, seq_len, device)
 
 
 def _layout(interleaved: bool) -> str:

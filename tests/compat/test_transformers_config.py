@@ -51,6 +51,10 @@ CONFIGS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "partial_rotary_factor": 0.5,
         },
     ),
+    "layers, a length beside": (
+        {"original_max_position_embeddings": 2048, **LAYERS},
+        {"rope_scaling": {"full_attention": {"type": "yarn", "factor": 2.0}}},
+    ),
     "labels": (
         {"_rope_type_labels": ("main",), **LAYERS, "default_rope_type": "axial"},
         {"rope_scaling": {"main": {"rope_theta": 1e4}}},
