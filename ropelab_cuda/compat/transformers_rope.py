@@ -39,6 +39,9 @@ __all__ = [
     "rotate_half",
 ]
 
+# The order of a batch's axes, by which of them is that of the heads.
+_FORMATS = {1: "bhsd", 2: "bshd"}
+
 
 def rotate_half(x: torch.Tensor) -> torch.Tensor:
     """Return (-y, x) of each pair (x, y) of channels i and i + d/2.
@@ -118,12 +121,11 @@ def _by_pair(
 ) -> tuple[str, torch.Tensor]:
     """Return the order of the axes of a batch of tensors, and their table without repetition."""
     aligned = table.unsqueeze(unsqueeze_dim)
-    if aligned.ndim <= axes and aligned.shape[-1] % 2 == 0:
-        aligned = aligned[(None,) * (4 - aligned.ndim)]
+    missing = 4 - aligned.ndim
+    heads = missing + unsqueeze_dim % aligned.ndim
+    if aligned.ndim <= axes and heads in _FORMATS and aligned.shape[-1] % 2 == 0:
         halved = aligned[..., pair_channels("half", aligned.shape[-1])[0]]
-        for axis, tensor_format in ((1, "bhsd"), (2, "bshd")):
-            if halved.shape[axis] == 1:
-                return tensor_format, halved.squeeze(axis)
+        return _FORMATS[heads], halved[(None,) * missing].squeeze(heads)
     msg = (
         f"{name}: expected shape (batch, sequence, d) or (sequence, d), which unsqueeze_dim = "
         f"{unsqueeze_dim} gives an axis for the heads; got {tuple(table.shape)}"
