@@ -6,18 +6,27 @@ with, in the plain path and in the fused one alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from ropelab import Rope, Spectrum
-from ropelab.checks import check_flag
+from ropelab.checks import check_choice, check_flag, positive_int
 from ropelab.formats.findings import warn_of
 from ropelab.formats.nemo_automodel import read_nemo_automodel
+from ropelab.positions import Packed
 
 from ..torch import apply_rotary_cached
+from ..torch.positions import listed
+from ._nemo_frequencies import (
+    compute_default_inv_freq,
+    compute_llama3_inv_freq,
+    dtype_of,
+    frequencies,
+    get_rope_config,
+    spectrum_of,
+    values_of,
+)
 from .tables import cos_sin
 
 __all__ = [
@@ -29,13 +38,6 @@ __all__ = [
     "rotate_half",
 ]
 
-# The attributes of a config that `ropelab.formats.nemo_automodel` looks at.
-_READ = (
-    *("head_dim", "hidden_size", "num_attention_heads", "partial_rotary_factor"),
-    *("rope_theta", "rope_scaling", "rope_parameters"),
-    *("rope_local_base_freq", "global_rope_theta", "local_rope_theta"),
-    *("max_position_embeddings", "original_max_position_embeddings"),
-)
 # Where Automodel's fused path falls short and this one does not.
 _MENDED = ("rope_fusion", "torch_dtype")
 
@@ -69,45 +71,68 @@ def apply_rotary_pos_emb(
     TypeError, ValueError
         If a dtype or a shape does not fit.
     """
-    tables = (_first_half(table, name) for table, name in ((cos, "cos"), (sin, "sin")))
+    tables = _first_half(cos, "cos"), _first_half(sin, "sin")
     return apply_rotary_cached(q, k, *tables, tensor_format="thd" if q.dim() == 3 else "bhsd")
 
 
 def apply_rotary_pos_emb_fused(
-    q: torch.Tensor, k: torch.Tensor, freqs_cis: torch.Tensor
+    q: torch.Tensor,
+    k: torch.Tensor,
+    freqs_cis: torch.Tensor,
+    *,
+    cu_seqlens: torch.Tensor | None = None,
+    cp_size: int = 1,
+    cp_rank: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotate queries and keys by the angles of their tokens.
+    """Rotate queries and keys by the angles of their tokens, or of packed tokens' positions.
 
     Parameters
     ----------
-    q, k : Tensor of float, shape (batch, heads, sequence, head_dim)
+    q, k : Tensor of float, shape (batch, heads, sequence, head_dim) or (tokens, heads, head_dim)
         Queries and keys; k may have fewer heads.
     freqs_cis : Tensor of float, shape (sequence, 1, 1, d) or (sequence, batch, 1, d)
         Angles in radians, each twice, for both channels of its pair; the first is read. Rows past
-        the sequence are not.
+        the sequence are not. Of packed tokens, row m of (length, 1, 1, d) is for position m.
+    cu_seqlens : Tensor of int, shape (sequences + 1,), optional
+        Cumulative lengths of the whole sequences, for packed tokens alone, which need it.
+    cp_size, cp_rank : int, default 1 and 0
+        Of packed tokens, which part of every sequence they are. Tokens of a batch have the angles
+        of their own rank already.
 
     Returns
     -------
     q, k : Tensor
-        Rotated, each in its own dtype. Gradients flow to all three arguments.
+        Rotated, each in its own dtype. Gradients flow to all three tensors of floats.
 
     Raises
     ------
     TypeError, ValueError
-        If a dtype or a shape does not fit.
+        If a dtype or a shape does not fit, or `cu_seqlens` is missing or has no place.
     """
-    shape, tokens = tuple(freqs_cis.shape), q.shape[-2]
-    if q.dim() != 4 or len(shape) != 4 or shape[1] not in (1, len(q)) or shape[2] != 1:
+    shape, is_packed = tuple(freqs_cis.shape), q.dim() == 3
+    rows = (1,) if is_packed else (1, len(q))
+    if q.dim() not in (3, 4) or len(shape) != 4 or shape[1] not in rows or shape[2] != 1:
         msg = (
-            f"freqs_cis: expected (sequence, 1 or batch, 1, d), for q of (batch, heads, sequence, "
-            f"head_dim); got {shape}, for q of {tuple(q.shape)}"
+            f"freqs_cis: expected (sequence, 1 or batch, 1, d) for q of (batch, heads, sequence, "
+            f"head_dim), or (length, 1, 1, d) for q of (tokens, heads, head_dim); got {shape} for "
+            f"q of {tuple(q.shape)}"
         )
         raise ValueError(msg)
-    if shape[0] < tokens:
-        msg = f"freqs_cis: expected a row for each of {tokens} tokens; got {shape[0]}"
+    if is_packed == (cu_seqlens is None):
+        msg = f"cu_seqlens: expected it for packed tokens alone; q has shape {tuple(q.shape)}"
         raise ValueError(msg)
-    angles = _first_half(freqs_cis[:tokens, :, 0], "freqs_cis").float().transpose(0, 1)
-    return apply_rotary_cached(q, k, angles.cos(), angles.sin(), tensor_format="bhsd")
+    table = _first_half(freqs_cis[:, :, 0], "freqs_cis")
+    table = table.to(torch.promote_types(table.dtype, torch.float32))
+    if is_packed:
+        ids = listed(Packed(cu_seqlens, cp_size=cp_size, cp_rank=cp_rank), q, "thd")
+        angles = table[ids, 0]
+    else:
+        angles = table[: q.shape[2]].transpose(0, 1)
+        if angles.shape[1] < q.shape[2]:
+            msg = f"freqs_cis: expected a row for each of {q.shape[2]} tokens; got {shape[0]}"
+            raise ValueError(msg)
+    tensor_format = "thd" if is_packed else "bhsd"
+    return apply_rotary_cached(q, k, angles.cos(), angles.sin(), tensor_format=tensor_format)
 
 
 class LlamaRotaryEmbedding(nn.Module):
@@ -141,14 +166,15 @@ class LlamaRotaryEmbedding(nn.Module):
     ) -> None:
         super().__init__()
         self.rope_fusion = check_flag(rope_fusion, "rope_fusion")
-        self.dtype = _dtype(config)
+        self.dtype = dtype_of(config)
         self.max_seq_len_cached = 0
-        values = _values(config)
+        values = values_of(config)
         # Only the fused path, which has angles alone, cannot multiply by the attention factor.
         mended = _MENDED if self.rope_fusion else (*_MENDED, "attention_factor")
         findings = read_nemo_automodel(values, rope_fusion=True).findings
         warn_of(finding for finding in findings if finding.key not in mended)
-        self._spectrum = _spectrum(values)
+        self._spectrum = spectrum_of(values)
+        self._inv_freq = tuple(self._spectrum.inv_freq.tolist())  # which Dynamo can trace
         self.attention_scaling = self._spectrum.attention_factor
         self._device = device
         self._cos_cache: torch.Tensor | None = None
@@ -158,45 +184,64 @@ class LlamaRotaryEmbedding(nn.Module):
     def inv_freq(self) -> torch.Tensor:
         """Radians per token of each pair, float32, always afresh."""
         device = self._device if self._cos_cache is None else self._cos_cache.device
-        return _frequencies(self._spectrum, device)
+        return frequencies(self._inv_freq, device)
 
     def forward(
-        self, x: torch.Tensor, position_ids: torch.Tensor
+        self,
+        x: torch.Tensor,
+        position_ids: torch.Tensor,
+        *,
+        qkv_format: str = "bshd",
+        cp_size: int = 1,
     ) -> tuple[torch.Tensor, torch.Tensor] | tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return cosines and sines of positions, and their angles if `rope_fusion` is set.
+        """Return cosines and sines of positions, and angles too if `rope_fusion` is set.
 
         Parameters
         ----------
         x : Tensor
             Hidden states, which say on which device.
-        position_ids : Tensor of int, shape (batch, sequence)
+        position_ids : Tensor of int, shape (batch, sequence) or (tokens,)
             Position of each token. Negative ones, which no table has, need `rope_fusion`.
+        qkv_format : {"bshd", "thd"}, default "bshd"
+            With `rope_fusion`, ``"thd"`` asks for the angles of packed tokens.
+        cp_size : int, default 1
+            Context-parallel ranks that share the packed tokens.
 
         Returns
         -------
-        cos, sin : Tensor of the config's dtype, shape (batch, sequence, d)
+        cos, sin : Tensor of the config's dtype, shape (batch, sequence, d) or (tokens, d)
             Each value twice, for both channels of its pair.
         freqs_cis : Tensor of float32, shape (sequence, 1, 1, d) or (sequence, batch, 1, d)
             Only with `rope_fusion`: angles in radians; the former shape if the batch has one row,
-            or one expanded.
+            or one expanded. For ``"thd"``, those of positions 0, 1, ... for all ranks' tokens.
 
         Raises
         ------
         TypeError, ValueError
-            If the positions are not integers, or out of range.
+            If the positions are not integers or out of range, or an option does not fit.
         """
+        check_choice(qkv_format, ("bshd", "thd"), "qkv_format")
+        ranks = positive_int(cp_size, "cp_size")
         with torch.no_grad():
             ids = _integers(position_ids, x.device)
-            if self.rope_fusion:
+            if not self.rope_fusion:
+                return self._gathered(ids)
+            if qkv_format == "bshd":
                 return (*self._cos_sin(ids), self._angles(ids))
-            smallest, largest = (int(end) for end in ids.aminmax()) if ids.numel() else (0, -1)
-            if smallest < 0:
-                msg = f"position_ids: expected positions >= 0; got {smallest}"
-                raise ValueError(msg)
-            self._ensure_cache(max(largest + 1, ids.shape[-1]), x.device)
-            assert self._cos_cache is not None
-            assert self._sin_cache is not None
-            return self._cos_cache[ids], self._sin_cache[ids]
+            ids = ids.reshape(-1)
+            every = torch.arange(ranks * len(ids), device=ids.device)
+            return (*self._cos_sin(ids), self._angles(every.unsqueeze(0)))
+
+    def _gathered(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return rows of tables that reach as far as the largest position."""
+        smallest, largest = (int(end) for end in ids.aminmax()) if ids.numel() else (0, -1)
+        if smallest < 0:
+            msg = f"position_ids: expected positions >= 0; got {smallest}"
+            raise ValueError(msg)
+        self._ensure_cache(max(largest + 1, ids.shape[-1]), ids.device)
+        assert self._cos_cache is not None
+        assert self._sin_cache is not None
+        return self._cos_cache[ids], self._sin_cache[ids]
 
     def _ensure_cache(self, seq_len: int, device: torch.device) -> None:
         """Build tables of exactly `seq_len` positions, unless there are longer ones already."""
@@ -220,72 +265,15 @@ class LlamaRotaryEmbedding(nn.Module):
             msg = f"position_ids: expected (batch, sequence); got {tuple(ids.shape)}"
             raise ValueError(msg)
         rows = ids[:1] if ids.stride(0) == 0 else ids
-        products = rows.float().unsqueeze(-1) * _frequencies(self._spectrum, ids.device)
+        products = rows.float().unsqueeze(-1) * frequencies(self._inv_freq, ids.device)
         return _doubled(products).transpose(0, 1).unsqueeze(2).contiguous()
 
 
 RotaryEmbedding = LlamaRotaryEmbedding
 Qwen2RotaryEmbedding = LlamaRotaryEmbedding
-
-
-def _get_rope_config(config: Any) -> tuple[float, Mapping[str, Any]]:
-    """Return the base and the dictionary of the rule: rope_parameters, else rope_scaling."""
-    values = _values(config)
-    given = values.get("rope_parameters")
-    if given:
-        return given.get("rope_theta", 10000.0), given
-    return values.get("rope_theta", 10000.0), values.get("rope_scaling") or {}
-
-
-def _compute_default_inv_freq(
-    config: Any, device: torch.device | None = None
-) -> tuple[torch.Tensor, float]:
-    """Return the unscaled frequencies, whatever rule the config names, and a factor of 1."""
-    return _by_rule(config, device, {})
-
-
-def _compute_llama3_inv_freq(
-    config: Any, device: torch.device | None = None
-) -> tuple[torch.Tensor, float]:
-    """Return the frequencies of Llama 3's rule, whatever rule is named, and a factor of 1."""
-    return _by_rule(config, device, {**_get_rope_config(config)[1], "rope_type": "llama3"})
-
-
-def _by_rule(
-    config: Any, device: torch.device | None, parameters: Mapping[str, Any]
-) -> tuple[torch.Tensor, float]:
-    base, _ = _get_rope_config(config)
-    given = {"rope_scaling": None, "rope_parameters": {**parameters, "rope_theta": base}}
-    spectrum = _spectrum({**_values(config), **given})
-    return _frequencies(spectrum, device), spectrum.attention_factor
-
-
-def _values(config: Any) -> Mapping[str, Any]:
-    """Return what is read of a config, also where its class has it."""
-    if isinstance(config, Mapping):
-        return config
-    return {name: getattr(config, name) for name in _READ if hasattr(config, name)}
-
-
-def _spectrum(values: Mapping[str, Any]) -> Spectrum:
-    rope = read_nemo_automodel(values).rope
-    assert isinstance(rope, Rope)  # no config of Automodel's goes without
-    return rope.spectrum()
-
-
-def _dtype(config: Any) -> torch.dtype:
-    """Return the dtype that a config names, by default float32."""
-    named = config.get("torch_dtype") if isinstance(config, Mapping) else None
-    found = getattr(config, "torch_dtype", named) or torch.float32
-    found = getattr(torch, found, found) if isinstance(found, str) else found
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        msg = f"torch_dtype: expected a floating-point dtype; got {found!r}"
-        raise TypeError(msg)
-    return found
-
-
-def _frequencies(spectrum: Spectrum, device: torch.device | None) -> torch.Tensor:
-    return torch.tensor(spectrum.inv_freq, dtype=torch.float32, device=device)
+_compute_default_inv_freq = compute_default_inv_freq
+_compute_llama3_inv_freq = compute_llama3_inv_freq
+_get_rope_config = get_rope_config
 
 
 def _doubled(values: torch.Tensor) -> torch.Tensor:
@@ -294,11 +282,11 @@ def _doubled(values: torch.Tensor) -> torch.Tensor:
 
 def _first_half(table: torch.Tensor, name: str) -> torch.Tensor:
     """Return a table's first columns, one a pair."""
-    half, odd = divmod(table.shape[-1], 2)
-    if odd:
-        msg = f"{name}: expected an even width, each value twice; got {table.shape[-1]}"
+    width = table.shape[-1]
+    if width % 2:
+        msg = f"{name}: expected an even width, each value twice; got {width}"
         raise ValueError(msg)
-    return table[..., :half]
+    return table[..., : width // 2]
 
 
 def _integers(position_ids: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -55,7 +55,8 @@ def build_rope_cache(
         msg = f"seq_len: expected a number of positions >= 0; got {length}"
         raise ValueError(msg)
     spectrum = Rope(head_dim, base=base).spectrum()
-    return cos_sin(torch.arange(length, device=device), spectrum, dtype)
+    cos, sin = cos_sin(torch.arange(length, device=device), spectrum, dtype)
+    return cos, sin
 
 
 def rope_torch(
@@ -185,7 +186,7 @@ class RotaryEmbedding(nn.Module):
         if position_ids is not None and first:
             msg = f"offset: expected 0 beside position_ids; got {first}; add it to them"
             raise ValueError(msg)
-        positions = Consecutive(first) if position_ids is None else position_ids
+        positions = Consecutive(first) if position_ids is None else position_ids.to(q.device)
         return apply_rotary(q, k, positions, self._spectrum, layout="interleaved")
 
     def extra_repr(self) -> str:

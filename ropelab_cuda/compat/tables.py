@@ -13,6 +13,7 @@ from ..phases import cos_sin as cos_sin_on_device
 __all__ = ["cos_sin"]
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # NumPy is beyond Dynamo
 def cos_sin(
     position_ids: torch.Tensor, spectrum: Spectrum, dtype: torch.dtype, *, angles: str = "exact"
 ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -6,7 +6,6 @@ import copy
 import inspect
 import math
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from ropelab_cuda.compat.nemo_automodel import (
     apply_rotary_pos_emb_fused,
     rotate_half,
 )
+from tests.compat.nemo_configs import HEAD_DIM, LLAMA3, YARN, config
 from tests.compat.truth import (
     EPS,
     ROUNDED_ONCE,
@@ -31,32 +31,12 @@ from tests.compat.truth import (
 )
 from tests.ropelab.support import refuses
 
-B, S, H, K, D = 2, 5, 6, 3, 32
+B, S, H, K, D = 2, 5, 6, 3, HEAD_DIM
 # Packed documents, a context-parallel shard, a draft model's depth: never arange.
 IDS = torch.tensor([[0, 1, 2, 0, 1], [8190, 3, 4096, 3, 7]])
-LLAMA3 = {
-    "rope_type": "llama3",
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 8192,
-}
-YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4096}
 # float32 of a number that float64 has within a few of its own eps.
 ROUNDED: dict[str, Any] = {"rtol": 2.0**-24 + 1e-14, "atol": 0.0}
 X = torch.zeros(1)
-
-
-def config(**given: Any) -> SimpleNamespace:
-    values = {
-        "head_dim": D,
-        "hidden_size": 4096,
-        "num_attention_heads": 32,
-        "max_position_embeddings": 16384,
-        "rope_theta": 1e4,
-        "rope_scaling": None,
-    }
-    return SimpleNamespace(**(values | given))
 
 
 def queries_and_keys(dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
@@ -85,9 +65,9 @@ def test_names_and_parameters_are_the_originals() -> None:
         LlamaRotaryEmbedding: ["config", "device", "rope_fusion"],
         LlamaRotaryEmbedding._build_cache: ["self", "seq_len", "device"],
         LlamaRotaryEmbedding._ensure_cache: ["self", "seq_len", "device"],
-        LlamaRotaryEmbedding.forward: ["self", "x", "position_ids"],
+        LlamaRotaryEmbedding.forward: ["self", "x", "position_ids", "qkv_format", "cp_size"],
         apply_rotary_pos_emb: ["q", "k", "cos", "sin"],
-        apply_rotary_pos_emb_fused: ["q", "k", "freqs_cis"],
+        apply_rotary_pos_emb_fused: ["q", "k", "freqs_cis", "cu_seqlens", "cp_size", "cp_rank"],
         rotate_half: ["x"],
         face._compute_default_inv_freq: ["config", "device"],
         face._compute_llama3_inv_freq: ["config", "device"],
@@ -204,6 +184,30 @@ def test_gradients_are_rotated_back() -> None:
             assert worst_pair(found, wanted, "half") <= EPS[torch.float32] / EPS[torch.float64]
 
 
+def test_gradients_reach_tables_and_angles() -> None:
+    def given(*shape: int) -> torch.Tensor:
+        return ramp(*shape, dtype=torch.float64).requires_grad_()
+
+    q, k, table = given(2, 2, 3, 4), given(2, 1, 3, 4), (2, 3, 4)
+    assert torch.autograd.gradcheck(apply_rotary_pos_emb, (q, k, given(*table), given(*table)))
+    assert torch.autograd.gradcheck(apply_rotary_pos_emb_fused, (q, k, given(3, 2, 1, 4)))
+
+
+@pytest.mark.parametrize("fusion", [False, True])
+def test_a_compiled_model_gives_the_same(fusion: bool) -> None:
+    rope = LlamaRotaryEmbedding(config(), rope_fusion=fusion)
+    apply = apply_rotary_pos_emb_fused if fusion else apply_rotary_pos_emb
+    made = rope(X, IDS)[2:] if fusion else rope(X, IDS)
+    compiled = torch.compile(apply, backend="aot_eager", fullgraph=True, dynamic=True)
+    q, k = (x.requires_grad_() for x in queries_and_keys())
+    for found, wanted in zip(compiled(q, k, *made), apply(q, k, *made), strict=True):
+        assert torch.equal(found, wanted)
+    # The module breaks the graph: it looks at positions, and NumPy makes its cosines.
+    again = torch.compile(LlamaRotaryEmbedding(config(), rope_fusion=fusion), backend="aot_eager")
+    for found, wanted in zip(again(X, IDS), rope(X, IDS), strict=True):
+        assert torch.equal(found, wanted)
+
+
 def test_packed_tokens_and_a_part_of_the_width() -> None:
     q, k = ramp(S, H, D), ramp(S, K, D, seed=1)
     part = 20
@@ -217,72 +221,28 @@ def test_packed_tokens_and_a_part_of_the_width() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted"),
+    ("ranks", "rank", "wanted"),
     [
-        ({}, (1e4, {})),
-        ({"rope_scaling": LLAMA3, "rope_theta": 5e5}, (5e5, LLAMA3)),
-        ({"rope_parameters": {**LLAMA3, "rope_theta": 1e6}}, (1e6, {**LLAMA3, "rope_theta": 1e6})),
-        ({"rope_parameters": LLAMA3, "rope_theta": 5e5}, (1e4, LLAMA3)),
-        ({"rope_parameters": {}, "rope_theta": 5e5}, (5e5, {})),
+        (1, 0, [0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 6, 7]),
+        (2, 0, [0, 3, 0, 1, 6, 7]),
+        (2, 1, [1, 2, 2, 3, 4, 5]),
     ],
-    ids=["bare", "Llama", "Qwen2", "no base inside", "empty"],
 )
-def test_where_base_and_rule_are_found(given: dict[str, Any], wanted: tuple[float, Any]) -> None:
-    assert face._get_rope_config(config(**given)) == wanted
-
-
-def test_attributes_of_a_class_count() -> None:
-    class Config:
-        head_dim = D
-        max_position_embeddings = 64
-        rope_theta = 5e5
-
-    inv_freq, factor = face._compute_default_inv_freq(Config())
-    torch.testing.assert_close(inv_freq.double(), geometric(D, 5e5), **ROUNDED)
-    assert (inv_freq.dtype, factor) == (torch.float32, 1.0)
-
-
-def test_default_frequencies_do_not_look_at_the_rule() -> None:
-    given = config(rope_scaling=LLAMA3, partial_rotary_factor=0.5, head_dim=None)
-    inv_freq, factor = face._compute_default_inv_freq(given, torch.device("cpu"))
-    torch.testing.assert_close(inv_freq.double(), geometric(64, 1e4), **ROUNDED)
-    assert factor == 1.0
-
-
-def test_long_wavelengths_are_stretched_and_short_ones_kept() -> None:
-    given = config(head_dim=128, rope_theta=5e5, rope_scaling=LLAMA3)
-    inv_freq, factor = face._compute_llama3_inv_freq(given)
-    ratio = inv_freq.double() / geometric(128, 5e5)
-    assert ((ratio[:29] - 1.0).abs() < 1e-6).all()
-    assert ((ratio[35:] - 0.125).abs() < 1e-6).all()
-    assert ((ratio[29:35] < 1.0) & (ratio[29:35] > 0.125)).all()
-    assert (ratio.diff() < 1e-6).all()
-    assert factor == 1.0
-    assert torch.equal(LlamaRotaryEmbedding(given).inv_freq, inv_freq)
-
-
-def test_llama3_without_its_keys_has_automodels_defaults() -> None:
-    with pytest.warns(UserWarning, match="missing; "):
-        LlamaRotaryEmbedding(config(rope_scaling={"type": "llama3", "factor": 2.0}))
-    bare, _ = face._compute_llama3_inv_freq(config(rope_scaling={}))
-    torch.testing.assert_close(bare.double(), geometric(D, 1e4), **ROUNDED)  # a factor of 1
-
-
-def test_yarn_scales_cosines_and_says_what_the_fused_path_lacks() -> None:
-    given = config(rope_scaling=YARN)
-    rope = LlamaRotaryEmbedding(given)
-    amplitude = 0.1 * math.log(4.0) + 1.0
-    assert rope.attention_scaling == pytest.approx(amplitude, rel=1e-15)
-    cos, sin = rope(X, IDS)
-    torch.testing.assert_close(torch.hypot(cos, sin), torch.full_like(cos, amplitude))
-    with pytest.warns(UserWarning, match="attention_factor: 1.13863 is not applied"):
-        LlamaRotaryEmbedding(given, rope_fusion=True)
-
-
-def test_dynamic_never_scales_and_says_so() -> None:
-    with pytest.warns(UserWarning, match="never scales"):
-        rope = LlamaRotaryEmbedding(config(rope_scaling={"rope_type": "dynamic", "factor": 4.0}))
-    torch.testing.assert_close(rope.inv_freq.double(), geometric(D, 1e4), **ROUNDED)
+def test_packed_tokens_of_one_rank_in_the_fused_path(
+    ranks: int, rank: int, wanted: list[int]
+) -> None:
+    q, k, ids = ramp(len(wanted), H, D), ramp(len(wanted), K, D, seed=1), torch.tensor(wanted)
+    rope = LlamaRotaryEmbedding(config(), rope_fusion=True)
+    cos, sin, freqs = rope(X, ids, qkv_format="thd", cp_size=ranks)
+    assert (cos.shape, freqs.shape) == ((len(ids), D), (12, 1, 1, D))
+    shared: dict[str, Any] = {"cu_seqlens": torch.tensor([0, 4, 12]), "cp_size": ranks, "cp_rank": rank}
+    for results in (
+        apply_rotary_pos_emb(q, k, cos, sin),
+        apply_rotary_pos_emb_fused(q, k, freqs, **shared),
+    ):
+        for found, x in zip(results, (q, k), strict=True):
+            truth = turned(x, angles(ids).unsqueeze(-2), "half")
+            assert worst_pair(found, truth, "half") <= ROUNDED_TABLES
 
 
 @pytest.mark.parametrize("scaling", [None, LLAMA3, YARN], ids=["default", "llama3", "yarn"])
@@ -316,6 +276,8 @@ def test_transformers_has_the_same_cosines(name: str, scaling: dict[str, Any] | 
 
 QUERIES, KEYS = queries_and_keys()
 NO_FLAG: Any = 1
+BOUNDS = torch.tensor([0, 2, H])
+RANK_2_OF_2: dict[str, Any] = {"cu_seqlens": BOUNDS, "cp_size": 2, "cp_rank": 2}
 WIDE = torch.zeros(S, 1, 1, D)
 
 
@@ -323,12 +285,13 @@ def by_tables(*shape: int) -> object:
     return apply_rotary_pos_emb(QUERIES, KEYS, torch.ones(shape), torch.ones(shape))
 
 
-def by_angles(freqs_cis: torch.Tensor) -> object:
-    return apply_rotary_pos_emb_fused(QUERIES, KEYS, freqs_cis)
+def by_angles(freqs_cis: torch.Tensor, *, packed: bool = False, **options: Any) -> object:
+    q, k = (QUERIES[0], KEYS[0]) if packed else (QUERIES, KEYS)
+    return apply_rotary_pos_emb_fused(q, k, freqs_cis, **options)
 
 
-def called(ids: torch.Tensor, *, fusion: bool = False) -> object:
-    return LlamaRotaryEmbedding(config(), rope_fusion=fusion)(X, ids)
+def called(ids: torch.Tensor, *, fusion: bool = False, **options: Any) -> object:
+    return LlamaRotaryEmbedding(config(), rope_fusion=fusion)(X, ids, **options)
 
 
 REFUSED: dict[str, tuple[type[Exception], str, Callable[[], object]]] = {
@@ -353,10 +316,15 @@ REFUSED: dict[str, tuple[type[Exception], str, Callable[[], object]]] = {
     "short": (ValueError, "freqs_cis", lambda: by_angles(WIDE[1:])),
     "axes": (ValueError, "freqs_cis", lambda: by_angles(WIDE[:, 0])),
     "batch": (ValueError, "freqs_cis", lambda: by_angles(WIDE.expand(S, 3, 1, D))),
-    "packed": (
+    "packed": (ValueError, "cu_seqlens", lambda: by_angles(WIDE, packed=True)),
+    "not packed": (ValueError, "cu_seqlens", lambda: by_angles(WIDE, cu_seqlens=BOUNDS)),
+    "rank": (ValueError, "cp_rank", lambda: by_angles(WIDE, packed=True, **RANK_2_OF_2)),
+    "packed batch": (
         *(ValueError, "freqs_cis"),
-        lambda: apply_rotary_pos_emb_fused(QUERIES[0], KEYS[0], WIDE),
+        lambda: by_angles(WIDE.expand(S, B, 1, D), packed=True, cu_seqlens=BOUNDS),
     ),
+    "format": (ValueError, "qkv_format", lambda: called(IDS, qkv_format="sbhd")),
+    "ranks": (ValueError, "cp_size", lambda: called(IDS, cp_size=0)),
 }
 
 

@@ -186,6 +186,19 @@ def test_gradients_reach_the_tables() -> None:
     assert torch.autograd.gradcheck(rope_torch, (q, k, *tables))
 
 
+def test_a_compiled_model_gives_the_same() -> None:
+    q, k = (x.requires_grad_() for x in queries_and_keys())
+    rope, (cos, sin) = RotaryEmbedding(D), build_rope_cache(8192, D)
+
+    def model(q: torch.Tensor, k: torch.Tensor, ids: torch.Tensor) -> list[torch.Tensor]:
+        rows = ids % 8192
+        return [*rope(q, k, ids), *rope(q, k, offset=7), *apply_rope(q, k, cos[rows], sin[rows])]
+
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True, dynamic=True)
+    for found, wanted in zip(compiled(q, k, FAR), model(q, k, FAR), strict=True):
+        assert torch.equal(found, wanted)
+
+
 def test_nothing_of_the_module_can_rot() -> None:
     q, k = queries_and_keys()
     rope = RotaryEmbedding(D)
