@@ -57,9 +57,7 @@ def rotary_qk_(
     views = [(name, _view(x)) for name, x in (("q", q), ("k", k))]
     check_overlaps(views, views, [])
     for x, rotated in zip((q, k), made, strict=True):
-        with torch._C._AutoDispatchBelowAutograd():
-            x.copy_(rotated)
-        torch_framework().written(x)
+        x.copy_(rotated)
 
 
 def rotary_cached(

@@ -15,7 +15,6 @@ import torch
 from ropelab.pairs import Placement
 
 from . import on_cpu, on_cuda
-from .plain import check_no_grad
 from .ropes import rope_from_text
 from .spectra import SpectrumText
 
@@ -87,12 +86,6 @@ def _promoted(q: torch.Tensor, k: torch.Tensor, *options: Any) -> Any:
         return rotary_qk(q.to(dtype), k.to(dtype), *options)
 
 
-def _refusing_grad(q: torch.Tensor, k: torch.Tensor, *options: Any) -> None:
-    check_no_grad(q=q, k=k)
-    with torch._C._AutoDispatchBelowAutograd():
-        rotary_qk_(q, k, *options)
-
-
 _AUTOCAST = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCPU) | torch._C.DispatchKeySet(
     torch._C.DispatchKey.AutocastCUDA
 )
@@ -101,4 +94,3 @@ for _key, _device in (("CPU", on_cpu), ("CUDA", on_cuda)):
     for _name, _kernel in _kernels(_device).items():
         LIBRARY.impl(_name, _kernel, _key)
     LIBRARY.impl("rotary_qk", _promoted, f"Autocast{_key}")
-LIBRARY.impl("rotary_qk_", _refusing_grad, "Autograd")

@@ -13,13 +13,13 @@ from ropelab.pairs import Placement
 from ropelab.positions import Consecutive, Packed
 
 from . import autograd, batching, fakes, on_cpu, on_cuda, ops
-from .plain import are_plain, check_no_grad, check_no_tangent
+from .plain import are_plain
 from .positions import PositionIds, listed
 from .spectra import SpectrumText, described
 
 __all__ = ["apply_rotary", "apply_rotary_", "apply_rotary_cached"]
 
-del batching, fakes  # which have registered what they have
+del autograd, batching, fakes  # which have registered what they have
 
 
 def apply_rotary(
@@ -90,9 +90,9 @@ def apply_rotary(
     if are_plain(*_tensors(q, k, position_ids, spectrum)):
         device = on_cuda if q.is_cuda else on_cpu
         return device.rotary_qk(q, k, position_ids, spectrum, angles, place)
-    check_no_tangent(q, k)
     ids = listed(position_ids, q, tensor_format)
-    return autograd.rotary_qk(q, k, ids, *described(spectrum), angles, *place)
+    q_out, k_out = ops.rotary_qk(q, k, ids, *described(spectrum), angles, *place)
+    return q_out, k_out
 
 
 def apply_rotary_(
@@ -157,14 +157,12 @@ def apply_rotary_(
         device = on_cuda if q.is_cuda else on_cpu
         device.rotary_qk_(q, k, position_ids, spectrum, angles, place)
         return q, k
-    check_no_tangent(q, k)
     if torch._C._are_functorch_transforms_active():
         msg = (
             "apply_rotary_: a transform of torch.func expects functions that overwrite nothing; "
             "use apply_rotary"
         )
         raise NotImplementedError(msg)
-    check_no_grad(q=q, k=k)
     ids = listed(position_ids, q, tensor_format)
     ops.rotary_qk_(q, k, ids, *described(spectrum), angles, *place)
     return q, k
@@ -225,15 +223,8 @@ def apply_rotary_cached(
     place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
     if are_plain(q, k, cos, sin):
         device = on_cuda if q.is_cuda else on_cpu
-        return (
-            device.rotary_cached(q, cos, sin, place),
-            device.rotary_cached(k, cos, sin, place),
-        )
-    check_no_tangent(q, k, cos, sin)
-    return (
-        autograd.rotary_cached(q, cos, sin, *place),
-        autograd.rotary_cached(k, cos, sin, *place),
-    )
+        return tuple(device.rotary_cached(x, cos, sin, place) for x in (q, k))
+    return ops.rotary_cached(q, cos, sin, *place), ops.rotary_cached(k, cos, sin, *place)
 
 
 def _tensors(
