@@ -179,6 +179,7 @@ class LlamaRotaryEmbedding(nn.Module):
         self._device = device
         self._cos_cache: torch.Tensor | None = None
         self._sin_cache: torch.Tensor | None = None
+        self._speeds: torch.Tensor | None = None
 
     @property
     def inv_freq(self) -> torch.Tensor:
@@ -265,7 +266,9 @@ class LlamaRotaryEmbedding(nn.Module):
             msg = f"position_ids: expected (batch, sequence); got {tuple(ids.shape)}"
             raise ValueError(msg)
         rows = ids[:1] if ids.stride(0) == 0 else ids
-        products = rows.float().unsqueeze(-1) * frequencies(self._inv_freq, ids.device)
+        if self._speeds is None or self._speeds.device != ids.device:  # copying them waits
+            self._speeds = frequencies(self._inv_freq, ids.device)
+        products = rows.float().unsqueeze(-1) * self._speeds
         return _doubled(products).transpose(0, 1).unsqueeze(2).contiguous()
 
 

@@ -197,7 +197,7 @@ class RotaryEmbedding(nn.Module):
 def _by_token(table: torch.Tensor, q: torch.Tensor, name: str) -> torch.Tensor:
     """Return a table without its axis of heads."""
     shape, pairs = tuple(table.shape), q.shape[-1] // 2
-    if not 2 <= len(shape) <= 4 or shape[-1] != pairs or (len(shape) == 4 and shape[2] != 1):
+    if not 2 <= len(shape) <= 4 or shape[-1] != pairs:
         msg = (
             f"{name}: expected (sequence, {pairs}), (batch, sequence, {pairs}) or "
             f"(batch, sequence, 1, {pairs}); got {shape}"
