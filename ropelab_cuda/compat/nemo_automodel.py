@@ -27,7 +27,7 @@ from ._nemo_frequencies import (
     spectrum_of,
     values_of,
 )
-from .tables import cos_sin
+from ._tables import cos_sin
 
 __all__ = [
     "LlamaRotaryEmbedding",

@@ -13,7 +13,7 @@ from ropelab.checks import check_flag, integer, positive_int
 from ropelab.positions import Consecutive
 
 from ..torch import apply_rotary, apply_rotary_cached
-from .tables import cos_sin
+from ._tables import cos_sin
 
 __all__ = ["RotaryEmbedding", "apply_rope", "build_rope_cache", "rope_torch"]
 

@@ -235,7 +235,11 @@ def test_packed_tokens_of_one_rank_in_the_fused_path(
     rope = LlamaRotaryEmbedding(config(), rope_fusion=True)
     cos, sin, freqs = rope(X, ids, qkv_format="thd", cp_size=ranks)
     assert (cos.shape, freqs.shape) == ((len(ids), D), (12, 1, 1, D))
-    shared: dict[str, Any] = {"cu_seqlens": torch.tensor([0, 4, 12]), "cp_size": ranks, "cp_rank": rank}
+    shared: dict[str, Any] = {
+        "cu_seqlens": torch.tensor([0, 4, 12]),
+        "cp_size": ranks,
+        "cp_rank": rank,
+    }
     for results in (
         apply_rotary_pos_emb(q, k, cos, sin),
         apply_rotary_pos_emb_fused(q, k, freqs, **shared),
