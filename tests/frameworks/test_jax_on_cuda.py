@@ -13,7 +13,7 @@ import torch
 
 import ropelab
 import ropelab_cuda
-from ropelab_cuda import exchange, frameworks, rotary
+from ropelab_cuda import arrays, exchange, frameworks
 from ropelab_cuda.exchange import Gate
 from tests.ropelab.support import refuses
 from tests.ropelab_cuda.forged import Forged
@@ -33,7 +33,12 @@ class Sharded(Forged):
 
 @pytest.fixture(autouse=True)
 def jax(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(Array=Forged))
+    stand_in = SimpleNamespace(
+        Array=Forged,
+        dtypes=SimpleNamespace(canonicalize_dtype=lambda dtype: dtype),
+        dlpack=SimpleNamespace(from_dlpack=lambda array, device: ("JAX's", array, device)),
+    )
+    monkeypatch.setitem(sys.modules, "jax", stand_in)
     monkeypatch.setattr(frameworks.CuPy, "stream", lambda _self, device: STREAM + device)
 
 
@@ -78,15 +83,14 @@ def test_a_call_waits_for_its_kernel_before_jax_may_reuse_what_it_reads(
         lambda *_plan: lambda stream: events.append(("launch", stream)),
     )
     monkeypatch.setattr(frameworks.CuPy, "on_device", lambda _self, _device: nullcontext())
-    monkeypatch.setattr(
-        frameworks.Foreign, "empty_like", lambda *_given: Plain(torch.empty_like(X))
-    )
-    monkeypatch.setattr(frameworks.Jax, "empty_like", lambda *_given: Plain(torch.empty_like(X)))
+    made = Plain(torch.empty_like(X))
+    monkeypatch.setattr(frameworks.Foreign, "empty_like", lambda *_given: made)
     x = of_jax() if lender == "x" else Plain(X)
     ids = Forged(IDS) if lender == "position_ids" else Plain(IDS)
-    rotary.apply_rotary(x, ids, NUMBERS)
+    found = arrays.apply_rotary(x, ids, NUMBERS)
     expected = [("launch", STREAM), ("wait", STREAM)]
     assert events == (expected[:1] if lender == "nobody" else expected)
+    assert found == (("JAX's", made, (2, 0)) if lender == "x" else made)
 
 
 class Plain:
@@ -94,6 +98,7 @@ class Plain:
 
     def __init__(self, tensor: Any) -> None:
         self._forged, self.shape = Forged(tensor), tensor.shape
+        self.dtype = tensor.numpy().dtype
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._forged.__dlpack_device__()
