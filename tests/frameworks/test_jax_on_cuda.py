@@ -85,8 +85,8 @@ def test_a_call_waits_for_its_kernel_before_jax_may_reuse_what_it_reads(
     monkeypatch.setattr(frameworks.CuPy, "on_device", lambda _self, _device: nullcontext())
     made = Plain(torch.empty_like(X))
     monkeypatch.setattr(frameworks.Foreign, "empty_like", lambda *_given: made)
-    x = of_jax() if lender == "x" else Plain(X)
-    ids = Forged(IDS) if lender == "position_ids" else Plain(IDS)
+    x: Any = of_jax() if lender == "x" else Plain(X)
+    ids: Any = Forged(IDS) if lender == "position_ids" else Plain(IDS)
     found = arrays.apply_rotary(x, ids, NUMBERS)
     expected = [("launch", STREAM), ("wait", STREAM)]
     assert events == (expected[:1] if lender == "nobody" else expected)
