@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .dlpack import CPU_DEVICES, read_capsule
+from .dlpack import CPU_DEVICES, read_capsule, refuse_tracer
 from .precision import RAW, float_dtype, widen
 
 __all__ = ["as_array", "as_floats", "as_integers", "as_reals"]
@@ -36,13 +36,14 @@ def as_array(x: ArrayLike, name: str) -> NDArray[Any]:
     ValueError
         If the tensor lies on another device, or its framework will not export it.
     TypeError
-        If it does not convert to an array of numbers.
+        If it does not convert to an array of numbers, or has no values yet, as JAX's tracers.
     """
     if isinstance(x, np.ma.MaskedArray):
         msg = f"{name}: expected an array without a mask; got a {type(x).__name__}; call .filled()"
         raise TypeError(msg)
     if isinstance(x, np.ndarray):
         return np.asarray(x)  # a subclass such as np.matrix has an arithmetic of its own
+    refuse_tracer(x, name)
     if not hasattr(x, "__dlpack__") or isinstance(x, (np.generic, type)):
         return _from_anything(x, name)
     return _from_capsule(_exported(x, name), x, name)

@@ -7,10 +7,19 @@ read the C structures here. Layouts: DLPack 1.x, ``dlpack.h`` (dmlc/dlpack).
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["CPU_DEVICES", "CUDA_DEVICES", "DLTensor", "Exported", "describe", "read_capsule"]
+__all__ = [
+    "CPU_DEVICES",
+    "CUDA_DEVICES",
+    "DLTensor",
+    "Exported",
+    "describe",
+    "read_capsule",
+    "refuse_tracer",
+]
 
 # DLDeviceType: what host code may dereference, and what a CUDA kernel may.
 CPU_DEVICES = frozenset({1, 3})  # kDLCPU, kDLCUDAHost
@@ -159,3 +168,27 @@ def read_capsule(capsule: object) -> Exported:
         return describe(DLTensor.from_address(_pointer(capsule, b"dltensor")))
     msg = f"expected an unconsumed DLPack capsule; got {capsule!r}"
     raise TypeError(msg)
+
+
+def refuse_tracer(x: object, name: str) -> None:
+    """Raise TypeError if `x` stands for an array of JAX that has no values yet.
+
+    Parameters
+    ----------
+    x : object
+        An argument.
+    name : str
+        Its name, for the message.
+
+    Raises
+    ------
+    TypeError
+        If a transform of JAX is tracing; DLPack would fail in words of its own.
+    """
+    core = getattr(sys.modules.get("jax"), "core", None)
+    if isinstance(x, getattr(core, "Tracer", ())):
+        msg = (
+            f"{name}: expected an array that has values; got a {type(x).__name__}, which has none "
+            f"under jax.jit, jax.grad or jax.vmap; call by jax.pure_callback, or outside of them"
+        )
+        raise TypeError(msg)

@@ -3,6 +3,7 @@
 Importing it needs neither CuPy nor a GPU; the first use says what is missing.
 """
 
+from . import arrays
 from .device_spectrum import DeviceSpectrum
 from .inplace import apply_rotary_, apply_rotary_cached_, apply_rotary_qk_, rotate_
 from .kv_cache import apply_rotary_kv_cache, apply_rotary_kv_cache_
@@ -28,6 +29,7 @@ __all__ = [
     "apply_rotary_qk_",
     "apply_xpos_qk",
     "apply_xpos_qk_",
+    "arrays",
     "cos_sin",
     "exact_phases",
     "rotate",

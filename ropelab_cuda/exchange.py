@@ -11,6 +11,8 @@ import ctypes
 from collections.abc import Sequence
 from typing import Any
 
+from ropelab.dlpack import refuse_tracer
+
 from ._cupy import require_cupy
 from ._memory import check_last_stride, check_memory, check_written
 from .device_spectrum import AnySpectrum, DeviceSpectrum
@@ -47,6 +49,7 @@ class Gate:
         self.framework = _framework(first, name)
         self.first, self.first_name = first, name
         self.device: int | None = None
+        self.waits = False
 
     def floats(self, x: Any, name: str, *, foreign: bool = False) -> View:
         """Take a tensor of one of the four floating-point formats.
@@ -315,7 +318,10 @@ class Gate:
                 plan.block,
                 ctypes.addressof(plan.parameters),
             )
-            again(self.framework.stream(self.device))
+            stream = self.framework.stream(self.device)
+            again(stream)
+            if self.waits:
+                require_cupy().cuda.runtime.streamSynchronize(stream)
         for output in outputs:
             self.framework.written(output)
         return again
@@ -333,6 +339,7 @@ class Gate:
             assert self.device is not None
             stream = self.framework.stream(self.device)
         exported, owner = framework.export(x, name, stream)
+        self.waits |= framework.waits
         check_memory(exported, x, name)
         if self.device is None:
             self.device = exported.device_id
@@ -343,7 +350,7 @@ class Gate:
             )
             raise ValueError(msg)
         if writes and exported.read_only:
-            msg = f"{name}: expected a tensor that may be written; got a read-only one; copy it"
+            msg = f"{name}: expected a tensor that may be written; got {framework.frozen}"
             raise ValueError(msg)
         return View(*exported[:4], exported.device_id, owner)
 
@@ -356,6 +363,7 @@ def find_framework(x: Any) -> Framework | None:
 def _framework(x: Any, name: str) -> Framework:
     framework = find_framework(x)
     if framework is None:
+        refuse_tracer(x, name)
         msg = (
             f"{name}: expected a CUDA tensor: a torch.Tensor, a cupy.ndarray or anything with "
             f"__dlpack__; got {type(x).__name__}"

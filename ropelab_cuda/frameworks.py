@@ -1,7 +1,7 @@
-"""How torch, CuPy and any other DLPack producer name a tensor's memory, device and stream.
+"""How torch, CuPy, JAX and any other DLPack producer name a tensor's memory, device and stream.
 
 One small class a framework, all with the same methods; the gate in exchange.py asks them and
-judges the answers. torch is never imported here: a torch tensor brings it along.
+judges the answers. torch and JAX are never imported here: their tensors bring them along.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ropelab.dlpack import CUDA_DEVICES, Exported, read_capsule
 from ropelab.precision import RAW
 
 from ._cupy import require_cupy
-from .torch_tensors import Torch, torch_framework
+from .torch_tensors import FROZEN, Torch, torch_framework
 from .views import View
 
-__all__ = ["CuPy", "Foreign", "Framework", "Torch", "framework_of"]
+__all__ = ["CuPy", "Foreign", "Framework", "Jax", "Torch", "framework_of"]
 
 CUDA = 2  # kDLCUDA, as CuPy calls every array of its own
 
@@ -30,6 +30,8 @@ class Framework(Protocol):
 
     name: str
     family: str  # whose allocator and stream it shares
+    frozen: str  # what came where a tensor may not be written, and the mend
+    waits: bool  # whether it may reuse a tensor's memory before a kernel has read it
 
     def export(self, x: Any, name: str, stream: int | None) -> tuple[Exported, object]:
         """Return a tensor's description and whatever keeps it alive.
@@ -65,7 +67,8 @@ def framework_of(x: Any) -> Framework | None:
     if cupy is not None and isinstance(x, getattr(cupy, "ndarray", ())):
         return CuPy()
     if hasattr(x, "__dlpack__") and hasattr(x, "__dlpack_device__"):
-        return Foreign()
+        jax = sys.modules.get("jax")
+        return Jax() if isinstance(x, getattr(jax, "Array", ())) else Foreign()
     return None
 
 
@@ -73,6 +76,7 @@ class CuPy:
     """cupy.ndarray."""
 
     name = family = "cupy"
+    frozen, waits = FROZEN, False
 
     def export(self, x: Any, name: str, stream: int | None) -> tuple[Exported, object]:
         """Read the array's own attributes, which is much cheaper than a capsule."""
@@ -121,11 +125,11 @@ class Foreign(CuPy):
 
     def export(self, x: Any, name: str, stream: int | None) -> tuple[Exported, object]:
         """Export by a capsule; the producer makes the stream wait for its data."""
-        device_type, device = (int(number) for number in x.__dlpack_device__())
-        if device_type not in CUDA_DEVICES:  # the gate will say so; it has no stream to ask for
-            return Exported(0, (), (), "", device_type, device, False), x
-        stream = self.stream(device) if stream is None else stream
         try:
+            device_type, device = (int(number) for number in x.__dlpack_device__())
+            if device_type not in CUDA_DEVICES:  # the gate will say so; it has no stream to ask for
+                return Exported(0, (), (), "", device_type, device, False), x
+            stream = self.stream(device) if stream is None else stream
             try:
                 capsule = x.__dlpack__(stream=stream or 1, max_version=(1, 0))
             except TypeError:  # a producer older than DLPack 1.0
@@ -142,6 +146,28 @@ class Foreign(CuPy):
     def read(self, x: Any) -> NDArray[Any]:
         """Copy to the host by CuPy."""
         return super().read(require_cupy().from_dlpack(x))
+
+
+class Jax(Foreign):
+    """jax.Array, which is immutable, and whose stream nobody can launch on or wait for.
+
+    JAX reuses memory in the order of that stream. So a call waits for its kernel before it lets go
+    of what the kernel reads. Results are CuPy's arrays; arrays.py hands them over.
+    """
+
+    name = "jax"
+    frozen = "an array of JAX, which is immutable; take the result of the twin without out="
+    waits = True
+
+    def export(self, x: Any, name: str, stream: int | None) -> tuple[Exported, object]:
+        """Export by a capsule, which does not say by itself that it is read-only."""
+        exported, owner = super().export(x, name, stream)
+        return exported._replace(read_only=True), owner
+
+    def empty(self, x: Any, view: View, shape: tuple[int, ...], dtype: str) -> Any:
+        """Allocate from the device itself, where freeing waits for whatever JAX still runs."""
+        with require_cupy().cuda.using_allocator(None):
+            return super().empty(x, view, shape, dtype)
 
 
 def _numpy_dtype(name: str) -> np.dtype[Any]:

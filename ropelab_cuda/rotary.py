@@ -84,7 +84,7 @@ def apply_rotary(
     -------
     CUDA tensor, shape of `x`
         The rotated tensor: `out`, or a new one of the framework of `x` (CuPy for any framework
-        but torch).
+        but torch; `ropelab_cuda.arrays` answers JAX with its own).
 
     Raises
     ------

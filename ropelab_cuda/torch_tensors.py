@@ -19,7 +19,9 @@ from ropelab.dlpack import DLTensor, Exported, describe, read_capsule
 
 from .views import View
 
-__all__ = ["Guard", "QuickTorch", "Torch", "torch_framework"]
+__all__ = ["FROZEN", "Guard", "QuickTorch", "Torch", "torch_framework"]
+
+FROZEN = "a read-only one; copy it"
 
 Guard = Callable[..., bool]
 """Says whether some tensors are like others but for their memory."""
@@ -64,6 +66,7 @@ class Torch:
     """torch.Tensor and Parameter; subclasses are refused, for they may stand for anything."""
 
     name = family = "torch"
+    frozen, waits = FROZEN, False
 
     def __init__(self, *, use_c_api: bool = True) -> None:
         torch = self.torch = sys.modules["torch"]

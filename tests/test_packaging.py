@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("ropelab", "ropelab_cuda")
 
-HEAVY = {"matplotlib", "mpmath", "rich", "scipy", "torch", "transformers"}
+HEAVY = {"jax", "matplotlib", "mpmath", "rich", "scipy", "torch", "transformers"}
 UNWANTED = {"ropelab": HEAVY | {"cupy", "ml_dtypes"}, "ropelab_cuda": HEAVY}
 
 

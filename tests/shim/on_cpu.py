@@ -40,6 +40,7 @@ class Host:
     """NumPy, with raw bits as `ropelab.bfloat16`; outputs are poisoned and guarded."""
 
     name = family = "numpy"
+    frozen, waits = "a read-only one; copy it", False
 
     def export(self, x: Any, name: str, stream: int | None) -> tuple[Exported, object]:
         """Describe an array."""

@@ -1,0 +1,67 @@
+"""The names of `ropelab` for arrays of NumPy, CuPy, JAX and torch, wherever they lie.
+
+The first array decides: on a CUDA device the kernels compute, in host memory the specification, and
+the results are of its framework and on its device. Names, arguments and errors are those of
+`ropelab`; nothing is written in place, since JAX's arrays are immutable. See docs/frameworks.md.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+import ropelab
+from ropelab.dlpack import CUDA_DEVICES
+
+from . import layouts, norm_rotary, phases, rotary, xpos
+from .handover import handed_over
+
+__all__ = [
+    "apply_norm_rotary_qk",
+    "apply_rotary",
+    "apply_rotary_cached",
+    "apply_rotary_qk",
+    "apply_xpos_qk",
+    "cos_sin",
+    "exact_phases",
+    "rotate",
+    "to_half",
+    "to_interleaved",
+]
+
+P = ParamSpec("P")
+
+
+def _anywhere(specified: Callable[P, Any], launched: Callable[..., Any]) -> Callable[P, Any]:
+    """Return a function that asks the specification or the kernels, as its first array lies."""
+    signature = inspect.signature(specified)
+
+    @wraps(specified)
+    def call(*args: P.args, **options: P.kwargs) -> Any:
+        given = signature.bind(*args, **options).arguments
+        first = next(value for name, value in given.items() if name != "rope")
+        function: Callable[..., Any] = launched if _is_on_cuda(first) else specified
+        return handed_over(function(**given), first)
+
+    return call
+
+
+def _is_on_cuda(x: Any) -> bool:
+    try:
+        return int(x.__dlpack_device__()[0]) in CUDA_DEVICES
+    except Exception:  # whatever it is, the specification says what is wrong with it
+        return False
+
+
+apply_rotary = _anywhere(ropelab.apply_rotary, rotary.apply_rotary)
+apply_rotary_qk = _anywhere(ropelab.apply_rotary_qk, rotary.apply_rotary_qk)
+apply_rotary_cached = _anywhere(ropelab.apply_rotary_cached, rotary.apply_rotary_cached)
+rotate = _anywhere(ropelab.rotate, rotary.rotate)
+apply_xpos_qk = _anywhere(ropelab.apply_xpos_qk, xpos.apply_xpos_qk)
+apply_norm_rotary_qk = _anywhere(ropelab.apply_norm_rotary_qk, norm_rotary.apply_norm_rotary_qk)
+cos_sin = _anywhere(ropelab.cos_sin, phases.cos_sin)
+exact_phases = _anywhere(ropelab.exact_phases, phases.exact_phases)
+to_half = _anywhere(ropelab.to_half, layouts.to_half)
+to_interleaved = _anywhere(ropelab.to_interleaved, layouts.to_interleaved)
