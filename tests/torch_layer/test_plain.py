@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -104,6 +105,8 @@ def test_modes_see_the_operator(mode: type[Watching | Overriding]) -> None:
 def test_states_of_torch_that_concern_the_dispatcher() -> None:
     q, k = qk(dtype=torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
+        assert not are_plain(q, k, IDS)
+    with FakeTensorMode():  # which torch's guards do not see
         assert not are_plain(q, k, IDS)
     with forward_ad.dual_level():
         assert not are_plain(q, k, IDS)
