@@ -20,7 +20,7 @@ from ropelab.scaling import DynamicLinear, DynamicNTK
 from ropelab_cuda import replay
 from tests.length_rules import ROPES
 from tests.ropelab.support import refuses
-from tests.ropelab_cuda.test_exchange import Forged
+from tests.ropelab_cuda.forged import Forged
 from tests.ropelab_cuda.test_given_positions import never_read, objects
 from tests.shim.on_cpu import on_cpu
 

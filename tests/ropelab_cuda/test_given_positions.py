@@ -16,7 +16,7 @@ from ropelab.positions import Consecutive, Packed
 from ropelab.scaling import DynamicNTK
 from ropelab_cuda import replay
 from tests.ropelab.support import refuses
-from tests.ropelab_cuda.test_exchange import Forged
+from tests.ropelab_cuda.forged import Forged
 from tests.shim.on_cpu import on_cpu
 
 SPECTRUM = ropelab.Spectrum(1e4 ** (-np.arange(0, 8, 2) / 8))
