@@ -4,14 +4,20 @@ CUDA tensors go to the kernels, CPU tensors to the specification. Importing it n
 neither CuPy nor a GPU.
 """
 
+from .modules import RotaryEmbedding
+from .patching import Replacement, patch, unpatch
 from .rotary import apply_rotary, apply_rotary_, apply_rotary_cached
 from .spectra import SpectrumText
 from .spectrum_for import spectrum_for
 
 __all__ = [
+    "Replacement",
+    "RotaryEmbedding",
     "SpectrumText",
     "apply_rotary",
     "apply_rotary_",
     "apply_rotary_cached",
+    "patch",
     "spectrum_for",
+    "unpatch",
 ]

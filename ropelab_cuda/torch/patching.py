@@ -1,0 +1,243 @@
+"""Patching a Transformers model so that it rotates by ropelab, and undoing it.
+
+Two kinds of modules change their class, each to a subclass of its own (see `swapping`): the rotary
+embedding returns a `Turning`, which holds positions and a rope, in place of cosines and sines; each
+attention finds, in place of its source file's function, one that calls it. All else of the model,
+its masks, caches, norms and layers without rotation, does what it did. Other models of the same
+classes, and their source files, are not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch.nn import Module
+
+from ropelab import Rope, layers_from_transformers
+from ropelab.checks import ANGLES, check_choice
+
+from .architectures import REPLACEMENTS, applications, parameters_of, survey, unknown
+from .probing import agrees, returns_pair
+from .swapping import methods_of, rebound, restore, subclass, swap, swapped_from
+from .turning import Turning, turning
+
+__all__ = ["Replacement", "patch", "unpatch"]
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """What `patch` has replaced in one module.
+
+    Parameters
+    ----------
+    name : str
+        Of the module in the model.
+    class_name : str
+        Of the module.
+    what : str
+        What it does from now on.
+    """
+
+    name: str
+    class_name: str
+    what: str
+
+    def __str__(self) -> str:
+        """Return a line."""
+        return f"{self.name} ({self.class_name}): {self.what}"
+
+
+def patch(model: Module, *, angles: str = "float32") -> tuple[Replacement, ...]:
+    """Have a model of Transformers rotate its queries and keys by ropelab.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model, or a part of it that contains both the rotary embedding and the attentions. It
+        is changed in place, but for its parameters, buffers, names and hooks.
+    angles : {"float32", "exact"}, default "float32"
+        The angle pipeline; the default is what Transformers computes, see `ropelab.cos_sin`.
+
+    Returns
+    -------
+    tuple of Replacement
+        One for each module; ``print(*patch(model), sep="\\n")``.
+
+    Raises
+    ------
+    TypeError
+        If `model` is no module.
+    ValueError
+        If it is patched already, or its config is refused.
+    NotImplementedError
+        If it contains something that rotates in a way that is not known here; the class is named.
+        The model is as it was.
+
+    Notes
+    -----
+    The frequencies come from the config, by `ropelab.layers_from_transformers`, and before anything
+    is replaced the model's own code is asked whether it rotates likewise. A dynamic rule takes the
+    length of each call, where Transformers remembers the longest one so far.
+
+    Examples
+    --------
+    >>> from transformers import LlamaConfig, LlamaForCausalLM  # doctest: +SKIP
+    >>> model = LlamaForCausalLM(LlamaConfig())  # doctest: +SKIP
+    >>> print(*patch(model), sep="\\n")  # doctest: +SKIP
+    """
+    check_choice(angles, ANGLES, "angles")
+    check_unswapped(model)
+    found = survey(model)
+    turners = {name: _turner(module, angles) for name, module in found.embeddings.items()}
+    embeddings = [(found.embeddings[name], turner.ropes) for name, turner in turners.items()]
+    fitting = {kind: _fitting(kind, embeddings) for kind in map(type, found.attentions.values())}
+    report = [_of_embedding(name, found.embeddings[name], turners[name]) for name in turners]
+    for name, embedding in found.embeddings.items():
+        vars(embedding)[_TURNER] = turners[name]
+        swap(embedding, _turning_class(type(embedding)))
+    for name, attention in found.attentions.items():
+        names = fitting[type(attention)]
+        what = f"rotates by ropelab in place of {' or '.join(names)}"
+        report.append(Replacement(name, type(attention).__name__, what))
+        swap(attention, _rotating_class(type(attention), names))
+    return tuple(report)
+
+
+def unpatch(model: Module) -> None:
+    """Undo `patch`: everything is as it was before.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A patched model, or a copy of one.
+
+    Raises
+    ------
+    TypeError
+        If `model` is no module.
+    ValueError
+        If it is not patched.
+    """
+    patched = _swapped(model)
+    if not patched:
+        msg = f"model: expected a patched model; got a {type(model).__name__} that is not"
+        raise ValueError(msg)
+    for module in patched:
+        restore(module)
+        vars(module).pop(_TURNER, None)
+
+
+_TURNER = "_ropelab_turner"
+
+
+@dataclass(frozen=True)
+class _Turner:
+    """What a patched embedding does: the rope of each type of layers, None if all are alike."""
+
+    ropes: Mapping[str | None, Rope]
+    axes: int
+    pair: bool
+    angles: str
+
+    def __call__(self, position_ids: torch.Tensor, layer_type: str | None) -> Any:
+        """Return what stands for cosines and sines, in their place."""
+        if self.axes > 1:  # text has the same position on each
+            position_ids = position_ids.expand(self.axes, -1, -1)
+        made = turning(self.ropes[layer_type], position_ids, self.angles)
+        return (made, made) if self.pair else made
+
+
+def _turner(embedding: Any, angles: str) -> _Turner:
+    kind = type(embedding)
+    layers = layers_from_transformers(embedding.config)
+    ropes = {name: rope for name, rope in layers.items() if rope is not None}
+    if "layer_type" in parameters_of(kind.forward):
+        by_layer = {n: rope for n, rope in ropes.items() if hasattr(embedding, f"{n}_inv_freq")}
+    else:
+        by_layer = {None: rope for rope in ropes.values()}
+    if not by_layer or not set(ropes.values()) <= set(by_layer.values()):
+        raise unknown(kind, f"layers {', '.join(ropes) or 'that'} of which its config says more")
+    axes = {rope.spectrum().position_axes for rope in by_layer.values()}
+    return _Turner(by_layer, max(axes), returns_pair(embedding, next(iter(by_layer))), angles)
+
+
+def _of_embedding(name: str, embedding: Module, turner: _Turner) -> Replacement:
+    words = (f"{kind}: {rope}" if kind else str(rope) for kind, rope in turner.ropes.items())
+    return Replacement(name, type(embedding).__name__, "; ".join(words))
+
+
+def _fitting(
+    kind: type[Module], embeddings: list[tuple[Module, Mapping[str | None, Rope]]]
+) -> tuple[str, ...]:
+    """Name the functions by which an attention rotates as the config says; at least one."""
+    functions = {name: f for called in applications(kind).values() for name, f in called.items()}
+    fitting = tuple(
+        name
+        for name, function in functions.items()
+        if all(
+            agrees(embedding, layer_type, rope, function)
+            for embedding, ropes in embeddings
+            for layer_type, rope in ropes.items()
+        )
+    )
+    if not fitting:
+        raise unknown(kind, f"a {' and a '.join(functions)} that rotates as its config does not say")
+    return fitting
+
+
+@cache
+def _turning_class(kind: type[Module]) -> type[Module]:
+    def forward(
+        self: Module, x: torch.Tensor, position_ids: torch.Tensor, layer_type: str | None = None
+    ) -> Any:
+        turner: _Turner = vars(self)[_TURNER]
+        return turner(position_ids, layer_type)
+
+    return subclass(kind, {"forward": forward}, (_turning_class, kind))
+
+
+@cache
+def _rotating_class(kind: type[Module], fitting: tuple[str, ...]) -> type[Module]:
+    methods = dict(methods_of(kind))
+    called = applications(kind)
+    return subclass(
+        kind,
+        {
+            method: rebound(
+                methods[method],
+                {n: REPLACEMENTS[parameters_of(f)] if n in fitting else _refuse(n) for n, f in functions.items()},
+            )
+            for method, functions in called.items()
+        },
+        (_rotating_class, kind, fitting),
+    )
+
+
+def _refuse(name: str) -> Callable[..., Any]:
+    def refuse(*_: Any, **__: Any) -> Any:
+        msg = f"{name}: expected not to be called, for the config says otherwise; unpatch the model"
+        raise RuntimeError(msg)
+
+    return refuse
+
+
+def _swapped(model: Module) -> list[Module]:
+    if not isinstance(model, Module):
+        msg = f"model: expected a torch.nn.Module; got {type(model).__name__}"
+        raise TypeError(msg)
+    return [module for module in model.modules() if swapped_from(module)]
+
+
+def check_unswapped(model: Module) -> None:
+    """Raise ValueError if a module has been swapped."""
+    swapped = _swapped(model)
+    if swapped:
+        msg = (
+            f"model: expected one that is not patched; its {type(swapped[0]).__name__} is; "
+            f"call unpatch(model) first"
+        )
+        raise ValueError(msg)

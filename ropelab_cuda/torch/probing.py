@@ -1,0 +1,91 @@
+"""Whether a model rotates as its config says: its own code is asked, before it is replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn import Module
+
+import ropelab
+from ropelab import Rope
+
+__all__ = ["agrees", "returns_pair"]
+
+HEADS = {"q": 3, "k": 2}
+NEAR, FAR = 24, 2**16
+# The float32 arithmetic of both sides errs by some 1e-6 radians near position 24, and by some 1e-2
+# near 65,536, where a wrong frequency, factor or layout shows as errors near 1.
+TOLERANCES = {NEAR: 1e-4, FAR: 0.05}
+
+
+def agrees(
+    embedding: Module, layer_type: str | None, rope: Rope, rotate: Callable[..., Any]
+) -> bool:
+    """Say whether a model's embedding and function rotate as a rope does.
+
+    Parameters
+    ----------
+    embedding : torch.nn.Module
+        A model's; one of its class is made anew from its config, since its own may lie on the meta
+        device, or have been rounded.
+    layer_type : str, optional
+        For which it is asked, if it has several.
+    rope : Rope
+        What the config says.
+    rotate : callable
+        A function of the model's source file.
+
+    Returns
+    -------
+    bool
+        Whether random queries and keys at random positions, some beyond 65,536, come out alike.
+    """
+    fresh = _anew(embedding)
+    return all(_agrees_near(fresh, layer_type, rope, rotate, reach) for reach in (NEAR, FAR))
+
+
+def returns_pair(embedding: Module, layer_type: str | None) -> bool:
+    """Say whether an embedding returns cosines and sines, rather than one complex table."""
+    return isinstance(_tables(_anew(embedding), layer_type, torch.zeros(1, 1).long()), tuple)
+
+
+def _anew(embedding: Module) -> Any:
+    with torch.device("cpu"):
+        return type(embedding)(config=embedding.config)
+
+
+@torch.no_grad()
+def _tables(fresh: Any, layer_type: str | None, position_ids: torch.Tensor) -> Any:
+    kind = () if layer_type is None else (layer_type,)
+    return fresh(torch.zeros(1, device="cpu"), position_ids, *kind)
+
+
+@torch.no_grad()
+def _agrees_near(
+    fresh: Any, layer_type: str | None, rope: Rope, rotate: Callable[..., Any], reach: int
+) -> bool:
+    seeded = torch.Generator().manual_seed(0)
+    spectrum = rope.spectrum(reach + NEAR)
+    axes = () if spectrum.position_axes == 1 else (spectrum.position_axes,)
+    position_ids = reach + torch.randint(NEAR, (*axes, 2, 5), generator=seeded)
+    position_ids[..., -1] = reach + NEAR - 1  # the current length, on all axes
+    tables = _tables(fresh, layer_type, position_ids)
+    paired = isinstance(tables, tuple)
+    form = "bhsd" if paired else "bshd"
+    shapes = {
+        name: (2, heads, 5, rope.rotary_dim) if paired else (2, 5, heads, rope.rotary_dim)
+        for name, heads in HEADS.items()
+    }
+    q, k = (torch.randn(shape, generator=seeded) for shape in shapes.values())
+    options = {"layout": rope.layout, "output_layout": rope.output_layout, "tensor_format": form}
+    ours = ropelab.apply_rotary_qk(q, k, position_ids, spectrum, angles="float32", **options)
+    try:
+        theirs = rotate(q, k, *(tables if paired else (tables,)))
+    except (RuntimeError, TypeError):  # made for tables of another shape
+        return False
+    return all(
+        float((torch.from_numpy(mine) - own).abs().max()) <= TOLERANCES[reach] * float(x.abs().max())
+        for mine, own, x in zip(ours, theirs, (q, k), strict=True)
+    )

@@ -1,0 +1,164 @@
+"""Giving one module of a model other methods, and taking them back.
+
+Transformers looks up ``apply_rotary_pos_emb`` among the globals of a model's source file, which all
+models of that class share. So neither the file nor the class is touched: a module becomes an
+instance of a subclass whose methods are the old ones, compiled code and all, with other globals.
+It stays where it is in the model, with its parameters, buffers, hooks and name, and it is still an
+instance of its class. What becomes of it is a property of its type alone, so copies and pickles
+of the module keep it; and it is undone by giving back the type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import CellType, FunctionType, MethodType
+from typing import Any
+
+from torch.nn import Module
+
+__all__ = ["methods_of", "rebound", "restore", "subclass", "swap", "swapped_from"]
+
+_ORIGINAL = "_ropelab_original"
+
+
+def methods_of(kind: type[Module]) -> Iterator[tuple[str, FunctionType]]:
+    """Yield the methods of a class of modules, by name, but for those that all modules have.
+
+    Parameters
+    ----------
+    kind : type
+        The class.
+
+    Yields
+    ------
+    str, function
+        The method that instances have under that name.
+    """
+    seen: set[str] = set()
+    for base in kind.__mro__:
+        if base is Module:
+            return
+        for name, value in vars(base).items():
+            if name not in seen and isinstance(value, FunctionType):
+                yield name, value
+            seen.add(name)
+
+
+def rebound(function: FunctionType, replaced: Mapping[str, object]) -> FunctionType:
+    """Return a function that finds other things under some global names.
+
+    Parameters
+    ----------
+    function : function
+        Functions that it wraps, as decorators do, are rebound as well.
+    replaced : mapping of str to object
+        What it finds, by name.
+
+    Returns
+    -------
+    function
+        With the same code, defaults and attributes.
+    """
+    names = dict(function.__globals__)
+    if not replaced.keys().isdisjoint(function.__code__.co_names):
+        # Without its module's name, torch.compile looks the globals up here and not in the module.
+        names = {k: v for k, v in names.items() if k != "__name__"} | dict(replaced)
+    else:
+        names = function.__globals__
+    cells = tuple(_cell(cell, replaced) for cell in function.__closure__ or ())
+    made = FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells)
+    made.__kwdefaults__ = function.__kwdefaults__
+    made.__dict__.update(function.__dict__)
+    made.__module__, made.__qualname__ = function.__module__, function.__qualname__
+    made.__doc__, made.__annotations__ = function.__doc__, function.__annotations__
+    if isinstance(function.__dict__.get("__wrapped__"), FunctionType):
+        inner = [cell.cell_contents for cell in cells if isinstance(cell.cell_contents, FunctionType)]
+        same = [f for f in inner if f.__code__ is function.__dict__["__wrapped__"].__code__]
+        made.__dict__["__wrapped__"] = same[0] if same else function.__dict__["__wrapped__"]
+    return made
+
+
+def _cell(cell: CellType, replaced: Mapping[str, object]) -> CellType:
+    try:
+        content = cell.cell_contents
+    except ValueError:  # empty so far
+        return cell
+    return CellType(rebound(content, replaced)) if isinstance(content, FunctionType) else cell
+
+
+def subclass(
+    kind: type[Module], methods: Mapping[str, Callable[..., Any]], recipe: tuple[Any, ...]
+) -> type[Module]:
+    """Return a subclass that has other methods and goes by the same name.
+
+    Parameters
+    ----------
+    kind : type
+        A class of modules.
+    methods : mapping of str to function
+        By name.
+    recipe : tuple
+        A function and its arguments, all of which can be pickled, that make this class. By it
+        copies and pickles of an instance come to their class.
+
+    Returns
+    -------
+    type
+        The subclass.
+    """
+
+    def __reduce_ex__(self: Module, _: object) -> tuple[Any, ...]:  # noqa: N807
+        return _without_state, recipe, self.__getstate__()
+
+    names = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
+    own = {_ORIGINAL: kind, "__reduce_ex__": __reduce_ex__}
+    return type(kind)(kind.__name__, (kind,), {**names, **own, **methods})
+
+
+def _without_state(maker: Callable[..., type[Module]], *arguments: Any) -> Module:
+    made: Module = Module.__new__(maker(*arguments))
+    return made
+
+
+def swapped_from(module: Module) -> type[Module] | None:
+    """Return the class that a module had before it was swapped, or None if it was not."""
+    original: type[Module] | None = vars(type(module)).get(_ORIGINAL)
+    return original
+
+
+def swap(module: Module, kind: type[Module]) -> None:
+    """Make a module an instance of a class that `subclass` has made of its own.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Is changed.
+    kind : type
+        The class.
+
+    Raises
+    ------
+    ValueError
+        If somebody has put a forward of their own onto this very module, which does not call that
+        of its class.
+    """
+    old, held = type(module), vars(module)
+    # Accelerate's hooks keep the method of the class, and put theirs onto the module.
+    kept = [n for n, v in held.items() if isinstance(v, MethodType) and v.__self__ is module]
+    calls = [name for name in kept if held[name].__func__ is old.forward]
+    if "forward" in held and not calls:
+        msg = (
+            f"model: expected each {old.__name__} to have the forward of its class; got one whose "
+            f"own is {held['forward']!r}; undo that, and patch first"
+        )
+        raise ValueError(msg)
+    for name in calls:
+        held[name] = MethodType(kind.forward, module)
+    module.__class__ = kind
+
+
+def restore(module: Module) -> None:
+    """Undo `swap`."""
+    original = swapped_from(module)
+    assert original is not None
+    swap(module, original)
