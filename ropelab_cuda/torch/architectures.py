@@ -40,7 +40,6 @@ __all__ = ["REPLACEMENTS", "Survey", "applications", "parameters_of", "survey", 
 Pair = tuple[torch.Tensor, torch.Tensor]
 Rotate = Callable[..., Pair]
 
-_FORMATS = {1: "bhsd", 2: "bshd"}  # by the axis of the heads
 _ROTATES = re.compile(r"apply\w*_rot")
 # What attentions call the tables that they are given.
 _TABLES = {"cos", "sin", "freqs_cis", "position_embeddings"}
@@ -53,7 +52,7 @@ def _by_tables(
     sin: Turning,  # noqa: ARG001
     unsqueeze_dim: int = 1,
 ) -> Pair:
-    return cos(q, k, _FORMATS[unsqueeze_dim])
+    return cos(q, k, _format(unsqueeze_dim))
 
 
 def _by_tables_or_positions(
@@ -64,7 +63,15 @@ def _by_tables_or_positions(
     position_ids: torch.Tensor | None = None,  # noqa: ARG001
     unsqueeze_dim: int = 1,
 ) -> Pair:
-    return cos(q, k, _FORMATS[unsqueeze_dim])
+    return cos(q, k, _format(unsqueeze_dim))
+
+
+def _format(unsqueeze_dim: int) -> str:
+    formats = {1: "bhsd", 2: "bshd"}
+    if unsqueeze_dim not in formats:
+        msg = f"unsqueeze_dim: expected 1 or 2, the axis of the heads; got {unsqueeze_dim}"
+        raise ValueError(msg)
+    return formats[unsqueeze_dim]
 
 
 def _by_complex_table(xq: torch.Tensor, xk: torch.Tensor, freqs_cis: Turning) -> Pair:
@@ -191,6 +198,8 @@ def _strays(function: FunctionType, names: Collection[str]) -> set[str]:
                 known |= {_moved(argument) for argument in arguments}
         elif isinstance(node, ast.Assign):  # cos, sin = position_embeddings
             known.add(node.value)
+        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.Is, ast.IsNot)):
+            known.add(node.left)  # None in a layer without rotation
     loads = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
     return {node.id for node in loads if node.id in _TABLES and node not in known}
 

@@ -21,11 +21,15 @@ from ropelab import Rope, layers_from_transformers
 from ropelab.checks import ANGLES, check_choice
 
 from .architectures import REPLACEMENTS, applications, parameters_of, survey, unknown
-from .probing import agrees, returns_pair
-from .swapping import methods_of, rebound, restore, subclass, swap, swapped_from
+from .probing import agrees, returns_pair, with_own_frequencies
+from .swapping import check_swappable, methods_of, rebound, restore, subclass, swap, swapped_from
 from .turning import Turning, turning
 
 __all__ = ["Replacement", "patch", "unpatch"]
+
+
+Ropes = Mapping[str | None, Rope]
+"""By type of layers; None if one rope serves all."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,10 @@ def patch(model: Module, *, angles: str = "float32") -> tuple[Replacement, ...]:
 
     Notes
     -----
-    The frequencies come from the config, by `ropelab.layers_from_transformers`, and before anything
-    is replaced the model's own code is asked whether it rotates likewise. A dynamic rule takes the
-    length of each call, where Transformers remembers the longest one so far.
+    The config says how to rotate, by `ropelab.layers_from_transformers`, and before anything is
+    replaced the model's own code is asked whether it rotates likewise. With ``"float32"`` the
+    frequencies are the model's own, so that the same tokens get the same angles. A dynamic rule
+    takes the length of each call, where Transformers remembers the longest one so far.
 
     Examples
     --------
@@ -92,18 +97,22 @@ def patch(model: Module, *, angles: str = "float32") -> tuple[Replacement, ...]:
     check_choice(angles, ANGLES, "angles")
     check_unswapped(model)
     found = survey(model)
-    turners = {name: _turner(module, angles) for name, module in found.embeddings.items()}
-    embeddings = [(found.embeddings[name], turner.ropes) for name, turner in turners.items()]
-    fitting = {kind: _fitting(kind, embeddings) for kind in map(type, found.attentions.values())}
-    report = [_of_embedding(name, found.embeddings[name], turners[name]) for name in turners]
+    ropes = {name: _ropes_of(module) for name, module in found.embeddings.items()}
+    asked = [(found.embeddings[name], by_layer) for name, by_layer in ropes.items()]
+    fitting = {kind: _fitting(kind, asked) for kind in map(type, found.attentions.values())}
+    turners = {name: _turner(found.embeddings[name], ropes[name], angles) for name in ropes}
+    for module in (*found.embeddings.values(), *found.attentions.values()):
+        check_swappable(module)
+    report = []
     for name, embedding in found.embeddings.items():
+        report.append(Replacement(name, type(embedding).__name__, _described(ropes[name])))
         vars(embedding)[_TURNER] = turners[name]
         swap(embedding, _turning_class(type(embedding)))
     for name, attention in found.attentions.items():
-        names = fitting[type(attention)]
-        what = f"rotates by ropelab in place of {' or '.join(names)}"
-        report.append(Replacement(name, type(attention).__name__, what))
-        swap(attention, _rotating_class(type(attention), names))
+        kind = type(attention)
+        what = f"rotates by ropelab in place of {' or '.join(fitting[kind])}"
+        report.append(Replacement(name, kind.__name__, what))
+        swap(attention, _rotating_class(kind, fitting[kind]))
     return tuple(report)
 
 
@@ -138,7 +147,7 @@ _TURNER = "_ropelab_turner"
 class _Turner:
     """What a patched embedding does: the rope of each type of layers, None if all are alike."""
 
-    ropes: Mapping[str | None, Rope]
+    ropes: Ropes
     axes: int
     pair: bool
     angles: str
@@ -151,27 +160,35 @@ class _Turner:
         return (made, made) if self.pair else made
 
 
-def _turner(embedding: Any, angles: str) -> _Turner:
+def _ropes_of(embedding: Any) -> Ropes:
+    """Return what the config of an embedding says of each type of layers that it serves."""
     kind = type(embedding)
     layers = layers_from_transformers(embedding.config)
     ropes = {name: rope for name, rope in layers.items() if rope is not None}
+    by_layer: dict[str | None, Rope] = {None: rope for rope in ropes.values()}
     if "layer_type" in parameters_of(kind.forward):
         by_layer = {n: rope for n, rope in ropes.items() if hasattr(embedding, f"{n}_inv_freq")}
-    else:
-        by_layer = {None: rope for rope in ropes.values()}
-    if not by_layer or not set(ropes.values()) <= set(by_layer.values()):
-        raise unknown(kind, f"layers {', '.join(ropes) or 'that'} of which its config says more")
-    axes = {rope.spectrum().position_axes for rope in by_layer.values()}
-    return _Turner(by_layer, max(axes), returns_pair(embedding, next(iter(by_layer))), angles)
+    elif len(set(ropes.values())) > 1:
+        raise unknown(kind, f"one rotation for {', '.join(ropes)}, of which its config has several")
+    if not by_layer:
+        raise unknown(kind, "a config that says of no rotation")
+    return by_layer
 
 
-def _of_embedding(name: str, embedding: Module, turner: _Turner) -> Replacement:
-    words = (f"{kind}: {rope}" if kind else str(rope) for kind, rope in turner.ropes.items())
-    return Replacement(name, type(embedding).__name__, "; ".join(words))
+def _turner(embedding: Module, ropes: Ropes, angles: str) -> _Turner:
+    axes = max(rope.spectrum().position_axes for rope in ropes.values())
+    pair = returns_pair(embedding, next(iter(ropes)))
+    if angles == "float32":
+        ropes = {name: with_own_frequencies(embedding, name, rope) for name, rope in ropes.items()}
+    return _Turner(ropes, axes, pair, angles)
+
+
+def _described(ropes: Ropes) -> str:
+    return "; ".join(f"{name}: {rope}" if name else str(rope) for name, rope in ropes.items())
 
 
 def _fitting(
-    kind: type[Module], embeddings: list[tuple[Module, Mapping[str | None, Rope]]]
+    kind: type[Module], embeddings: list[tuple[Module, Ropes]]
 ) -> tuple[str, ...]:
     """Name the functions by which an attention rotates as the config says; at least one."""
     functions = {name: f for called in applications(kind).values() for name, f in called.items()}

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import Module
 
 import ropelab
 from ropelab import Rope
+from ropelab.scaling import ExplicitFrequencies
 
-__all__ = ["agrees", "returns_pair"]
+__all__ = ["agrees", "returns_pair", "with_own_frequencies"]
 
 HEADS = {"q": 3, "k": 2}
+AXES = 3  # of M-RoPE
 NEAR, FAR = 24, 2**16
 # The float32 arithmetic of both sides errs by some 1e-6 radians near position 24, and by some 1e-2
 # near 65,536, where a wrong frequency, factor or layout shows as errors near 1.
@@ -51,6 +55,38 @@ def returns_pair(embedding: Module, layer_type: str | None) -> bool:
     return isinstance(_tables(_anew(embedding), layer_type, torch.zeros(1, 1).long()), tuple)
 
 
+def with_own_frequencies(embedding: Module, layer_type: str | None, rope: Rope) -> Rope:
+    """Return a rope with the very frequencies that a model has, float32.
+
+    Those of a rule in float64 differ from them by an ulp or so, which at position 100,000 is an
+    angle of 0.01 radians.
+
+    Parameters
+    ----------
+    embedding : torch.nn.Module
+        A model's.
+    layer_type : str, optional
+        As in `agrees`.
+    rope : Rope
+        Which agrees.
+
+    Returns
+    -------
+    Rope
+        The same, if its rule depends on the length.
+    """
+    if rope.scaling.depends_on_length:
+        return rope
+    name = "inv_freq" if layer_type is None else f"{layer_type}_inv_freq"
+    inv_freq = getattr(_anew(embedding), name).double().numpy()
+    spectrum = rope.spectrum()
+    if not np.allclose(inv_freq, spectrum.inv_freq, rtol=1e-5, atol=0.0):
+        return rope  # in the order of its sections, for instance
+    own = ExplicitFrequencies(inv_freq, spectrum.attention_factor)
+    axes = None if spectrum.axes is None else spectrum.axes.tolist()
+    return replace(rope, scaling=own, axes=axes)
+
+
 def _anew(embedding: Module) -> Any:
     with torch.device("cpu"):
         return type(embedding)(config=embedding.config)
@@ -68,10 +104,13 @@ def _agrees_near(
 ) -> bool:
     seeded = torch.Generator().manual_seed(0)
     spectrum = rope.spectrum(reach + NEAR)
-    axes = () if spectrum.position_axes == 1 else (spectrum.position_axes,)
-    position_ids = reach + torch.randint(NEAR, (*axes, 2, 5), generator=seeded)
+    shape = (AXES, 2, 5) if hasattr(fresh, "mrope_section") else (2, 5)
+    position_ids = reach + torch.randint(NEAR, shape, generator=seeded)
     position_ids[..., -1] = reach + NEAR - 1  # the current length, on all axes
-    tables = _tables(fresh, layer_type, position_ids)
+    try:
+        tables = _tables(fresh, layer_type, position_ids)
+    except RuntimeError:  # sections that do not fit the width, for instance
+        return False
     paired = isinstance(tables, tuple)
     form = "bhsd" if paired else "bshd"
     shapes = {

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch.nn import Module
 
-__all__ = ["methods_of", "rebound", "restore", "subclass", "swap", "swapped_from"]
+__all__ = ["check_swappable", "methods_of", "rebound", "restore", "subclass", "swap", "swapped_from"]
 
 _ORIGINAL = "_ropelab_original"
 
@@ -126,35 +126,37 @@ def swapped_from(module: Module) -> type[Module] | None:
     return original
 
 
+def check_swappable(module: Module) -> None:
+    """Raise ValueError if somebody has given a module a forward that does not call its class's."""
+    if "forward" in vars(module) and not _bound(module):
+        msg = (
+            f"model: expected each {type(module).__name__} to have the forward of its class; got "
+            f"one whose own is {vars(module)['forward']!r}; undo that, and patch first"
+        )
+        raise ValueError(msg)
+
+
 def swap(module: Module, kind: type[Module]) -> None:
     """Make a module an instance of a class that `subclass` has made of its own.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Is changed.
+        Is changed, and so is what hooks of Accelerate have kept of it: the method of its class,
+        in place of which they have put theirs.
     kind : type
         The class.
-
-    Raises
-    ------
-    ValueError
-        If somebody has put a forward of their own onto this very module, which does not call that
-        of its class.
     """
-    old, held = type(module), vars(module)
-    # Accelerate's hooks keep the method of the class, and put theirs onto the module.
-    kept = [n for n, v in held.items() if isinstance(v, MethodType) and v.__self__ is module]
-    calls = [name for name in kept if held[name].__func__ is old.forward]
-    if "forward" in held and not calls:
-        msg = (
-            f"model: expected each {old.__name__} to have the forward of its class; got one whose "
-            f"own is {held['forward']!r}; undo that, and patch first"
-        )
-        raise ValueError(msg)
-    for name in calls:
-        held[name] = MethodType(kind.forward, module)
+    for name in _bound(module):
+        vars(module)[name] = MethodType(kind.forward, module)
     module.__class__ = kind
+
+
+def _bound(module: Module) -> list[str]:
+    """Name the attributes of a module in which its class's forward is kept."""
+    methods = {n: value for n, value in vars(module).items() if isinstance(value, MethodType)}
+    forward = type(module).forward
+    return [n for n, m in methods.items() if m.__func__ is forward and m.__self__ is module]
 
 
 def restore(module: Module) -> None:
