@@ -17,7 +17,13 @@ from .frameworks import Framework
 from .length_rules import LengthRule
 from .views import View
 
-__all__ = ["AnySpectrum", "DeviceSpectrum", "check_any_spectrum", "spectrum_numbers"]
+__all__ = [
+    "AnySpectrum",
+    "DeviceSpectrum",
+    "check_any_spectrum",
+    "numbers_words",
+    "spectrum_numbers",
+]
 
 
 @cache
@@ -32,6 +38,11 @@ def spectrum_numbers(pairs: int) -> type[Any]:
         ("inv_freq_float", c_float * pairs),
     )
     return type("SpectrumNumbers", (ctypes.Structure,), {"_fields_": fields})
+
+
+def numbers_words(pairs: int) -> int:
+    """Return the size of a spectrum's numbers, in words of 64 bits."""
+    return ctypes.sizeof(spectrum_numbers(pairs)) // 8
 
 
 @dataclass(frozen=True, eq=False, slots=True)

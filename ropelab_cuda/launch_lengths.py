@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 from . import parameters
-from .device_spectrum import spectrum_numbers
+from .device_spectrum import numbers_words
 from .launch import MAX_THREADS, Macros, Plan, specialise
 from .length_rules import LengthRule
 from .tokens import merge_axes
@@ -51,7 +50,7 @@ def words_for(positions: View, pairs: int) -> int:
     int
         In words of 64 bits.
     """
-    return _numbers_words(pairs) + blocks_for(positions)
+    return numbers_words(pairs) + blocks_for(positions)
 
 
 def plan_length_spectrum(positions: View, rule: LengthRule, buffer: View) -> list[Plan]:
@@ -79,7 +78,7 @@ def plan_length_spectrum(positions: View, rule: LengthRule, buffer: View) -> lis
     pairs = rule.spectrum.inv_freq.size
     plans, blocks = [], blocks_for(positions)
     if blocks:
-        partial = buffer.pointer + 8 * _numbers_words(pairs)
+        partial = buffer.pointer + 8 * numbers_words(pairs)
         structure: Any = parameters.LargestPositions(_all_positions(positions), partial)
         plans.append(_plan("largest_positions", {}, structure, positions, blocks, MAX_THREADS))
         positions = View(partial, (blocks,), (1,), "int64", buffer.device)
@@ -107,10 +106,6 @@ def _plan(
         structure,
         ((0, "other", 0), (getattr(type(structure), result).offset, "output", 0)),
     )
-
-
-def _numbers_words(pairs: int) -> int:
-    return ctypes.sizeof(spectrum_numbers(pairs)) // 8
 
 
 def _all_positions(view: View) -> parameters.AllPositions:

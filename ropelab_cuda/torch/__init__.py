@@ -1,7 +1,7 @@
 """Rotary embeddings inside torch models: operators with gradients, for tensors on any device.
 
-CUDA tensors go to the kernels, CPU tensors to the specification. Importing it needs torch, but
-neither CuPy nor a GPU.
+CUDA tensors go to the kernels, CPU tensors to the specification, so that a model runs alike on a
+laptop. Importing it needs torch, but neither CuPy nor a GPU.
 """
 
 from .modules import RotaryEmbedding

@@ -6,70 +6,88 @@ from typing import Any
 
 import torch
 
+from ropelab import Rope, Spectrum
 from ropelab.pairs import Placement
 
-from ..device_spectrum import AnySpectrum, DeviceSpectrum
+from ..device_spectrum import AnySpectrum as KernelSpectrum
+from ..device_spectrum import DeviceSpectrum, numbers_words
 from ..inplace import apply_rotary_qk_
 from ..length_rules import length_rule
 from ..lengths import spectrum_on_device
 from ..rotary import apply_rotary_cached, apply_rotary_qk
 from ..torch_tensors import torch_framework
 from ..views import View
-from .spectra import from_text, rope_from_text
+from .ropes import rope_from_text
+from .spectra import SpectrumText, from_text
 
 __all__ = ["length_numbers", "rotary_cached", "rotary_qk", "rotary_qk_"]
+
+AnySpectrum = Spectrum | SpectrumText
 
 
 def rotary_qk(
     q: torch.Tensor,
     k: torch.Tensor,
-    position_ids: torch.Tensor,
-    spectrum: str,
-    numbers: torch.Tensor | None,
+    position_ids: Any,
+    spectrum: AnySpectrum,
     angles: str,
-    *place: Any,
+    place: Placement,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Rotate queries and keys in one launch."""
-    options = Placement(*place)._asdict()
-    turned = _spectrum(spectrum, numbers)
-    return apply_rotary_qk(q, k, position_ids, turned, angles=angles, **options)
+    made = apply_rotary_qk(
+        *(_adjoining(q), _adjoining(k), position_ids, _on_device(spectrum)),
+        angles=angles,
+        **place._asdict(),
+    )
+    return _as(q, made[0]), _as(k, made[1])
 
 
 def rotary_qk_(
     q: torch.Tensor,
     k: torch.Tensor,
-    position_ids: torch.Tensor,
-    spectrum: str,
-    numbers: torch.Tensor | None,
+    position_ids: Any,
+    spectrum: AnySpectrum,
     angles: str,
-    *place: Any,
+    place: Placement,
 ) -> None:
     """Rotate queries and keys in place, in one launch."""
-    options = Placement(*place)._asdict()
-    turned = _spectrum(spectrum, numbers)
-    apply_rotary_qk_(q, k, position_ids, turned, angles=angles, **options)
+    apply_rotary_qk_(
+        q, k, position_ids, _on_device(spectrum), angles=angles, **place._asdict()
+    )
 
 
 def rotary_cached(
-    x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, *place: Any
+    x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, place: Placement
 ) -> torch.Tensor:
     """Rotate by given cosines and sines."""
-    made: torch.Tensor = apply_rotary_cached(x, cos, sin, **Placement(*place)._asdict())
-    return made
+    tables = _adjoining(cos), _adjoining(sin)
+    return _as(x, apply_rotary_cached(_adjoining(x), *tables, **place._asdict()))
 
 
-def length_numbers(position_ids: torch.Tensor, rope: str) -> torch.Tensor:
+def length_numbers(position_ids: torch.Tensor, rope: Rope) -> torch.Tensor:
     """Compute the numbers of a rope's spectrum; nothing synchronises."""
-    made = spectrum_on_device(rope_from_text(rope), position_ids)
-    numbers: torch.Tensor = made.buffer
+    spectrum = spectrum_on_device(rope, position_ids)
+    # Behind them lie those of the blocks that have looked for the largest position.
+    numbers: torch.Tensor = spectrum.buffer[: numbers_words(spectrum.rotary_dim // 2)]
     return numbers
 
 
-def _spectrum(text: str, numbers: torch.Tensor | None) -> AnySpectrum:
+def _on_device(spectrum: AnySpectrum) -> KernelSpectrum:
+    if isinstance(spectrum, Spectrum):
+        return spectrum
+    text, numbers = spectrum
     if numbers is None:
         return from_text(text)
-    view = View(
-        *(numbers.data_ptr(), (numbers.numel(),), (1,), "int64", numbers.get_device(), numbers)
-    )
-    rule = length_rule(rope_from_text(text))
-    return DeviceSpectrum(rule, numbers, view, torch_framework())
+    device = numbers.get_device()
+    view = View(numbers.data_ptr(), (numbers.numel(),), (1,), "int64", device, numbers)
+    return DeviceSpectrum(length_rule(rope_from_text(text)), numbers, view, torch_framework())
+
+
+def _adjoining(x: torch.Tensor) -> torch.Tensor:
+    """Return a tensor whose channels adjoin, as kernels ask; a sum's gradient has none at all."""
+    return x if x.stride(-1) == 1 else x.contiguous()
+
+
+def _as(given: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
+    """Return a result in the order of axes of what was given."""
+    return made if given.stride(-1) == 1 else torch.empty_like(given).copy_(made)

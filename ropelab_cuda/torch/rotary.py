@@ -1,26 +1,31 @@
-"""Rotating queries and keys inside torch models."""
+"""Rotating queries and keys inside torch models.
+
+Where nobody records gradients, traces or transforms, a call goes straight to the kernels, or on the
+CPU to the specification; else through an operator, which has a gradient of its own.
+"""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 
 from ropelab import Spectrum
+from ropelab.pairs import Placement
+from ropelab.positions import Consecutive, Packed
 
-from . import autograd, ops
-from .positions import listed
-from .spectra import SpectrumText, as_text, constant_by_identity
+from . import autograd, batching, fakes, on_cpu, on_cuda, ops
+from .plain import are_plain, check_no_grad, check_no_tangent
+from .positions import PositionIds, listed
+from .spectra import SpectrumText, described
 
 __all__ = ["apply_rotary", "apply_rotary_", "apply_rotary_cached"]
 
-_text = constant_by_identity(as_text)
+del batching, fakes  # which have registered what they have
 
 
 def apply_rotary(
     q: torch.Tensor,
     k: torch.Tensor,
-    position_ids: Any,
+    position_ids: PositionIds,
     spectrum: Spectrum | SpectrumText,
     *,
     layout: str = "half",
@@ -30,18 +35,70 @@ def apply_rotary(
     output_layout: str | None = None,
     rotary_offset: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotate queries and keys."""
+    """Rotate queries and keys of the same tokens; gradients flow to both.
+
+    It can be compiled, checkpointed, transformed by torch.func and differentiated again. Under
+    autocast it keeps the dtype of its inputs, the wider one if they differ.
+
+    Parameters
+    ----------
+    q, k : torch.Tensor of float64, float32, float16 or bfloat16
+        Queries and keys of shape (batch, sequence, heads, head_dim), or as `tensor_format` says,
+        of one dtype and device. Their head counts may differ.
+    position_ids : torch.Tensor of int, broadcastable to (batch, sequence) or (tokens,)
+        As in `ropelab.apply_rotary`, on the device of `q`; or a `ropelab.positions.Consecutive`
+        or `Packed`, of numbers or of tensors on that device.
+    spectrum : ropelab.Spectrum or SpectrumText
+        Frequencies and attention factor; `spectrum_for` returns either. Under torch.compile a
+        Spectrum has to be made outside of what is compiled.
+    layout : {"half", "interleaved"}, default "half"
+        As in `ropelab.apply_rotary`.
+    tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
+        As in `ropelab.apply_rotary`.
+    angles : {"exact", "float32"}, default "exact"
+        As in `ropelab.apply_rotary`.
+    inverse : bool, default False
+        As in `ropelab.apply_rotary`.
+    output_layout : {"half", "interleaved"}, optional
+        As in `ropelab.apply_rotary`.
+    rotary_offset : int, default 0
+        As in `ropelab.apply_rotary`.
+
+    Returns
+    -------
+    q, k : torch.Tensor
+        New tensors with the axes in memory ordered as in those that were given.
+
+    Raises
+    ------
+    TypeError
+        If an argument has another type, or a dtype is not supported or not that of the other.
+    ValueError
+        If a device, a shape or an option does not fit.
+    NotImplementedError
+        In forward-mode AD.
+
+    Examples
+    --------
+    >>> import ropelab
+    >>> q, k = torch.ones(1, 3, 4, 8, requires_grad=True), torch.ones(1, 3, 2, 8)
+    >>> q_out, k_out = apply_rotary(q, k, torch.arange(3), ropelab.Rope(8).spectrum())
+    >>> q_out.shape, q_out.requires_grad
+    (torch.Size([1, 3, 4, 8]), True)
+    """
+    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
+    if are_plain(*_tensors(q, k, position_ids, spectrum)):
+        device = on_cuda if q.is_cuda else on_cpu
+        return device.rotary_qk(q, k, position_ids, spectrum, angles, place)
+    check_no_tangent(q, k)
     ids = listed(position_ids, q, tensor_format)
-    text, numbers = _described(spectrum)
-    place = (tensor_format, layout, output_layout, rotary_offset, inverse)
-    made: tuple[torch.Tensor, torch.Tensor] = ops.rotary_qk(q, k, ids, text, numbers, angles, *place)
-    return made
+    return autograd.rotary_qk(q, k, ids, *described(spectrum), angles, *place)
 
 
 def apply_rotary_(
     q: torch.Tensor,
     k: torch.Tensor,
-    position_ids: Any,
+    position_ids: PositionIds,
     spectrum: Spectrum | SpectrumText,
     *,
     layout: str = "half",
@@ -51,11 +108,65 @@ def apply_rotary_(
     output_layout: str | None = None,
     rotary_offset: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotate queries and keys in place."""
+    """Rotate queries and keys in place; autograd notices that they have changed.
+
+    Parameters
+    ----------
+    q, k : torch.Tensor of float
+        As in `apply_rotary`; they share no memory, and where gradients are recorded require none.
+    position_ids : torch.Tensor of int, Consecutive or Packed
+        As in `apply_rotary`.
+    spectrum : ropelab.Spectrum or SpectrumText
+        As in `apply_rotary`.
+    layout : {"half", "interleaved"}, default "half"
+        As in `apply_rotary`.
+    tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
+        As in `apply_rotary`.
+    angles : {"exact", "float32"}, default "exact"
+        As in `apply_rotary`.
+    inverse : bool, default False
+        As in `apply_rotary`.
+    output_layout : {"half", "interleaved"}, optional
+        As in `apply_rotary`.
+    rotary_offset : int, default 0
+        As in `apply_rotary`.
+
+    Returns
+    -------
+    q, k : torch.Tensor
+        The tensors that were given.
+
+    Raises
+    ------
+    TypeError
+        As in `apply_rotary`.
+    ValueError
+        As in `apply_rotary`; or if a tensor requires grad, or shares memory with the other.
+    NotImplementedError
+        In forward-mode AD, and under the transforms of torch.func.
+
+    Examples
+    --------
+    >>> import ropelab
+    >>> q, k = torch.ones(1, 3, 4, 8), torch.ones(1, 3, 2, 8)
+    >>> apply_rotary_(q, k, torch.arange(3), ropelab.Rope(8).spectrum())[0] is q
+    True
+    """
+    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
+    if are_plain(*_tensors(q, k, position_ids, spectrum)):
+        device = on_cuda if q.is_cuda else on_cpu
+        device.rotary_qk_(q, k, position_ids, spectrum, angles, place)
+        return q, k
+    check_no_tangent(q, k)
+    if torch._C._are_functorch_transforms_active():
+        msg = (
+            "apply_rotary_: a transform of torch.func expects functions that overwrite nothing; "
+            "use apply_rotary"
+        )
+        raise NotImplementedError(msg)
+    check_no_grad(q=q, k=k)
     ids = listed(position_ids, q, tensor_format)
-    text, numbers = _described(spectrum)
-    place = (tensor_format, layout, output_layout, rotary_offset, inverse)
-    ops.rotary_qk_(q, k, ids, text, numbers, angles, *place)
+    ops.rotary_qk_(q, k, ids, *described(spectrum), angles, *place)
     return q, k
 
 
@@ -71,10 +182,70 @@ def apply_rotary_cached(
     output_layout: str | None = None,
     rotary_offset: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotate queries and keys by given cosines and sines."""
-    place = (tensor_format, layout, output_layout, rotary_offset, inverse)
-    return ops.rotary_cached(q, cos, sin, *place), ops.rotary_cached(k, cos, sin, *place)
+    """Rotate queries and keys by given cosines and sines; gradients flow to all four.
+
+    Parameters
+    ----------
+    q, k : torch.Tensor of float
+        As in `apply_rotary`; here their dtypes may differ.
+    cos, sin : torch.Tensor of float, broadcastable to (batch, sequence, d/2) or (tokens, d/2)
+        One value a pair, as in `ropelab.apply_rotary_cached`; both of one dtype, which need not be
+        that of `q`.
+    layout : {"half", "interleaved"}, default "half"
+        As in `apply_rotary`.
+    tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
+        As in `apply_rotary`.
+    inverse : bool, default False
+        As in `apply_rotary`.
+    output_layout : {"half", "interleaved"}, optional
+        As in `apply_rotary`.
+    rotary_offset : int, default 0
+        As in `apply_rotary`.
+
+    Returns
+    -------
+    q, k : torch.Tensor
+        New tensors, as in `apply_rotary`.
+
+    Raises
+    ------
+    TypeError
+        As in `apply_rotary`.
+    ValueError
+        As in `apply_rotary`.
+    NotImplementedError
+        In forward-mode AD.
+
+    Examples
+    --------
+    >>> q, k, cos, sin = torch.ones(1, 3, 4, 8), torch.ones(1, 3, 2, 8), *torch.eye(3, 4).expand(2, 3, 4)
+    >>> apply_rotary_cached(q, k, cos, sin)[1][0, :, 0, 0].tolist()
+    [0.0, 0.0, 0.0]
+    """
+    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
+    if are_plain(q, k, cos, sin):
+        device = on_cuda if q.is_cuda else on_cpu
+        return (
+            device.rotary_cached(q, cos, sin, place),
+            device.rotary_cached(k, cos, sin, place),
+        )
+    check_no_tangent(q, k, cos, sin)
+    return (
+        autograd.rotary_cached(q, cos, sin, *place),
+        autograd.rotary_cached(k, cos, sin, *place),
+    )
 
 
-def _described(spectrum: Spectrum | SpectrumText) -> SpectrumText:
-    return spectrum if isinstance(spectrum, SpectrumText) else SpectrumText(_text(spectrum))
+def _tensors(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    position_ids: PositionIds,
+    spectrum: Spectrum | SpectrumText,
+) -> tuple[torch.Tensor, ...]:
+    """Return all tensors of a call."""
+    more: tuple[torch.Tensor, ...] = ()
+    if isinstance(spectrum, SpectrumText) and spectrum.numbers is not None:
+        more = (spectrum.numbers,)
+    if isinstance(position_ids, Consecutive | Packed):
+        return (q, k, *more)
+    return (q, k, position_ids, *more)

@@ -1,40 +1,57 @@
-"""Spectra and ropes as texts, which an operator's schema, a graph and another process can hold."""
+"""Spectra as texts, which a schema, a graph and another process can hold."""
 
 from __future__ import annotations
 
-import ctypes
 import json
-from collections.abc import Callable
-from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
-from ropelab import Rope, Spectrum, scaling
-from ropelab.scaling import Scaling
+from ropelab import Spectrum
+from ropelab.spectrum import check_spectrum
 
-__all__ = ["SpectrumText", "as_text", "constant_by_identity", "from_text", "rope_as_text"]
+from .constants import constant_by_identity
+
+__all__ = ["MOST_TEXTS", "SpectrumText", "as_text", "described", "from_text"]
 
 MOST_TEXTS = 1024
 
-T = TypeVar("T")
-
 
 class SpectrumText(NamedTuple):
-    """A spectrum as operators take it.
+    """A spectrum as operators take it; `spectrum_for` makes one where the host has none.
 
     Parameters
     ----------
     text : str
         Of a `ropelab.Spectrum`; or of a `ropelab.Rope`, if there are numbers.
-    numbers : torch.Tensor, optional
-        What the rope's rule has yielded at the length of a call, in the memory of the device.
+    numbers : torch.Tensor of int64, optional
+        What the rope's rule yields at the length of this call, on the device.
     """
 
     text: str
     numbers: torch.Tensor | None = None
+
+
+def described(spectrum: Spectrum | SpectrumText) -> SpectrumText:
+    """Return a spectrum as operators take it.
+
+    Parameters
+    ----------
+    spectrum : Spectrum or SpectrumText
+        Under torch.compile a Spectrum is a constant, and has to be made outside.
+
+    Returns
+    -------
+    SpectrumText
+        The same numbers.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+    return spectrum if isinstance(spectrum, SpectrumText) else SpectrumText(_text(spectrum))
 
 
 @lru_cache(maxsize=MOST_TEXTS)
@@ -53,9 +70,10 @@ def as_text(spectrum: Spectrum) -> str:
 
     Examples
     --------
-    >>> as_text(Spectrum([1.0, 0.01]))
-    '{"inv_freq":[1.0,0.01]}'
+    >>> as_text(Spectrum([1.0, 0.01], attention_factor=1.5))
+    '{"inv_freq":[1.0,0.01],"attention_factor":1.5}'
     """
+    check_spectrum(spectrum)
     values: dict[str, Any] = {"inv_freq": spectrum.inv_freq.tolist()}
     for name in ("attention_factor", "softmax_factor"):
         if getattr(spectrum, name) != 1.0:
@@ -89,102 +107,4 @@ def from_text(text: str) -> Spectrum:
     return Spectrum(**json.loads(text))
 
 
-@lru_cache(maxsize=MOST_TEXTS)
-def rope_as_text(rope: Rope) -> str:
-    """Return a rope as JSON, whose rule is one of `ropelab.scaling`.
-
-    Parameters
-    ----------
-    rope : Rope
-        The rope.
-
-    Returns
-    -------
-    str
-        Equal for equal ropes.
-
-    Raises
-    ------
-    TypeError
-        If the rule is one of your own.
-    """
-    return json.dumps(_plain(rope), separators=(",", ":"))
-
-
-@lru_cache(maxsize=MOST_TEXTS)
-def rope_from_text(text: str) -> Rope:
-    """Return the rope of a text.
-
-    Parameters
-    ----------
-    text : str
-        As `rope_as_text` writes it.
-
-    Returns
-    -------
-    Rope
-        The same object for the same text.
-    """
-    values = json.loads(text)
-    return Rope(**{name: _lively(value) for name, value in values.items()})
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON has of a value; a rule is a dictionary with its class's name."""
-    if is_dataclass(value) and not isinstance(value, type):
-        words = {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.init}
-        if not isinstance(value, Scaling):
-            return words
-        name = type(value).__name__
-        if getattr(scaling, name, None) is not type(value):
-            msg = (
-                f"rope: expected a rule of ropelab.scaling; got {name}; pass rope.spectrum(seq_len)"
-            )
-            raise TypeError(msg)
-        return {"rule": name, **words}
-    if isinstance(value, np.dtype):
-        from ropelab.precision import format_name
-
-        return format_name(value)
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _lively(value: Any) -> Any:
-    if isinstance(value, dict):
-        words = {name: _lively(item) for name, item in value.items()}
-        return getattr(scaling, words.pop("rule"))(**words)
-    return tuple(map(_lively, value)) if isinstance(value, list) else value
-
-
-def constant_by_identity(function: Callable[..., T]) -> Callable[..., T]:
-    """Have torch.compile take a function of one object for a constant, while it is that object.
-
-    Dynamo cannot trace the arithmetic of NumPy behind a spectrum, and need not. ``id`` is what
-    makes it compile anew for another object.
-
-    Parameters
-    ----------
-    function : callable
-        Of an object that does not change, and of constants.
-
-    Returns
-    -------
-    callable
-        The same function.
-    """
-    held: list[object] = []  # what was compiled in, so that no other object gets its address
-
-    @torch.compiler.assume_constant_result
-    def at(address: int, *options: Any) -> T:
-        subject = ctypes.cast(address, ctypes.py_object).value
-        held.append(subject)
-        return function(subject, *options)
-
-    def wrapper(subject: Any, *options: Any) -> T:
-        if torch.compiler.is_dynamo_compiling():
-            return at(id(subject), *options)
-        return function(subject, *options)
-
-    return wrapper
+_text = constant_by_identity(as_text)

@@ -8,9 +8,13 @@ import torch
 
 from ropelab import Rope, Spectrum
 from ropelab.checks import check_rope, positive_int
+from ropelab.positions.token_positions import check_listed, current_length
 
-from .ops import length_numbers
-from .spectra import SpectrumText, as_text, constant_by_identity, rope_as_text
+from . import ops
+from .constants import constant_by_identity
+from .plain import are_plain
+from .ropes import rope_as_text
+from .spectra import SpectrumText, as_text
 
 __all__ = ["spectrum_for"]
 
@@ -22,31 +26,64 @@ def spectrum_for(
 
     Parameters
     ----------
-    rope : Rope
+    rope : ropelab.Rope
         The rotary embedding.
     position_ids : torch.Tensor of int, any shape
-        Looked through where they lie if the rule depends on a length that is not given.
+        Looked through where they lie, if the rule depends on a length that is not given: on a GPU
+        without a wait for it. The length is then that of the whole call, as in `ropelab.rotate`.
     seq_len : int, optional
         Current length; by default ``max(position_ids) + 1``.
 
     Returns
     -------
-    Spectrum or SpectrumText
-        To be passed to `apply_rotary`. The latter, if the host does not know the length.
+    ropelab.Spectrum or SpectrumText
+        To be passed to `apply_rotary`; the latter where the host does not know the numbers, or
+        under torch.compile.
+
+    Raises
+    ------
+    TypeError
+        If `rope` is no Rope, `position_ids` no tensor where one is needed, or the rule is one of
+        your own that depends on a length which the host does not know.
+    ValueError
+        If the length is not positive, or the rule refuses the rope.
+
+    Examples
+    --------
+    >>> spectrum_for(Rope(4), torch.arange(3)).inv_freq.tolist()
+    [1.0, 0.01]
     """
     check_rope(rope)
-    if rope.scaling.depends_on_length and seq_len is None:
-        return SpectrumText(_rope_text(rope), length_numbers(position_ids, _rope_text(rope)))
-    length = seq_len if rope.scaling.depends_on_length else None
+    if not rope.scaling.depends_on_length:
+        seq_len = None
+    elif seq_len is None:
+        return _at_length_of(rope, position_ids)
+    elif torch.compiler.is_dynamo_compiling():  # a length that may differ from call to call
+        last = torch.full((1,), seq_len - 1, dtype=torch.int64, device=position_ids.device)
+        return _at_length_of(rope, last)
     if torch.compiler.is_dynamo_compiling():
-        return SpectrumText(_text(rope, length))
-    return _spectrum(rope, None if length is None else positive_int(length, "seq_len"))
+        return SpectrumText(_text(rope))
+    return _spectrum(rope, None if seq_len is None else positive_int(seq_len, "seq_len"))
+
+
+def _at_length_of(rope: Rope, position_ids: torch.Tensor) -> Spectrum | SpectrumText:
+    check_listed(position_ids)
+    if not isinstance(position_ids, torch.Tensor):
+        msg = (
+            f"position_ids: expected a torch.Tensor of integers; got "
+            f"{type(position_ids).__name__}; or pass seq_len"
+        )
+        raise TypeError(msg)
+    if position_ids.device.type == "cpu" and are_plain(position_ids):
+        return _spectrum(rope, current_length(position_ids, tuple(position_ids.shape)))
+    text = _rope_text(rope)
+    return SpectrumText(text, ops.length_numbers(position_ids, text))
 
 
 @lru_cache(maxsize=64)
-def _spectrum(rope: Rope, seq_len: int | None) -> Spectrum:
+def _spectrum(rope: Rope, seq_len: int | None = None) -> Spectrum:
     return rope.spectrum(seq_len)
 
 
 _rope_text = constant_by_identity(rope_as_text)
-_text = constant_by_identity(lambda rope, seq_len: as_text(_spectrum(rope, seq_len)))
+_text = constant_by_identity(lambda rope: as_text(_spectrum(rope)))
