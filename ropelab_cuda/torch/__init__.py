@@ -9,10 +9,13 @@ from .patching import Replacement, patch, unpatch
 from .rotary import apply_rotary, apply_rotary_, apply_rotary_cached
 from .spectra import SpectrumText
 from .spectrum_for import spectrum_for
+from .watching import LayerErrors, RotaryErrors, watch
 
 __all__ = [
+    "LayerErrors",
     "Replacement",
     "RotaryEmbedding",
+    "RotaryErrors",
     "SpectrumText",
     "apply_rotary",
     "apply_rotary_",
@@ -20,4 +23,5 @@ __all__ = [
     "patch",
     "spectrum_for",
     "unpatch",
+    "watch",
 ]

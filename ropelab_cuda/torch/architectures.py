@@ -25,17 +25,25 @@ import re
 import textwrap
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cache
 from types import FunctionType
 from typing import Any
 
 import torch
 from torch.nn import Module
 
-from .swapping import methods_of
+from .swapping import kept, methods_of, rebound, subclass
 from .turning import Turning
 
-__all__ = ["REPLACEMENTS", "Survey", "applications", "parameters_of", "survey", "unknown"]
+__all__ = [
+    "REPLACEMENTS",
+    "Survey",
+    "applications",
+    "format_of",
+    "parameters_of",
+    "survey",
+    "unknown",
+    "with_functions",
+]
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 Rotate = Callable[..., Pair]
@@ -151,7 +159,7 @@ def unknown(kind: type[Module], what: str) -> NotImplementedError:
     )
 
 
-@cache
+@kept
 def applications(kind: type[Module]) -> Mapping[str, Mapping[str, Rotate]]:
     """Return the functions by which a class rotates.
 
@@ -185,6 +193,50 @@ def applications(kind: type[Module]) -> Mapping[str, Mapping[str, Rotate]]:
             if strays:
                 raise unknown(kind, f"other uses of {', '.join(sorted(strays))}")
     return found
+
+
+def with_functions(
+    kind: type[Module],
+    replacement: Callable[[str, Rotate], Rotate],
+    recipe: tuple[Any, ...],
+) -> type[Module]:
+    """Return a subclass of a class of attentions that rotates by other functions.
+
+    Parameters
+    ----------
+    kind : type
+        The class.
+    replacement : callable
+        Of a name and the function of that name, which returns the one to take its place.
+    recipe : tuple
+        As in `swapping.subclass`.
+
+    Returns
+    -------
+    type
+        The subclass.
+    """
+    methods, made = dict(methods_of(kind)), {}
+    for method, functions in applications(kind).items():
+        replaced = {name: replacement(name, function) for name, function in functions.items()}
+        made[method] = rebound(methods[method], replaced)
+    return subclass(kind, made, recipe)
+
+
+def format_of(arguments: Mapping[str, Any]) -> str:
+    """Return the format of queries and keys in a call of one of the functions known here.
+
+    Parameters
+    ----------
+    arguments : mapping of str to object
+        By parameter, with its defaults.
+
+    Returns
+    -------
+    str
+        The ``tensor_format``.
+    """
+    return _format(arguments["unsqueeze_dim"]) if "unsqueeze_dim" in arguments else "bshd"
 
 
 def _strays(function: FunctionType, names: Collection[str]) -> set[str]:

@@ -33,7 +33,9 @@ def _rotary_qk(info: Any, in_dims: Dims, *inputs: Any) -> tuple[Any, Dims]:
         q_dim = k_dim = 0
     q_in, k_in = _folded(q, q_dim, axis), _folded(k, k_dim, axis)
     made = ops.rotary_qk(q_in, k_in, position_ids, spectrum, numbers, angles, *place)
-    q_out, k_out = (_unfolded(y, dim, axis, size) for y, dim in zip(made, (q_dim, k_dim), strict=True))
+    q_out, k_out = (
+        _unfolded(y, dim, axis, size) for y, dim in zip(made, (q_dim, k_dim), strict=True)
+    )
     return (q_out, k_out), (None if q_dim is None else axis, None if k_dim is None else axis)
 
 
@@ -64,7 +66,10 @@ def _one_by_one(
 ) -> tuple[Any, Any]:
     made = [
         operator(
-            *(x if dim is None else x.select(dim, i) for x, dim in zip(inputs, in_dims, strict=True))
+            *(
+                x if dim is None else x.select(dim, i)
+                for x, dim in zip(inputs, in_dims, strict=True)
+            )
         )
         for i in range(size)
     ]

@@ -5,18 +5,12 @@ from __future__ import annotations
 import torch
 
 from ropelab import Rope
-from ropelab.checks import (
-    ANGLES,
-    TENSOR_FORMATS,
-    check_choice,
-    check_head_dim,
-    check_rope,
-    token_shape,
-)
-from ropelab.positions import Consecutive, Packed
+from ropelab.checks import ANGLES, TENSOR_FORMATS, check_choice, check_head_dim, check_rope
+from ropelab.positions import Packed
 
-from .positions import listed
-from .turning import turning
+from .positions import PositionIds, listed
+from .spectrum_for import spectrum_for
+from .turning import Turning
 
 __all__ = ["RotaryEmbedding"]
 
@@ -63,7 +57,7 @@ class RotaryEmbedding(torch.nn.Module):
         self.angles = angles
 
     def forward(
-        self, q: torch.Tensor, k: torch.Tensor, position_ids: torch.Tensor | Consecutive | Packed
+        self, q: torch.Tensor, k: torch.Tensor, position_ids: PositionIds
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Rotate queries and keys of the same tokens; their head counts may differ.
 
@@ -87,11 +81,15 @@ class RotaryEmbedding(torch.nn.Module):
         ValueError
             If a shape does not fit.
         """
-        check_head_dim(tuple(q.shape), self.rope.head_dim)
-        tokens = token_shape(tuple(q.shape), self.tensor_format, "q")
-        packed = isinstance(position_ids, Packed)
-        given = position_ids if packed else listed(position_ids, q, self.tensor_format)
-        return turning(self.rope, given, self.angles, tokens)(q, k, self.tensor_format)
+        rope = self.rope
+        check_head_dim(tuple(q.shape), rope.head_dim)
+        ids = of_all = listed(position_ids, q, self.tensor_format)
+        if isinstance(position_ids, Packed) and position_ids.cp_size > 1:
+            # The length is that of whole sequences, so that ranks agree; only the shape is read.
+            tokens = q.new_empty((q.shape[0] * position_ids.cp_size, 1, 1))
+            of_all = listed(position_ids.whole, tokens, "thd")
+        turned = Turning(rope, ids, spectrum_for(rope, of_all), self.angles)
+        return turned(q, k, self.tensor_format)
 
     def extra_repr(self) -> str:
         """Describe the rope.

@@ -51,9 +51,7 @@ def rotary_qk_(
     place: Placement,
 ) -> None:
     """Rotate queries and keys in place, in one launch."""
-    apply_rotary_qk_(
-        q, k, position_ids, _on_device(spectrum), angles=angles, **place._asdict()
-    )
+    apply_rotary_qk_(q, k, position_ids, _on_device(spectrum), angles=angles, **place._asdict())
 
 
 def rotary_cached(

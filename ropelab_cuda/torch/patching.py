@@ -9,27 +9,29 @@ classes, and their source files, are not touched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import wraps
 from typing import Any
 
 import torch
 from torch.nn import Module
 
-from ropelab import Rope, layers_from_transformers
 from ropelab.checks import ANGLES, check_choice
 
-from .architectures import REPLACEMENTS, applications, parameters_of, survey, unknown
-from .probing import agrees, returns_pair, with_own_frequencies
-from .swapping import check_swappable, methods_of, rebound, restore, subclass, swap, swapped_from
-from .turning import Turning, turning
+from .architectures import (
+    REPLACEMENTS,
+    applications,
+    parameters_of,
+    survey,
+    unknown,
+    with_functions,
+)
+from .embeddings import Ropes, held_turner, hold_turner, ropes_of, turner_of
+from .probing import agrees
+from .swapping import check_swappable, kept, maker_of, restore, subclass, swap, swapped_from
 
 __all__ = ["Replacement", "patch", "unpatch"]
-
-
-Ropes = Mapping[str | None, Rope]
-"""By type of layers; None if one rope serves all."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Replacement:
 
 
 def patch(model: Module, *, angles: str = "float32") -> tuple[Replacement, ...]:
-    """Have a model of Transformers rotate its queries and keys by ropelab.
+    r"""Have a model of Transformers rotate its queries and keys by ropelab.
 
     Parameters
     ----------
@@ -69,7 +71,7 @@ def patch(model: Module, *, angles: str = "float32") -> tuple[Replacement, ...]:
     Returns
     -------
     tuple of Replacement
-        One for each module; ``print(*patch(model), sep="\\n")``.
+        One for each module; ``print(*patch(model), sep="\n")``.
 
     Raises
     ------
@@ -92,21 +94,21 @@ def patch(model: Module, *, angles: str = "float32") -> tuple[Replacement, ...]:
     --------
     >>> from transformers import LlamaConfig, LlamaForCausalLM  # doctest: +SKIP
     >>> model = LlamaForCausalLM(LlamaConfig())  # doctest: +SKIP
-    >>> print(*patch(model), sep="\\n")  # doctest: +SKIP
+    >>> print(*patch(model), sep="\n")  # doctest: +SKIP
     """
     check_choice(angles, ANGLES, "angles")
     check_unswapped(model)
     found = survey(model)
-    ropes = {name: _ropes_of(module) for name, module in found.embeddings.items()}
+    ropes = {name: ropes_of(module) for name, module in found.embeddings.items()}
     asked = [(found.embeddings[name], by_layer) for name, by_layer in ropes.items()]
     fitting = {kind: _fitting(kind, asked) for kind in map(type, found.attentions.values())}
-    turners = {name: _turner(found.embeddings[name], ropes[name], angles) for name in ropes}
+    turners = {name: turner_of(found.embeddings[name], ropes[name], angles) for name in ropes}
     for module in (*found.embeddings.values(), *found.attentions.values()):
         check_swappable(module)
     report = []
     for name, embedding in found.embeddings.items():
         report.append(Replacement(name, type(embedding).__name__, _described(ropes[name])))
-        vars(embedding)[_TURNER] = turners[name]
+        hold_turner(embedding, turners[name])
         swap(embedding, _turning_class(type(embedding)))
     for name, attention in found.attentions.items():
         kind = type(attention)
@@ -131,65 +133,23 @@ def unpatch(model: Module) -> None:
     ValueError
         If it is not patched.
     """
-    patched = _swapped(model)
-    if not patched:
+    swapped = _swapped(model)
+    if not swapped:
         msg = f"model: expected a patched model; got a {type(model).__name__} that is not"
         raise ValueError(msg)
-    for module in patched:
+    if any(maker_of(module) not in (_turning_class, _rotating_class) for module in swapped):
+        msg = "model: expected one that nobody watches; got one inside of watch(model); leave it"
+        raise ValueError(msg)
+    for module in swapped:
         restore(module)
-        vars(module).pop(_TURNER, None)
-
-
-_TURNER = "_ropelab_turner"
-
-
-@dataclass(frozen=True)
-class _Turner:
-    """What a patched embedding does: the rope of each type of layers, None if all are alike."""
-
-    ropes: Ropes
-    axes: int
-    pair: bool
-    angles: str
-
-    def __call__(self, position_ids: torch.Tensor, layer_type: str | None) -> Any:
-        """Return what stands for cosines and sines, in their place."""
-        if self.axes > 1:  # text has the same position on each
-            position_ids = position_ids.expand(self.axes, -1, -1)
-        made = turning(self.ropes[layer_type], position_ids, self.angles)
-        return (made, made) if self.pair else made
-
-
-def _ropes_of(embedding: Any) -> Ropes:
-    """Return what the config of an embedding says of each type of layers that it serves."""
-    kind = type(embedding)
-    layers = layers_from_transformers(embedding.config)
-    ropes = {name: rope for name, rope in layers.items() if rope is not None}
-    by_layer: dict[str | None, Rope] = {None: rope for rope in ropes.values()}
-    if "layer_type" in parameters_of(kind.forward):
-        by_layer = {n: rope for n, rope in ropes.items() if hasattr(embedding, f"{n}_inv_freq")}
-    elif len(set(ropes.values())) > 1:
-        raise unknown(kind, f"one rotation for {', '.join(ropes)}, of which its config has several")
-    if not by_layer:
-        raise unknown(kind, "a config that says of no rotation")
-    return by_layer
-
-
-def _turner(embedding: Module, ropes: Ropes, angles: str) -> _Turner:
-    axes = max(rope.spectrum().position_axes for rope in ropes.values())
-    pair = returns_pair(embedding, next(iter(ropes)))
-    if angles == "float32":
-        ropes = {name: with_own_frequencies(embedding, name, rope) for name, rope in ropes.items()}
-    return _Turner(ropes, axes, pair, angles)
+        hold_turner(module, None)
 
 
 def _described(ropes: Ropes) -> str:
     return "; ".join(f"{name}: {rope}" if name else str(rope) for name, rope in ropes.items())
 
 
-def _fitting(
-    kind: type[Module], embeddings: list[tuple[Module, Ropes]]
-) -> tuple[str, ...]:
+def _fitting(kind: type[Module], embeddings: list[tuple[Module, Ropes]]) -> tuple[str, ...]:
     """Name the functions by which an attention rotates as the config says; at least one."""
     functions = {name: f for called in applications(kind).values() for name, f in called.items()}
     fitting = tuple(
@@ -202,51 +162,52 @@ def _fitting(
         )
     )
     if not fitting:
-        raise unknown(kind, f"a {' and a '.join(functions)} that rotates as its config does not say")
+        raise unknown(
+            kind, f"a {' and a '.join(functions)} that rotates as its config does not say"
+        )
     return fitting
 
 
-@cache
+@kept
 def _turning_class(kind: type[Module]) -> type[Module]:
     def forward(
-        self: Module, x: torch.Tensor, position_ids: torch.Tensor, layer_type: str | None = None
+        self: Module,
+        x: torch.Tensor,  # noqa: ARG001
+        position_ids: torch.Tensor,
+        layer_type: str | None = None,
     ) -> Any:
-        turner: _Turner = vars(self)[_TURNER]
+        turner = held_turner(self)
+        assert turner is not None
         return turner(position_ids, layer_type)
 
     return subclass(kind, {"forward": forward}, (_turning_class, kind))
 
 
-@cache
+@kept
 def _rotating_class(kind: type[Module], fitting: tuple[str, ...]) -> type[Module]:
-    methods = dict(methods_of(kind))
-    called = applications(kind)
-    return subclass(
-        kind,
-        {
-            method: rebound(
-                methods[method],
-                {n: REPLACEMENTS[parameters_of(f)] if n in fitting else _refuse(n) for n, f in functions.items()},
-            )
-            for method, functions in called.items()
-        },
-        (_rotating_class, kind, fitting),
-    )
+    def replacement(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        return REPLACEMENTS[parameters_of(function)] if name in fitting else _refusal(function)
+
+    return with_functions(kind, replacement, (_rotating_class, kind, fitting))
 
 
-def _refuse(name: str) -> Callable[..., Any]:
+def _refusal(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
     def refuse(*_: Any, **__: Any) -> Any:
-        msg = f"{name}: expected not to be called, for the config says otherwise; unpatch the model"
+        msg = (
+            f"{function.__name__}: expected a call of the other function that the attention has, "
+            f"as its config said when it was patched; unpatch the model, and patch it again"
+        )
         raise RuntimeError(msg)
 
     return refuse
 
 
-def _swapped(model: Module) -> list[Module]:
+def _swapped(model: object) -> list[Module]:
     if not isinstance(model, Module):
         msg = f"model: expected a torch.nn.Module; got {type(model).__name__}"
         raise TypeError(msg)
-    return [module for module in model.modules() if swapped_from(module)]
+    return [module for module in model.modules() if swapped_from(module) is not None]
 
 
 def check_unswapped(model: Module) -> None:

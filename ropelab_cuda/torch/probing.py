@@ -118,13 +118,14 @@ def _agrees_near(
         for name, heads in HEADS.items()
     }
     q, k = (torch.randn(shape, generator=seeded) for shape in shapes.values())
-    options = {"layout": rope.layout, "output_layout": rope.output_layout, "tensor_format": form}
+    options: dict[str, Any] = {"layout": rope.layout, "output_layout": rope.output_layout, "tensor_format": form}
     ours = ropelab.apply_rotary_qk(q, k, position_ids, spectrum, angles="float32", **options)
     try:
         theirs = rotate(q, k, *(tables if paired else (tables,)))
     except (RuntimeError, TypeError):  # made for tables of another shape
         return False
     return all(
-        float((torch.from_numpy(mine) - own).abs().max()) <= TOLERANCES[reach] * float(x.abs().max())
+        float((torch.from_numpy(mine) - own).abs().max())
+        <= TOLERANCES[reach] * float(x.abs().max())
         for mine, own, x in zip(ours, theirs, (q, k), strict=True)
     )

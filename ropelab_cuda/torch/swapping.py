@@ -11,14 +11,31 @@ of the module keep it; and it is undone by giving back the type.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from types import CellType, FunctionType, MethodType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from torch.nn import Module
 
-__all__ = ["check_swappable", "methods_of", "rebound", "restore", "subclass", "swap", "swapped_from"]
+__all__ = [
+    "check_swappable",
+    "maker_of",
+    "methods_of",
+    "rebound",
+    "restore",
+    "subclass",
+    "swap",
+    "swapped_from",
+]
 
-_ORIGINAL = "_ropelab_original"
+F = TypeVar("F", bound=Callable[..., Any])
+
+_ORIGINAL, _RECIPE = "_ropelab_original", "_ropelab_recipe"
+
+
+def kept(function: F) -> F:
+    """Return a function that keeps its results; type checkers let classes of modules into it."""
+    return cast("F", cache(function))
 
 
 def methods_of(kind: type[Module]) -> Iterator[tuple[str, FunctionType]]:
@@ -59,12 +76,10 @@ def rebound(function: FunctionType, replaced: Mapping[str, object]) -> FunctionT
     function
         With the same code, defaults and attributes.
     """
-    names = dict(function.__globals__)
+    names = function.__globals__
     if not replaced.keys().isdisjoint(function.__code__.co_names):
         # Without its module's name, torch.compile looks the globals up here and not in the module.
         names = {k: v for k, v in names.items() if k != "__name__"} | dict(replaced)
-    else:
-        names = function.__globals__
     cells = tuple(_cell(cell, replaced) for cell in function.__closure__ or ())
     made = FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells)
     made.__kwdefaults__ = function.__kwdefaults__
@@ -72,7 +87,9 @@ def rebound(function: FunctionType, replaced: Mapping[str, object]) -> FunctionT
     made.__module__, made.__qualname__ = function.__module__, function.__qualname__
     made.__doc__, made.__annotations__ = function.__doc__, function.__annotations__
     if isinstance(function.__dict__.get("__wrapped__"), FunctionType):
-        inner = [cell.cell_contents for cell in cells if isinstance(cell.cell_contents, FunctionType)]
+        inner = [
+            cell.cell_contents for cell in cells if isinstance(cell.cell_contents, FunctionType)
+        ]
         same = [f for f in inner if f.__code__ is function.__dict__["__wrapped__"].__code__]
         made.__dict__["__wrapped__"] = same[0] if same else function.__dict__["__wrapped__"]
     return made
@@ -107,12 +124,13 @@ def subclass(
         The subclass.
     """
 
-    def __reduce_ex__(self: Module, _: object) -> tuple[Any, ...]:  # noqa: N807
+    def __reduce_ex__(self: Any, _: object) -> tuple[Any, ...]:  # noqa: N807
         return _without_state, recipe, self.__getstate__()
 
     names = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
-    own = {_ORIGINAL: kind, "__reduce_ex__": __reduce_ex__}
-    return type(kind)(kind.__name__, (kind,), {**names, **own, **methods})
+    own = {_ORIGINAL: kind, _RECIPE: recipe, "__reduce_ex__": __reduce_ex__}
+    made: type[Module] = type(kind.__name__, (kind,), {**names, **own, **methods})
+    return made
 
 
 def _without_state(maker: Callable[..., type[Module]], *arguments: Any) -> Module:
@@ -124,6 +142,12 @@ def swapped_from(module: Module) -> type[Module] | None:
     """Return the class that a module had before it was swapped, or None if it was not."""
     original: type[Module] | None = vars(type(module)).get(_ORIGINAL)
     return original
+
+
+def maker_of(module: Module) -> Callable[..., type[Module]]:
+    """Return the function that has made the class of a swapped module."""
+    maker: Callable[..., type[Module]] = vars(type(module))[_RECIPE][0]
+    return maker
 
 
 def check_swappable(module: Module) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 
 from ropelab import Rope, Spectrum
-from ropelab.positions import Packed
-from ropelab.positions.token_positions import current_length
 
 from .rotary import apply_rotary
 from .spectra import SpectrumText
@@ -26,9 +24,9 @@ class Turning:
     ----------
     rope : Rope
         Widths and layouts.
-    position_ids : torch.Tensor of int, or Packed
+    position_ids : torch.Tensor of int
         As in `ropelab_cuda.torch.apply_rotary`.
-    spectrum : Spectrum or SpectrumText
+    spectrum : ropelab.Spectrum or SpectrumText
         By which the rope turns these positions.
     angles : {"exact", "float32"}
         The angle pipeline.
@@ -37,7 +35,7 @@ class Turning:
     def __init__(
         self,
         rope: Rope,
-        position_ids: torch.Tensor | Packed,
+        position_ids: torch.Tensor,
         spectrum: Spectrum | SpectrumText,
         angles: str,
     ) -> None:
@@ -105,38 +103,28 @@ class Turning:
             Itself, if it is there already.
         """
         ids, spectrum = self.position_ids, self.spectrum
-        if not isinstance(ids, torch.Tensor) or ids.device == device:
+        if ids.device == device:
             return self
         if isinstance(spectrum, SpectrumText) and spectrum.numbers is not None:
             spectrum = SpectrumText(spectrum.text, spectrum.numbers.to(device))
         return Turning(self.rope, ids.to(device), spectrum, self.angles)
 
 
-def turning(
-    rope: Rope,
-    position_ids: torch.Tensor | Packed,
-    angles: str,
-    tokens: tuple[int, ...] = (),
-) -> Turning:
+def turning(rope: Rope, position_ids: torch.Tensor, angles: str) -> Turning:
     """Return how a rope turns tokens at some positions.
 
     Parameters
     ----------
     rope : Rope
         The rotary embedding.
-    position_ids : torch.Tensor of int, or Packed
+    position_ids : torch.Tensor of int
         Of all tokens; a rule that depends on the length finds it here.
     angles : {"exact", "float32"}
         The angle pipeline.
-    tokens : tuple of int, optional
-        (batch, sequence) or (tokens,), of which a pack's whole sequences are known.
 
     Returns
     -------
     Turning
         For one forward pass.
     """
-    length = None
-    if isinstance(position_ids, Packed) and rope.scaling.depends_on_length:
-        length = current_length(position_ids, tokens)
-    return Turning(rope, position_ids, spectrum_for(rope, position_ids, length), angles)
+    return Turning(rope, position_ids, spectrum_for(rope, position_ids), angles)
