@@ -19,18 +19,16 @@ and an attention that computes with the cosines itself.
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
-import textwrap
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import FunctionType
 from typing import Any
 
 import torch
 from torch.nn import Module
 
+from .sources import strays
 from .swapping import kept, methods_of, rebound, subclass
 from .turning import Turning
 
@@ -49,8 +47,6 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 Rotate = Callable[..., Pair]
 
 _ROTATES = re.compile(r"apply\w*_rot")
-# What attentions call the tables that they are given.
-_TABLES = {"cos", "sin", "freqs_cis", "position_embeddings"}
 
 
 def _by_tables(
@@ -188,10 +184,9 @@ def applications(kind: type[Module]) -> Mapping[str, Mapping[str, Rotate]]:
             if parameters_of(given) not in REPLACEMENTS:
                 raise unknown(kind, f"{name}({', '.join(parameters_of(given))})")
             found.setdefault(method, {})[name] = given
-        if method in found:
-            strays = _strays(inner, found[method].keys())
-            if strays:
-                raise unknown(kind, f"other uses of {', '.join(sorted(strays))}")
+        misused = strays(inner, found.get(method, {}))
+        if misused:
+            raise unknown(kind, f"other uses of {', '.join(misused)}")
     return found
 
 
@@ -237,28 +232,3 @@ def format_of(arguments: Mapping[str, Any]) -> str:
         The ``tensor_format``.
     """
     return _format(arguments["unsqueeze_dim"]) if "unsqueeze_dim" in arguments else "bshd"
-
-
-def _strays(function: FunctionType, names: Collection[str]) -> set[str]:
-    """Name the tables that a function uses for more than to rotate by them."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    known: set[ast.expr] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            if node.func.id in names:
-                arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
-                known |= {_moved(argument) for argument in arguments}
-        elif isinstance(node, ast.Assign):  # cos, sin = position_embeddings
-            known.add(node.value)
-        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.Is, ast.IsNot)):
-            known.add(node.left)  # None in a layer without rotation
-    loads = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
-    return {node.id for node in loads if node.id in _TABLES and node not in known}
-
-
-def _moved(argument: ast.expr) -> ast.expr:
-    """Return what an argument moves to another device, or the argument itself."""
-    match argument:
-        case ast.Call(func=ast.Attribute(value=inner, attr="to")):
-            return inner
-    return argument

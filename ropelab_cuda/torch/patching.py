@@ -163,7 +163,7 @@ def _fitting(kind: type[Module], embeddings: list[tuple[Module, Ropes]]) -> tupl
     )
     if not fitting:
         raise unknown(
-            kind, f"a {' and a '.join(functions)} that rotates as its config does not say"
+            kind, f"an {' or '.join(functions)} that rotates as its config does not say"
         )
     return fitting
 
