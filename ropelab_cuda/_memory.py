@@ -9,7 +9,7 @@ from ropelab.dlpack import CUDA_DEVICES, Exported
 from .overlaps import overlaps_itself
 from .views import ITEM_BYTES, View
 
-__all__ = ["check_last_stride", "check_memory", "check_written"]
+__all__ = ["check_elements_apart", "check_last_stride", "check_memory", "check_written"]
 
 
 def check_memory(exported: Exported, x: Any, name: str) -> None:
@@ -46,6 +46,10 @@ def check_last_stride(view: View, name: str) -> None:
 
 def check_written(view: View, name: str) -> None:
     check_last_stride(view, name)
+    check_elements_apart(view, name)
+
+
+def check_elements_apart(view: View, name: str) -> None:
     if overlaps_itself(view):
         msg = (
             f"{name}: expected memory of its own for every element; got shape {view.shape} with "

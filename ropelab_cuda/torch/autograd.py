@@ -1,68 +1,96 @@
 """Gradients: a rotation's is the rotation back, by the same operator, so that it has its own.
 
-torch.library's registration serves everything but torch.func, whose transforms want an
-autograd.Function; that one costs several times as much, so it is taken only for them.
+They are recorded where the dispatcher comes to autograd, level by level of torch.func's transforms,
+as those of torch's own operators are. So whatever calls the operator may be transformed, traced and
+compiled; what `torch.library.register_autograd` offers stops at transforms.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch._functorch.utils import enable_single_level_autograd_function
+from torch.autograd.function import _SingleLevelFunction
 
 from ropelab.checks import TENSOR_FORMATS
 from ropelab.layouts import pair_channels
 from ropelab.pairs import Placement
 
 from . import ops
+from .plain import check_no_grad, check_no_tangent
 
-__all__ = ["rotary_cached", "rotary_qk"]
+__all__: list[str] = []
 
 Inputs = tuple[Any, ...]
 
 
-def rotary_qk(*inputs: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotate queries and keys, under any transform."""
-    turn = _RotaryQK.apply if torch._C._are_functorch_transforms_active() else ops.rotary_qk
-    q_out, k_out = turn(*inputs)
-    return q_out, k_out
+class _RotaryQK(_SingleLevelFunction):
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Any:
+        _, _, position_ids, ctx.spectrum, numbers, ctx.angles, *place = inputs
+        ctx.place = Placement(*place)
+        ctx.save_for_backward(position_ids, numbers)
+        return _below(ops.rotary_qk, *inputs)
+
+    @staticmethod
+    def backward(ctx: Any, q_grad: torch.Tensor, k_grad: torch.Tensor) -> Inputs:
+        position_ids, numbers = ctx.saved_tensors
+        how = position_ids, ctx.spectrum, numbers, ctx.angles, *_reversed(ctx.place)
+        return (*ops.rotary_qk(q_grad, k_grad, *how), *[None] * len(how))
 
 
-def rotary_cached(*inputs: Any) -> torch.Tensor:
-    """Rotate by given cosines and sines, under any transform."""
-    turn = _RotaryCached.apply if torch._C._are_functorch_transforms_active() else ops.rotary_cached
-    made: torch.Tensor = turn(*inputs)
-    return made
+class _RotaryCached(_SingleLevelFunction):
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Any:
+        x, cos, sin, *place = inputs
+        ctx.place = Placement(*place)
+        ctx.save_for_backward(x, cos, sin)
+        return _below(ops.rotary_cached, *inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> Inputs:
+        x, cos, sin = ctx.saved_tensors
+        of_x, *of_tables = ctx.needs_input_grad[:3]
+        back = _reversed(ctx.place)
+        x_grad = ops.rotary_cached(grad, cos, sin, *back) if of_x else None
+        table_grads: Inputs = (None, None)
+        if any(of_tables):
+            table_grads = _table_gradients(x, grad, cos, sin, ctx.place)
+        return (x_grad, *table_grads, *[None] * len(back))
 
 
-def _keep_positions(ctx: Any, inputs: Inputs, output: Any) -> None:
-    del output
-    _, _, position_ids, ctx.spectrum, numbers, ctx.angles, *place = inputs
-    ctx.place = Placement(*place)
-    ctx.save_for_backward(position_ids, numbers)
+def _recording(operator: Callable[..., Any], function: Any, tensors: int) -> Callable[..., Any]:
+    """Return what an operator does at one level of autograd."""
+
+    def kernel(*inputs: Any) -> Any:
+        check_no_tangent(*inputs[:tensors])
+        if not (torch.is_grad_enabled() and any(x.requires_grad for x in inputs[:tensors])):
+            with torch._C._AutoDispatchBelowAutograd():
+                return operator(*inputs)
+        if not torch._C._are_functorch_transforms_active():
+            return function.apply(*inputs)
+        with enable_single_level_autograd_function():
+            return function.apply(*inputs)
+
+    return kernel
 
 
-def _turn_back(ctx: Any, q_grad: torch.Tensor, k_grad: torch.Tensor) -> Inputs:
-    position_ids, numbers = ctx.saved_tensors
-    how = position_ids, ctx.spectrum, numbers, ctx.angles, *_reversed(ctx.place)
-    return (*rotary_qk(q_grad, k_grad, *how), *[None] * len(how))
+def _below(operator: Callable[..., Any], *inputs: Any) -> Any:
+    """Call an operator below this level of autograd."""
+    with torch._C._AutoDispatchBelowAutograd():
+        if not torch._C._are_functorch_transforms_active():
+            return operator(*inputs)
+        with torch.enable_grad():  # there may be more levels, which record too
+            return operator(*inputs)
 
 
-def _keep_tables(ctx: Any, inputs: Inputs, output: Any) -> None:
-    del output
-    *tensors, tensor_format, layout, output_layout, rotary_offset, inverse = inputs
-    ctx.place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
-    ctx.save_for_backward(*tensors)
-
-
-def _turn_back_cached(ctx: Any, grad: torch.Tensor) -> Inputs:
-    x, cos, sin = ctx.saved_tensors
-    back = _reversed(ctx.place)
-    x_grad = rotary_cached(grad, cos, sin, *back) if ctx.needs_input_grad[0] else None
-    table_grads: Inputs = (None, None)
-    if any(ctx.needs_input_grad[1:3]):
-        table_grads = _table_gradients(x, grad, cos, sin, ctx.place)
-    return (x_grad, *table_grads, *[None] * len(back))
+def _overwriting(q: torch.Tensor, k: torch.Tensor, *options: Any) -> None:
+    check_no_tangent(q, k)
+    check_no_grad(q=q, k=k)
+    with torch._C._AutoDispatchBelowAutograd():
+        ops.rotary_qk_(q, k, *options)
 
 
 def _table_gradients(
@@ -89,29 +117,6 @@ def _reversed(place: Placement) -> Placement:
     return place._replace(inverse=not place.inverse)
 
 
-class _RotaryQK(torch.autograd.Function):
-    generate_vmap_rule = True
-    setup_context = staticmethod(_keep_positions)
-    backward = staticmethod(_turn_back)
-
-    @staticmethod
-    def forward(*inputs: Any) -> Any:
-        return ops.rotary_qk(*inputs)
-
-
-class _RotaryCached(torch.autograd.Function):
-    generate_vmap_rule = True
-    setup_context = staticmethod(_keep_tables)
-    backward = staticmethod(_turn_back_cached)
-
-    @staticmethod
-    def forward(*inputs: Any) -> Any:
-        return ops.rotary_cached(*inputs)
-
-
-torch.library.register_autograd(
-    "ropelab::rotary_qk", _turn_back, setup_context=_keep_positions, lib=ops.LIBRARY
-)
-torch.library.register_autograd(
-    "ropelab::rotary_cached", _turn_back_cached, setup_context=_keep_tables, lib=ops.LIBRARY
-)
+ops.LIBRARY.impl("rotary_qk", _recording(ops.rotary_qk, _RotaryQK, 2), "Autograd")
+ops.LIBRARY.impl("rotary_cached", _recording(ops.rotary_cached, _RotaryCached, 3), "Autograd")
+ops.LIBRARY.impl("rotary_qk_", _overwriting, "Autograd")

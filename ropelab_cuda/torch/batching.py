@@ -93,7 +93,10 @@ def _folded(x: torch.Tensor, dim: int | None, axis: int) -> torch.Tensor:
 
 
 def _unfolded(x: torch.Tensor, dim: int | None, axis: int, size: int) -> torch.Tensor:
-    return x if dim is None else x.unflatten(axis, (size, x.shape[axis] // size))
+    if dim is None:
+        return x
+    shape = (*x.shape[:axis], size, x.shape[axis] // size, *x.shape[axis + 1 :])
+    return x.view(shape)
 
 
 def _more_tokens(

@@ -33,11 +33,13 @@ def constant_by_identity(function: Callable[..., T]) -> Callable[..., T]:
 
     @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
     def at(address: int, *options: Any) -> T:
+        """Return what is said of the object at an address, while a graph is made."""
         subject = ctypes.cast(address, ctypes.py_object).value
         compiled_in.append(subject)
         return function(subject, *options)
 
     def of(subject: Any, *options: Any) -> T:
+        """Return what is said of an object."""
         if torch.compiler.is_dynamo_compiling():
             said: T = at(id(subject), *options)
             return said

@@ -10,17 +10,15 @@ from numpy.typing import NDArray
 
 import ropelab
 from ropelab import Rope, Spectrum
-from ropelab.pairs import Placement
 from ropelab.positions.token_positions import current_length
 
 from ..calls import check_same_dtype
 from ..device_spectrum import DeviceSpectrum, spectrum_numbers
 from ..length_rules import length_rule
-from ..overlaps import check_overlaps
 from ..torch_tensors import torch_framework
-from ..views import View
 from .ropes import rope_from_text
 from .spectra import SpectrumText, from_text
+from .written import check_written_apart, view_of
 
 __all__ = ["length_numbers", "rotary_cached", "rotary_qk", "rotary_qk_"]
 
@@ -28,46 +26,30 @@ AnySpectrum = Spectrum | SpectrumText
 
 
 def rotary_qk(
-    q: torch.Tensor,
-    k: torch.Tensor,
-    position_ids: Any,
-    spectrum: AnySpectrum,
-    angles: str,
-    place: Placement,
+    q: torch.Tensor, k: torch.Tensor, position_ids: Any, spectrum: AnySpectrum, **options: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Rotate queries and keys."""
     check_same_dtype({"q": q, "k": k})  # type: ignore[dict-item]  # they have one, as views do
-    made = ropelab.apply_rotary_qk(
-        *(q, k, position_ids, _on_host(spectrum)), angles=angles, **place._asdict()
-    )
-    q_out, k_out = (_tensor(array, like) for array, like in zip(made, (q, k), strict=True))
-    return q_out, k_out
+    made = ropelab.apply_rotary_qk(q, k, position_ids, _on_host(spectrum), **options)
+    return _tensor(made[0], q), _tensor(made[1], k)
 
 
 def rotary_qk_(
-    q: torch.Tensor,
-    k: torch.Tensor,
-    position_ids: Any,
-    spectrum: AnySpectrum,
-    angles: str,
-    place: Placement,
+    q: torch.Tensor, k: torch.Tensor, position_ids: Any, spectrum: AnySpectrum, **options: Any
 ) -> None:
     """Rotate queries and keys in place."""
-    made = rotary_qk(q, k, position_ids, spectrum, angles, place)
-    views = [(name, _view(x)) for name, x in (("q", q), ("k", k))]
-    check_overlaps(views, views, [])
+    made = rotary_qk(q, k, position_ids, spectrum, **options)
+    check_written_apart(q, k)
     for x, rotated in zip((q, k), made, strict=True):
-        with torch._C._AutoDispatchBelowAutograd():
-            x.copy_(rotated)
-        torch_framework().written(x)
+        x.copy_(rotated)
 
 
 def rotary_cached(
-    x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, place: Placement
+    x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, **options: Any
 ) -> torch.Tensor:
     """Rotate by given cosines and sines."""
     check_same_dtype({"cos": cos, "sin": sin})  # type: ignore[dict-item]
-    return _tensor(ropelab.apply_rotary_cached(x, cos, sin, **place._asdict()), x)
+    return _tensor(ropelab.apply_rotary_cached(x, cos, sin, **options), x)
 
 
 def length_numbers(position_ids: torch.Tensor, rope: Rope) -> torch.Tensor:
@@ -85,18 +67,13 @@ def length_numbers(position_ids: torch.Tensor, rope: Rope) -> torch.Tensor:
 
 
 def _on_host(spectrum: AnySpectrum) -> Spectrum:
-    if isinstance(spectrum, Spectrum):
+    if not isinstance(spectrum, SpectrumText):
         return spectrum
     text, numbers = spectrum
     if numbers is None:
         return from_text(text)
-    rule = length_rule(rope_from_text(text))
-    return DeviceSpectrum(rule, numbers, _view(numbers), torch_framework()).to_host()
-
-
-def _view(x: torch.Tensor) -> View:
-    name = str(x.dtype).removeprefix("torch.")
-    return View(x.data_ptr(), tuple(x.shape), x.stride(), name)
+    rule, view = length_rule(rope_from_text(text)), view_of(numbers)
+    return DeviceSpectrum(rule, numbers, view, torch_framework()).to_host()
 
 
 def _tensor(array: NDArray[Any], like: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,8 @@
-"""The operators on CUDA: the kernels, which take torch's memory by DLPack."""
+"""The operators on CUDA: the kernels, which take torch's memory by DLPack.
+
+Kernels ask for channels that adjoin. Where they do not, as in the gradient of a sum, whose strides
+are all 0, a copy is rotated.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,6 @@ from typing import Any
 import torch
 
 from ropelab import Rope, Spectrum
-from ropelab.pairs import Placement
 
 from ..device_spectrum import AnySpectrum as KernelSpectrum
 from ..device_spectrum import DeviceSpectrum, numbers_words
@@ -19,6 +22,7 @@ from ..torch_tensors import torch_framework
 from ..views import View
 from .ropes import rope_from_text
 from .spectra import SpectrumText, from_text
+from .written import check_written_apart
 
 __all__ = ["length_numbers", "rotary_cached", "rotary_qk", "rotary_qk_"]
 
@@ -26,40 +30,38 @@ AnySpectrum = Spectrum | SpectrumText
 
 
 def rotary_qk(
-    q: torch.Tensor,
-    k: torch.Tensor,
-    position_ids: Any,
-    spectrum: AnySpectrum,
-    angles: str,
-    place: Placement,
+    q: torch.Tensor, k: torch.Tensor, position_ids: Any, spectrum: AnySpectrum, **options: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Rotate queries and keys in one launch."""
-    made = apply_rotary_qk(
-        *(_adjoining(q), _adjoining(k), position_ids, _on_device(spectrum)),
-        angles=angles,
-        **place._asdict(),
-    )
+    turned_by = _on_device(spectrum)
+    if q.stride(-1) == 1 == k.stride(-1):
+        return apply_rotary_qk(q, k, position_ids, turned_by, **options)
+    made = apply_rotary_qk(q.contiguous(), k.contiguous(), position_ids, turned_by, **options)
     return _as(q, made[0]), _as(k, made[1])
 
 
 def rotary_qk_(
-    q: torch.Tensor,
-    k: torch.Tensor,
-    position_ids: Any,
-    spectrum: AnySpectrum,
-    angles: str,
-    place: Placement,
+    q: torch.Tensor, k: torch.Tensor, position_ids: Any, spectrum: AnySpectrum, **options: Any
 ) -> None:
     """Rotate queries and keys in place, in one launch."""
-    apply_rotary_qk_(q, k, position_ids, _on_device(spectrum), angles=angles, **place._asdict())
+    if q.stride(-1) == 1 == k.stride(-1):
+        apply_rotary_qk_(q, k, position_ids, _on_device(spectrum), **options)
+        return
+    made = rotary_qk(q, k, position_ids, spectrum, **options)
+    check_written_apart(q, k)
+    for x, rotated in zip((q, k), made, strict=True):
+        x.copy_(rotated)
 
 
 def rotary_cached(
-    x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, place: Placement
+    x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, **options: Any
 ) -> torch.Tensor:
     """Rotate by given cosines and sines."""
-    tables = _adjoining(cos), _adjoining(sin)
-    return _as(x, apply_rotary_cached(_adjoining(x), *tables, **place._asdict()))
+    tables = [table if table.stride(-1) == 1 else table.contiguous() for table in (cos, sin)]
+    if x.stride(-1) == 1:
+        made: torch.Tensor = apply_rotary_cached(x, *tables, **options)
+        return made
+    return _as(x, apply_rotary_cached(x.contiguous(), *tables, **options))
 
 
 def length_numbers(position_ids: torch.Tensor, rope: Rope) -> torch.Tensor:
@@ -71,8 +73,8 @@ def length_numbers(position_ids: torch.Tensor, rope: Rope) -> torch.Tensor:
 
 
 def _on_device(spectrum: AnySpectrum) -> KernelSpectrum:
-    if isinstance(spectrum, Spectrum):
-        return spectrum
+    if type(spectrum) is not SpectrumText:
+        return spectrum  # type: ignore[return-value]
     text, numbers = spectrum
     if numbers is None:
         return from_text(text)
@@ -81,11 +83,6 @@ def _on_device(spectrum: AnySpectrum) -> KernelSpectrum:
     return DeviceSpectrum(length_rule(rope_from_text(text)), numbers, view, torch_framework())
 
 
-def _adjoining(x: torch.Tensor) -> torch.Tensor:
-    """Return a tensor whose channels adjoin, as kernels ask; a sum's gradient has none at all."""
-    return x if x.stride(-1) == 1 else x.contiguous()
-
-
 def _as(given: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
     """Return a result in the order of axes of what was given."""
-    return made if given.stride(-1) == 1 else torch.empty_like(given).copy_(made)
+    return torch.empty_like(given).copy_(made)

@@ -15,13 +15,12 @@ import torch
 from ropelab.pairs import Placement
 
 from . import on_cpu, on_cuda
-from .plain import check_no_grad
 from .ropes import rope_from_text
 from .spectra import SpectrumText
 
 __all__ = ["LIBRARY", "length_numbers", "rotary_cached", "rotary_qk", "rotary_qk_"]
 
-LIBRARY = torch.library.Library("ropelab", "FRAGMENT")
+LIBRARY: Any = torch.library.Library("ropelab", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 # In the order of `ropelab.pairs.Placement`.
 _PLACE = "str tensor_format, str layout, str? output_layout, int rotary_offset, bool inverse"
@@ -45,6 +44,10 @@ def _bare(x: torch.Tensor) -> torch.Tensor:
     return x.detach().as_subclass(torch.Tensor)
 
 
+def _options(place: tuple[Any, ...]) -> dict[str, Any]:
+    return Placement(*place)._asdict()
+
+
 def _kernels(device: ModuleType) -> dict[str, Callable[..., Any]]:
     """Return the operators on a device."""
 
@@ -59,12 +62,12 @@ def _kernels(device: ModuleType) -> dict[str, Callable[..., Any]]:
             *place: Any,
         ) -> Any:
             tensors = _bare(q), _bare(k), _bare(position_ids)
-            return rotate(*tensors, SpectrumText(text, numbers), angles, Placement(*place))
+            return rotate(*tensors, SpectrumText(text, numbers), angles=angles, **_options(place))
 
         return kernel
 
     def cached(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, *place: Any) -> Any:
-        return device.rotary_cached(_bare(x), _bare(cos), _bare(sin), Placement(*place))
+        return device.rotary_cached(_bare(x), _bare(cos), _bare(sin), **_options(place))
 
     def length(position_ids: torch.Tensor, rope: str) -> Any:
         return device.length_numbers(_bare(position_ids), rope_from_text(rope))
@@ -78,19 +81,11 @@ def _kernels(device: ModuleType) -> dict[str, Callable[..., Any]]:
 
 
 def _promoted(q: torch.Tensor, k: torch.Tensor, *options: Any) -> Any:
-    """Rotate under autocast: in the wider dtype of the two, as torch.cat is done there.
-
-    Nothing is cast down: arithmetic is float32 at least and rounds once, whatever comes.
-    """
+    """Rotate under autocast: in the wider dtype of the two, as torch.cat is done there."""
+    # Nothing is cast down: arithmetic is float32 at least and rounds once, whatever comes.
     dtype = torch.promote_types(q.dtype, k.dtype)
     with torch._C._ExcludeDispatchKeyGuard(_AUTOCAST):
         return rotary_qk(q.to(dtype), k.to(dtype), *options)
-
-
-def _refusing_grad(q: torch.Tensor, k: torch.Tensor, *options: Any) -> None:
-    check_no_grad(q=q, k=k)
-    with torch._C._AutoDispatchBelowAutograd():
-        rotary_qk_(q, k, *options)
 
 
 _AUTOCAST = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCPU) | torch._C.DispatchKeySet(
@@ -101,4 +96,3 @@ for _key, _device in (("CPU", on_cpu), ("CUDA", on_cuda)):
     for _name, _kernel in _kernels(_device).items():
         LIBRARY.impl(_name, _kernel, _key)
     LIBRARY.impl("rotary_qk", _promoted, f"Autocast{_key}")
-LIBRARY.impl("rotary_qk_", _refusing_grad, "Autograd")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch.autograd import forward_ad
 
-__all__ = ["are_plain", "check_no_grad", "check_no_tangent"]
+__all__ = ["are_plain", "check_no_grad", "check_no_tangent", "check_tensors"]
 
 Guard = Callable[..., bool]
 
@@ -74,11 +75,33 @@ def _reach_kernel(tensors: tuple[torch.Tensor, ...]) -> bool:
 
 def _guard(tensors: tuple[torch.Tensor, ...]) -> Guard:
     """Return a guard that knows tensors like these, of whatever lengths and strides."""
-    any_lengths = [[None] * x.ndim for x in tensors]
+    any_lengths: Any = [[None] * x.ndim for x in tensors]
     guard: Guard = torch._C._dynamo.guards.TensorGuards(
         *tensors, dynamic_dims_sizes=any_lengths, dynamic_dims_strides=any_lengths
     ).check
     return guard
+
+
+def check_tensors(**tensors: object) -> None:
+    """Raise TypeError unless all are tensors of torch.
+
+    Parameters
+    ----------
+    **tensors : object
+        What a caller gave, by the names of the arguments.
+
+    Raises
+    ------
+    TypeError
+        If one is something else.
+    """
+    for name, x in tensors.items():
+        if not isinstance(x, torch.Tensor):
+            msg = (
+                f"{name}: expected a torch.Tensor; got {type(x).__name__}; "
+                f"torch.as_tensor({name}) makes one"
+            )
+            raise TypeError(msg)
 
 
 def check_no_grad(**tensors: torch.Tensor) -> None:
@@ -118,7 +141,8 @@ def check_no_tangent(*tensors: torch.Tensor) -> None:
         If one carries a tangent.
     """
     if forward_ad._current_level >= 0 and any(
-        forward_ad.unpack_dual(x).tangent is not None for x in tensors
+        forward_ad.unpack_dual(x).tangent is not None  # type: ignore[no-untyped-call]
+        for x in tensors
     ):
         msg = (
             "forward-mode AD is not implemented for rotations; expected tensors without a "

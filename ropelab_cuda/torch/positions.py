@@ -15,7 +15,7 @@ __all__ = ["PositionIds", "listed"]
 PositionIds = torch.Tensor | Consecutive | Packed
 
 
-def listed(position_ids: PositionIds, q: torch.Tensor, tensor_format: str) -> torch.Tensor:
+def listed(position_ids: object, q: torch.Tensor, tensor_format: str) -> torch.Tensor:
     """Return positions as ids; nothing is read on the host, so graphs can hold it.
 
     Parameters
@@ -78,6 +78,8 @@ def _packed(pack: Packed, q: torch.Tensor, tokens: int) -> torch.Tensor:
 
 def _offset(offset: Any, q: torch.Tensor, sequences: int) -> torch.Tensor:
     """Return offsets as a tensor that broadcasts to shape (sequences,)."""
+    if isinstance(offset, int):  # without a copy from the host, which no graph could capture
+        return torch.full((1,), offset, dtype=torch.int64, device=q.device)
     given = torch.as_tensor(offset, device=q.device).to(torch.int64)
     check_offset_shape(tuple(given.shape), sequences)
     return given.reshape(-1)

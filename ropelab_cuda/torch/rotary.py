@@ -9,17 +9,18 @@ from __future__ import annotations
 import torch
 
 from ropelab import Spectrum
+from ropelab.checks import check_same_tokens
 from ropelab.pairs import Placement
 from ropelab.positions import Consecutive, Packed
 
 from . import autograd, batching, fakes, on_cpu, on_cuda, ops
-from .plain import are_plain, check_no_grad, check_no_tangent
+from .plain import are_plain, check_tensors
 from .positions import PositionIds, listed
 from .spectra import SpectrumText, described
 
 __all__ = ["apply_rotary", "apply_rotary_", "apply_rotary_cached"]
 
-del batching, fakes  # which have registered what they have
+del autograd, batching, fakes  # which have registered what they have
 
 
 def apply_rotary(
@@ -86,13 +87,22 @@ def apply_rotary(
     >>> q_out.shape, q_out.requires_grad
     (torch.Size([1, 3, 4, 8]), True)
     """
-    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
     if are_plain(*_tensors(q, k, position_ids, spectrum)):
-        device = on_cuda if q.is_cuda else on_cpu
-        return device.rotary_qk(q, k, position_ids, spectrum, angles, place)
-    check_no_tangent(q, k)
+        rotate = on_cuda.rotary_qk if q.is_cuda else on_cpu.rotary_qk
+        return rotate(
+            *(q, k, position_ids, spectrum),
+            layout=layout,
+            tensor_format=tensor_format,
+            angles=angles,
+            inverse=inverse,
+            output_layout=output_layout,
+            rotary_offset=rotary_offset,
+        )
+    check_tensors(q=q, k=k)
     ids = listed(position_ids, q, tensor_format)
-    return autograd.rotary_qk(q, k, ids, *described(spectrum), angles, *place)
+    place = tensor_format, layout, output_layout, rotary_offset, inverse
+    q_out, k_out = ops.rotary_qk(q, k, ids, *described(spectrum), angles, *place)
+    return q_out, k_out
 
 
 def apply_rotary_(
@@ -152,20 +162,28 @@ def apply_rotary_(
     >>> apply_rotary_(q, k, torch.arange(3), ropelab.Rope(8).spectrum())[0] is q
     True
     """
-    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
     if are_plain(*_tensors(q, k, position_ids, spectrum)):
-        device = on_cuda if q.is_cuda else on_cpu
-        device.rotary_qk_(q, k, position_ids, spectrum, angles, place)
+        rotate = on_cuda.rotary_qk_ if q.is_cuda else on_cpu.rotary_qk_
+        rotate(
+            *(q, k, position_ids, spectrum),
+            layout=layout,
+            tensor_format=tensor_format,
+            angles=angles,
+            inverse=inverse,
+            output_layout=output_layout,
+            rotary_offset=rotary_offset,
+        )
         return q, k
-    check_no_tangent(q, k)
+    check_tensors(q=q, k=k)
     if torch._C._are_functorch_transforms_active():
         msg = (
             "apply_rotary_: a transform of torch.func expects functions that overwrite nothing; "
             "use apply_rotary"
         )
         raise NotImplementedError(msg)
-    check_no_grad(q=q, k=k)
+    _check_settled(q=q, k=k)
     ids = listed(position_ids, q, tensor_format)
+    place = tensor_format, layout, output_layout, rotary_offset, inverse
     ops.rotary_qk_(q, k, ids, *described(spectrum), angles, *place)
     return q, k
 
@@ -218,22 +236,31 @@ def apply_rotary_cached(
 
     Examples
     --------
-    >>> q, k, cos, sin = torch.ones(1, 3, 4, 8), torch.ones(1, 3, 2, 8), *torch.eye(3, 4).expand(2, 3, 4)
-    >>> apply_rotary_cached(q, k, cos, sin)[1][0, :, 0, 0].tolist()
-    [0.0, 0.0, 0.0]
+    >>> q, k = torch.ones(1, 3, 4, 8), torch.ones(1, 3, 2, 8)
+    >>> cos, sin = torch.zeros(3, 4), torch.ones(3, 4, requires_grad=True)
+    >>> apply_rotary_cached(q, k, cos, sin)[1][0, 0, 0].tolist()
+    [-1.0, -1.0, -1.0, -1.0, 1.0, 1.0, 1.0, 1.0]
     """
-    place = Placement(tensor_format, layout, output_layout, rotary_offset, inverse)
+    place = tensor_format, layout, output_layout, rotary_offset, inverse
     if are_plain(q, k, cos, sin):
-        device = on_cuda if q.is_cuda else on_cpu
-        return (
-            device.rotary_cached(q, cos, sin, place),
-            device.rotary_cached(k, cos, sin, place),
-        )
-    check_no_tangent(q, k, cos, sin)
-    return (
-        autograd.rotary_cached(q, cos, sin, *place),
-        autograd.rotary_cached(k, cos, sin, *place),
-    )
+        check_same_tokens(tuple(q.shape), tuple(k.shape), tensor_format)
+        rotate = on_cuda.rotary_cached if q.is_cuda else on_cpu.rotary_cached
+        options = Placement(*place)._asdict()
+        return rotate(q, cos, sin, **options), rotate(k, cos, sin, **options)
+    check_tensors(q=q, k=k, cos=cos, sin=sin)
+    check_same_tokens(tuple(q.shape), tuple(k.shape), tensor_format)
+    return ops.rotary_cached(q, cos, sin, *place), ops.rotary_cached(k, cos, sin, *place)
+
+
+def _check_settled(**tensors: torch.Tensor) -> None:
+    """Raise ValueError if the memory that is to be overwritten holds other numbers."""
+    for name, x in tensors.items():
+        if not torch.compiler.is_dynamo_compiling() and x.is_neg():
+            msg = (
+                f"{name}: expected a tensor whose memory holds its values; got one with a pending "
+                f"negation; call .resolve_neg() first"
+            )
+            raise ValueError(msg)
 
 
 def _tensors(
@@ -243,9 +270,7 @@ def _tensors(
     spectrum: Spectrum | SpectrumText,
 ) -> tuple[torch.Tensor, ...]:
     """Return all tensors of a call."""
-    more: tuple[torch.Tensor, ...] = ()
-    if isinstance(spectrum, SpectrumText) and spectrum.numbers is not None:
-        more = (spectrum.numbers,)
-    if isinstance(position_ids, Consecutive | Packed):
-        return (q, k, *more)
-    return (q, k, position_ids, *more)
+    given = (q, k) if isinstance(position_ids, (Consecutive, Packed)) else (q, k, position_ids)
+    if type(spectrum) is SpectrumText and spectrum.numbers is not None:
+        return (*given, spectrum.numbers)
+    return given

@@ -66,7 +66,7 @@ def spectrum_for(
     return _spectrum(rope, None if seq_len is None else positive_int(seq_len, "seq_len"))
 
 
-def _at_length_of(rope: Rope, position_ids: torch.Tensor) -> Spectrum | SpectrumText:
+def _at_length_of(rope: Rope, position_ids: object) -> Spectrum | SpectrumText:
     check_listed(position_ids)
     if not isinstance(position_ids, torch.Tensor):
         msg = (

@@ -75,6 +75,12 @@ LATENT = {
     "first_k_dense_replace": 1,
     "moe_intermediate_size": 32,
 }
+GRANITE = {
+    "attention_multiplier": 1.0 / HEAD_DIM,
+    "embedding_multiplier": 12.0,
+    "residual_multiplier": 0.22,
+    "logits_scaling": 16.0,
+}
 VISION = {"depth": 1, "embed_dim": 32, "hidden_size": WIDTH, "num_heads": 2, "mlp_ratio": 2}
 
 # The name of a class of Transformers, that of its config, and what the config is given.
@@ -125,7 +131,7 @@ ARCHITECTURES: Mapping[str, tuple[str, str, dict[str, Any]]] = {
         {**_COMMON, **LATENT, "rope_parameters": DEEPSEEK_YARN},
     ),
     "gpt-oss": ("GptOssForCausalLM", "GptOssConfig", {**_HEADS, **_EXPERTS, "sliding_window": 8}),
-    "Granite": ("GraniteForCausalLM", "GraniteConfig", _GROUPED),
+    "Granite": ("GraniteForCausalLM", "GraniteConfig", {**_GROUPED, **GRANITE}),
 }
 
 
