@@ -162,9 +162,7 @@ def _fitting(kind: type[Module], embeddings: list[tuple[Module, Ropes]]) -> tupl
         )
     )
     if not fitting:
-        raise unknown(
-            kind, f"an {' or '.join(functions)} that rotates as its config does not say"
-        )
+        raise unknown(kind, f"an {' or '.join(functions)} that rotates as its config does not say")
     return fitting
 
 

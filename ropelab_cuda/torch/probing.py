@@ -104,12 +104,15 @@ def _agrees_near(
 ) -> bool:
     seeded = torch.Generator().manual_seed(0)
     spectrum = rope.spectrum(reach + NEAR)
-    shape = (AXES, 2, 5) if hasattr(fresh, "mrope_section") else (2, 5)
+    axes = AXES if hasattr(fresh, "mrope_section") else spectrum.position_axes
+    if axes != spectrum.position_axes:  # its sections do not fit its width
+        return False
+    shape = (2, 5) if axes == 1 else (axes, 2, 5)
     position_ids = reach + torch.randint(NEAR, shape, generator=seeded)
     position_ids[..., -1] = reach + NEAR - 1  # the current length, on all axes
     try:
         tables = _tables(fresh, layer_type, position_ids)
-    except RuntimeError:  # sections that do not fit the width, for instance
+    except RuntimeError:  # a default of its own that does not fit, for instance
         return False
     paired = isinstance(tables, tuple)
     form = "bhsd" if paired else "bshd"
@@ -118,7 +121,11 @@ def _agrees_near(
         for name, heads in HEADS.items()
     }
     q, k = (torch.randn(shape, generator=seeded) for shape in shapes.values())
-    options: dict[str, Any] = {"layout": rope.layout, "output_layout": rope.output_layout, "tensor_format": form}
+    options: dict[str, Any] = {
+        "layout": rope.layout,
+        "output_layout": rope.output_layout,
+        "tensor_format": form,
+    }
     ours = ropelab.apply_rotary_qk(q, k, position_ids, spectrum, angles="float32", **options)
     try:
         theirs = rotate(q, k, *(tables if paired else (tables,)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -92,7 +93,7 @@ def gradients(model: Model, batch: Batch) -> dict[str, torch.Tensor]:
 def distance(some: dict[str, torch.Tensor], others: dict[str, torch.Tensor]) -> float:
     """Return how far gradients lie apart: the norm of their difference."""
     assert some.keys() == others.keys()
-    return sum(float((some[name] - others[name]).square().sum()) for name in some) ** 0.5
+    return math.sqrt(sum(float((some[name] - others[name]).square().sum()) for name in some))
 
 
 # ------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ and positions matter.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -137,8 +138,7 @@ ARCHITECTURES: Mapping[str, tuple[str, str, dict[str, Any]]] = {
 
 def build(architecture: str, dtype: torch.dtype = torch.float32) -> Model:
     """Return a model, in evaluation mode."""
-    import transformers  # here, since it takes seconds and only these tests need it
-
+    transformers: Any = import_module("transformers")  # takes seconds; only these tests need it
     transformers.logging.set_verbosity_error()
     name, config_name, values = ARCHITECTURES[architecture]
     config = getattr(transformers, config_name)(**values)
@@ -153,7 +153,8 @@ def build(architecture: str, dtype: torch.dtype = torch.float32) -> Model:
 
 def rotating_part(model: Model) -> torch.nn.Module:
     """Return what `patch` takes of a model: all of it, or the text part of one that sees."""
-    part: torch.nn.Module = getattr(getattr(model, "model", None), "language_model", model)
+    part: Any = getattr(getattr(model, "model", None), "language_model", model)
+    assert isinstance(part, torch.nn.Module)
     return part
 
 

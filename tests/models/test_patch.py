@@ -6,6 +6,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from functools import partial, update_wrapper
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -107,7 +108,9 @@ def test_unpatch_leaves_no_trace(model: Model, batch: Batch) -> None:
 
 
 @pytest.mark.parametrize(
-    "copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))], ids=["copy", "pickle"]
+    "copied",
+    [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))],
+    ids=["copy", "pickle"],
 )
 def test_copies_are_patched_and_unpatched_on_their_own(
     model: Model, batch: Batch, copied: Callable[[Model], Model]
@@ -221,25 +224,24 @@ def test_it_compiles_into_one_graph(model: Model, batch: Batch) -> None:
 # ------------------------------------------------------------------------------------------------
 
 
-def refused(architecture: str) -> Model:
-    import transformers
+REFUSED: dict[str, tuple[str, str, dict[str, int]]] = {
+    "NanoChat": (
+        "NanoChatForCausalLM",
+        "NanoChatConfig",
+        {"hidden_size": 64, "num_attention_heads": HEADS, "num_key_value_heads": 2},
+    ),
+    "GPT-J": ("GPTJForCausalLM", "GPTJConfig", {"n_embd": 64, "n_head": HEADS, "rotary_dim": 8}),
+    "GPT-2": ("GPT2LMHeadModel", "GPT2Config", {"n_embd": 64, "n_head": HEADS}),
+}
 
-    small = {"num_hidden_layers": 2, "vocab_size": 64}
-    if architecture == "NanoChat":
-        config = transformers.NanoChatConfig(
-            **small, hidden_size=64, num_attention_heads=HEADS, num_key_value_heads=2
-        )
-        return transformers.NanoChatForCausalLM(config)
-    if architecture == "GPT-J":
-        config = transformers.GPTJConfig(
-            vocab_size=64, n_layer=2, n_embd=64, n_head=HEADS, rotary_dim=8
-        )
-        return transformers.GPTJForCausalLM(config)
-    if architecture == "GPT-2":
-        return transformers.GPT2LMHeadModel(
-            transformers.GPT2Config(vocab_size=64, n_layer=2, n_embd=64, n_head=HEADS)
-        )
-    return build(architecture)
+
+def refused(architecture: str) -> Model:
+    if architecture not in REFUSED:
+        return build(architecture)
+    transformers: Any = import_module("transformers")
+    name, config_name, values = REFUSED[architecture]
+    config = getattr(transformers, config_name)(num_hidden_layers=2, vocab_size=64, **values)
+    return getattr(transformers, name)(config)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +268,9 @@ def test_a_config_that_says_otherwise_is_refused(model: Model) -> None:
             self.inv_freq *= 0.99
 
     model.model.rotary_emb.__class__ = SlowerRotaryEmbedding
-    with pytest.raises(NotImplementedError, match="LlamaAttention, with an apply_rotary_pos_emb that"):
+    with pytest.raises(
+        NotImplementedError, match="LlamaAttention, with an apply_rotary_pos_emb that"
+    ):
         patch(model)
 
 

@@ -16,9 +16,8 @@ import torch
 
 import ropelab
 from tests.models.patched_models import (
-    Batch,
-    disturbed,
     distance,
+    disturbed,
     generated,
     gradients,
     logits,
@@ -80,7 +79,9 @@ def bound(architecture: str, dtype: torch.dtype, kind: str) -> float:
     return BOUNDS[dtype] + (FAR_BY_LENGTH if by_length else 0.0)
 
 
-def record(architecture: str, kind: str, own: torch.Tensor, moved: float, dtype: torch.dtype) -> None:
+def record(
+    architecture: str, kind: str, own: torch.Tensor, moved: float, dtype: torch.dtype
+) -> None:
     name = str(dtype).removeprefix("torch.")
     error = moved / float(own.abs().max()) / torch.finfo(dtype).eps
     if kind != "far" or architecture != "Phi-3":

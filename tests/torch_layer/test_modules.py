@@ -167,14 +167,16 @@ def test_it_compiles_for_any_length() -> None:
 
 
 def test_it_describes_itself() -> None:
-    assert repr(RotaryEmbedding(Rope(8))).startswith("RotaryEmbedding(Rope(head_dim=8, base=10000.0")
+    assert repr(RotaryEmbedding(Rope(8))).startswith(
+        "RotaryEmbedding(Rope(head_dim=8, base=10000.0"
+    )
 
 
 # ------------------------------------------------------------------------------------------------
 
 
 def test_a_layer_without_a_rope_is_refused() -> None:
-    with pytest.raises(TypeError, match="rope: expected a ropelab.Rope; got NoneType"):
+    with pytest.raises(TypeError, match=r"rope: expected a ropelab\.Rope; got NoneType"):
         RotaryEmbedding(None)  # type: ignore[arg-type]
 
 
