@@ -78,7 +78,8 @@ def patch(model: Module, *, angles: str = "float32") -> tuple[Replacement, ...]:
     TypeError
         If `model` is no module.
     ValueError
-        If it is patched already, or its config is refused.
+        If it is patched already, its config is refused, or somebody has replaced the forward of
+        one of its modules. Hooks are no such thing, nor are those of Accelerate.
     NotImplementedError
         If it contains something that rotates in a way that is not known here; the class is named.
         The model is as it was.
@@ -87,8 +88,10 @@ def patch(model: Module, *, angles: str = "float32") -> tuple[Replacement, ...]:
     -----
     The config says how to rotate, by `ropelab.layers_from_transformers`, and before anything is
     replaced the model's own code is asked whether it rotates likewise. With ``"float32"`` the
-    frequencies are the model's own, so that the same tokens get the same angles. A dynamic rule
-    takes the length of each call, where Transformers remembers the longest one so far.
+    frequencies are the model's own, so that the same tokens get the same angles; LongRoPE's, and
+    those of other rules that depend on the length, are the rule's, within an ulp or two. A dynamic
+    rule takes the length of each call, where Transformers remembers the longest one so far. Cosines
+    are not rounded to the model's dtype; rotated channels are, once.
 
     Examples
     --------
@@ -97,11 +100,12 @@ def patch(model: Module, *, angles: str = "float32") -> tuple[Replacement, ...]:
     >>> print(*patch(model), sep="\n")  # doctest: +SKIP
     """
     check_choice(angles, ANGLES, "angles")
-    check_unswapped(model)
+    _check_unswapped(model)
     found = survey(model)
     ropes = {name: ropes_of(module) for name, module in found.embeddings.items()}
     asked = [(found.embeddings[name], by_layer) for name, by_layer in ropes.items()]
-    fitting = {kind: _fitting(kind, asked) for kind in map(type, found.attentions.values())}
+    kinds = dict.fromkeys(map(type, found.attentions.values()))
+    fitting = {kind: _fitting(kind, asked) for kind in kinds}
     turners = {name: turner_of(found.embeddings[name], ropes[name], angles) for name in ropes}
     for module in (*found.embeddings.values(), *found.attentions.values()):
         check_swappable(module)
@@ -208,7 +212,7 @@ def _swapped(model: object) -> list[Module]:
     return [module for module in model.modules() if swapped_from(module) is not None]
 
 
-def check_unswapped(model: Module) -> None:
+def _check_unswapped(model: Module) -> None:
     """Raise ValueError if a module has been swapped."""
     swapped = _swapped(model)
     if swapped:

@@ -5,7 +5,8 @@ models of that class share. So neither the file nor the class is touched: a modu
 instance of a subclass whose methods are the old ones, compiled code and all, with other globals.
 It stays where it is in the model, with its parameters, buffers, hooks and name, and it is still an
 instance of its class. What becomes of it is a property of its type alone, so copies and pickles
-of the module keep it; and it is undone by giving back the type.
+of the module keep it; and it is undone by giving back the type. What else is put into the source
+file's globals after that, as by a test, such a module does not see.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def rebound(function: FunctionType, replaced: Mapping[str, object]) -> FunctionT
     """
     names = function.__globals__
     if not replaced.keys().isdisjoint(function.__code__.co_names):
-        # Without its module's name, torch.compile looks the globals up here and not in the module.
+        # Without a module's name, torch.compile guards what is found here, not what the module has.
         names = {k: v for k, v in names.items() if k != "__name__"} | dict(replaced)
     cells = tuple(_cell(cell, replaced) for cell in function.__closure__ or ())
     made = FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells)

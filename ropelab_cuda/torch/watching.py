@@ -43,7 +43,7 @@ class LayerErrors:
     ----------
     worst : float
         The largest error of a pair over the norm of the pair, in eps of its dtype; infinite if a
-        channel that is not rotated has changed.
+        channel that is not rotated has changed, or a NaN has come in or gone.
     dtype : str
         Of queries and keys.
     applications : int
@@ -213,7 +213,11 @@ def _worst_error(x: torch.Tensor, y: torch.Tensor, turned: Turning, tensor_forma
     for rest in (slice(0, first), slice(rotated.stop, None)):
         if not np.array_equal(actual[..., rest], expected[..., rest], equal_nan=True):
             return float("inf")
-    errors = _pair_norms(actual - expected, rotated, rope) / _norms(expected, rotated, rope)
+    stays = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        off = _pair_norms(np.where(stays, 0.0, actual - expected), rotated, rope)
+        errors = np.where(off == 0.0, 0.0, off / _pair_norms(expected, rotated, rope))
+    errors[np.isnan(errors)] = np.inf
     return float(errors.max(initial=0.0)) / ropelab.precision.eps(_name(x))
 
 
@@ -221,12 +225,6 @@ def _pair_norms(x: NDArray[Any], rotated: slice, rope: ropelab.Rope) -> NDArray[
     one, other = pair_channels(rope.output_layout or rope.layout, rope.rotary_dim)
     channels = x[..., rotated]
     norms: NDArray[Any] = np.hypot(channels[..., one], channels[..., other])
-    return norms
-
-
-def _norms(x: NDArray[Any], rotated: slice, rope: ropelab.Rope) -> NDArray[Any]:
-    tiny = np.finfo(np.float64).tiny
-    norms: NDArray[Any] = np.maximum(_pair_norms(x, rotated, rope), tiny)  # zeros have to stay
     return norms
 
 

@@ -86,7 +86,11 @@ VISION = {"depth": 1, "embed_dim": 32, "hidden_size": WIDTH, "num_heads": 2, "ml
 
 # The name of a class of Transformers, that of its config, and what the config is given.
 ARCHITECTURES: Mapping[str, tuple[str, str, dict[str, Any]]] = {
-    "Llama": ("LlamaForCausalLM", "LlamaConfig", {**_HEADS, "rope_parameters": LLAMA3}),
+    "Llama": (
+        "LlamaForCausalLM",
+        "LlamaConfig",
+        {**_HEADS, "rope_parameters": LLAMA3, "max_position_embeddings": 131_072},
+    ),
     "Llama 4": (
         "Llama4ForCausalLM",
         "Llama4TextConfig",

@@ -15,7 +15,7 @@ from torch.nn import Module
 
 from ropelab_cuda.torch import patch, unpatch, watch
 from ropelab_cuda.torch.swapping import swapped_from
-from tests.models.patched_models import Batch, gradients, logits, make_batch, patched
+from tests.models.patched_models import TOKENS, Batch, gradients, logits, make_batch, patched
 from tests.models.small_models import HEADS, LAYERS, Model, build, rotating_part
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]
@@ -150,11 +150,18 @@ def test_frequencies_do_not_rot(batch: Batch) -> None:
     assert torch.equal(logits(rounded, batch), logits(reference, batch))
 
 
-def test_a_model_is_patched_before_it_has_memory(batch: Batch) -> None:
+@pytest.mark.parametrize("surroundings", ["plain", "meta", "bfloat16"])
+def test_a_model_is_patched_before_it_has_memory(batch: Batch, surroundings: str) -> None:
     own = build("Llama")
     with torch.device("meta"):
         empty = build("Llama")
-    patch(empty)
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.bfloat16 if surroundings == "bfloat16" else before)
+        with torch.device("meta" if surroundings == "meta" else "cpu"):
+            patch(empty)
+    finally:
+        torch.set_default_dtype(before)
     empty.to_empty(device="cpu")  # inv_freq is whatever was there
     for name, buffer in empty.named_buffers():
         if "inv_freq" in name:
@@ -171,6 +178,16 @@ def test_the_angle_pipeline_can_be_chosen(model: Model) -> None:
     with patched(model, angles="exact"):
         moved = (logits(model, far) - own).abs().max()
     assert 1e-4 < moved / own.abs().max() < 0.1
+
+
+def test_text_has_the_same_position_on_each_axis() -> None:
+    model = build("Qwen2-VL")
+    part, batch = rotating_part(model), make_batch("Qwen2-VL", "plain")
+    given = {"input_ids": batch.input_ids, "position_ids": 7 + torch.arange(24).expand(2, -1)}
+    with torch.no_grad():
+        own = part(**given).last_hidden_state
+        patch(part)
+        assert near(part(**given).last_hidden_state, own)
 
 
 def test_hooks_and_checkpoints_stay(model: Model, batch: Batch) -> None:
@@ -212,13 +229,13 @@ def test_it_compiles_into_one_graph(model: Model, batch: Batch) -> None:
     patch(model)
     compiled = torch.compile(model, fullgraph=True, dynamic=True, backend="aot_eager")
     with torch.no_grad():
-        for length in (batch.input_ids.shape[1], 11):
-            given = {
-                "input_ids": batch.input_ids[1:, :length],
-                "position_ids": batch.position_ids[1:, :length],
-            }
-            ours = compiled(**given, use_cache=False).logits[0].double()
-            assert near(ours, own[-batch.input_ids.shape[1] :][:length])
+        for again in (False, True):
+            with torch._dynamo.config.patch(error_on_recompile=again):
+                ours = compiled(batch.input_ids, position_ids=batch.position_ids, use_cache=False)
+            assert near(ours.logits[1].double(), own[-TOKENS:])
+        shorter = batch.input_ids[:, :11], None, batch.position_ids[:, :11]
+        ours = compiled(*shorter, use_cache=False)
+    assert near(ours.logits[1].double(), own[-TOKENS:][:11])
 
 
 # ------------------------------------------------------------------------------------------------

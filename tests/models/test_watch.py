@@ -102,6 +102,22 @@ def test_channels_that_are_not_rotated_must_stay() -> None:
     assert math.isinf(errors.worst)
 
 
+def test_a_nan_is_seen() -> None:
+    model, batch = build("Llama"), make_batch("Llama", "plain")
+    with disturbed(model, float("nan")), watch(model) as errors, pytest.raises(AssertionError):
+        logits(model, batch)  # which are to be finite
+    assert math.isinf(errors.worst)
+
+
+def test_a_nan_that_was_there_is_no_error() -> None:
+    model, batch = build("Llama"), make_batch("Llama", "plain")
+    model.model.embed_tokens.weight.data[batch.input_ids[0, 3]] = float("nan")
+    patch(model)
+    with watch(model) as errors, pytest.raises(AssertionError):
+        logits(model, batch)
+    assert 0.0 < errors.worst <= ROUNDED_ONCE
+
+
 def test_the_pipeline_to_compare_with_can_be_chosen() -> None:
     model, batch = build("Llama"), make_batch("Llama", "far")
     patch(model)

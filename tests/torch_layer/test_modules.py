@@ -194,6 +194,12 @@ def test_other_widths_are_refused(name: str) -> None:
         RotaryEmbedding(PLAIN)(given["q"], given["k"], torch.arange(5))
 
 
+def test_heads_come_whole() -> None:
+    q, k = (x[..., : PARTIAL.rotary_dim] for x in inputs(PARTIAL))
+    with pytest.raises(ValueError, match="q: expected head_dim 24 as the rope says"):
+        RotaryEmbedding(PARTIAL)(q, k, torch.arange(5))
+
+
 @pytest.mark.parametrize("position_ids", [torch.arange(4), torch.zeros(3, 5, dtype=torch.int64)])
 def test_positions_of_other_tokens_are_refused(position_ids: torch.Tensor) -> None:
     q, k = inputs(PLAIN)
