@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch._functorch.utils import enable_single_level_autograd_function
+from torch.autograd import forward_ad
 from torch.autograd.function import _SingleLevelFunction
 
 from ropelab.checks import TENSOR_FORMATS
@@ -82,7 +83,8 @@ def _below(operator: Callable[..., Any], *inputs: Any) -> Any:
     with torch._C._AutoDispatchBelowAutograd():
         if not torch._C._are_functorch_transforms_active():
             return operator(*inputs)
-        with torch.enable_grad():  # there may be more levels, which record too
+        # There may be more levels, which record too, or refuse to.
+        with torch.enable_grad(), forward_ad._set_fwd_grad_enabled(True):
             return operator(*inputs)
 
 
