@@ -44,7 +44,7 @@ class RotaryEmbedding(torch.nn.Module):
     >>> embedding = RotaryEmbedding(Rope(4))
     >>> q = torch.tensor([[[[1.0, 0.0, 0.0, 0.0]]]])  # one token, one head
     >>> embedding(q, q, torch.tensor([1]))[0].flatten().tolist()
-    [0.5403022766113281, 0.0, 0.8414710164070129, 0.0]
+    [0.5403022766113281, 0.0, 0.8414709568023682, 0.0]
     """
 
     def __init__(self, rope: Rope, *, tensor_format: str = "bshd", angles: str = "exact") -> None:
