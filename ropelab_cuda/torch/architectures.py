@@ -1,0 +1,234 @@
+"""What a model does with its rotary embedding: where it rotates, and how it calls what rotates.
+
+Transformers' models all do it in the same way. A module of the model, called once a forward pass
+(and once for each type of layers, where these differ), takes positions and returns cosines and
+sines. They are handed to each attention, which rotates by a function of its source file. There are
+few such functions, known by their parameters:
+
+==================================================  ==========================================
+parameters                                          models
+==================================================  ==========================================
+``q, k, cos, sin, unsqueeze_dim=1``                 Llama and most others
+``q, k, cos, sin, position_ids=None, …``            DeepSeek-V3's second one; most, before 5.0
+``xq, xk, freqs_cis``                               Llama 4: (batch, sequence, heads, head_dim)
+==================================================  ==========================================
+
+What a model does beside that is not known here, and refused: a rotation by other functions,
+and an attention that computes with the cosines itself.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import Module
+
+from .sources import strays
+from .swapping import kept, methods_of, rebound, subclass
+from .turning import Turning
+
+__all__ = [
+    "REPLACEMENTS",
+    "Survey",
+    "applications",
+    "format_of",
+    "parameters_of",
+    "survey",
+    "unknown",
+    "with_functions",
+]
+
+Pair = tuple[torch.Tensor, torch.Tensor]
+Rotate = Callable[..., Pair]
+
+_ROTATES = re.compile(r"apply\w*_rot")
+
+
+def _by_tables(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    cos: Turning,
+    sin: Turning,  # noqa: ARG001
+    unsqueeze_dim: int = 1,
+) -> Pair:
+    return cos(q, k, _format(unsqueeze_dim))
+
+
+def _by_tables_or_positions(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    cos: Turning,
+    sin: Turning,  # noqa: ARG001
+    position_ids: torch.Tensor | None = None,  # noqa: ARG001
+    unsqueeze_dim: int = 1,
+) -> Pair:
+    return cos(q, k, _format(unsqueeze_dim))
+
+
+def _format(unsqueeze_dim: int) -> str:
+    formats = {1: "bhsd", 2: "bshd"}
+    if unsqueeze_dim not in formats:
+        msg = f"unsqueeze_dim: expected 1 or 2, the axis of the heads; got {unsqueeze_dim}"
+        raise ValueError(msg)
+    return formats[unsqueeze_dim]
+
+
+def _by_complex_table(xq: torch.Tensor, xk: torch.Tensor, freqs_cis: Turning) -> Pair:
+    return freqs_cis(xq, xk, "bshd")
+
+
+def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of a function's parameters, by which its replacement is known."""
+    return tuple(inspect.signature(function).parameters)
+
+
+REPLACEMENTS: Mapping[tuple[str, ...], Rotate] = {
+    parameters_of(function): function
+    for function in (_by_tables, _by_tables_or_positions, _by_complex_table)
+}
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The modules of a model that have to do with rotation, by their names.
+
+    Parameters
+    ----------
+    embeddings : dict of str to torch.nn.Module
+        Those that return cosines and sines.
+    attentions : dict of str to torch.nn.Module
+        Those that rotate by them.
+    """
+
+    embeddings: dict[str, Module]
+    attentions: dict[str, Module]
+
+
+def survey(model: Module) -> Survey:
+    """Find what has to do with rotation in a model.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model, or a part that contains both embedding and attentions.
+
+    Returns
+    -------
+    Survey
+        At least one of each.
+
+    Raises
+    ------
+    NotImplementedError
+        If there is something that rotates in a way that is not known here; its class is named.
+    """
+    embeddings: dict[str, Module] = {}
+    attentions: dict[str, Module] = {}
+    for name, module in model.named_modules():
+        if applications(type(module)):
+            attentions[name] = module
+        elif "Rotary" in type(module).__name__:
+            embeddings[name] = module
+    for module in embeddings.values():
+        asked = parameters_of(type(module).forward)[1:]
+        if asked[1:] not in (("position_ids",), ("position_ids", "layer_type")):
+            raise unknown(type(module), f"forward({', '.join(asked)})")
+        if not hasattr(module, "config"):
+            raise unknown(type(module), "no config")
+    if not embeddings or not attentions:
+        missing = "rotary embedding" if not embeddings else "attention that rotates by it"
+        raise unknown(type(model), f"no {missing}")
+    return Survey(embeddings, attentions)
+
+
+def unknown(kind: type[Module], what: str) -> NotImplementedError:
+    """Return the error that names a class whose rotation is not known."""
+    return NotImplementedError(
+        f"model: expected modules of Transformers whose rotation is known; got {kind.__name__}, "
+        f"with {what}; patch a part of the model without it, such as its language_model, or call "
+        f"ropelab_cuda.torch.RotaryEmbedding in its code"
+    )
+
+
+@kept
+def applications(kind: type[Module]) -> Mapping[str, Mapping[str, Rotate]]:
+    """Return the functions by which a class rotates.
+
+    Parameters
+    ----------
+    kind : type
+        A class of modules.
+
+    Returns
+    -------
+    mapping of str to mapping of str to function
+        By the names of the methods that call them, and then by their own.
+
+    Raises
+    ------
+    NotImplementedError
+        If one has other parameters than those known here, is a method, or does not do it alone.
+    """
+    found: dict[str, dict[str, Rotate]] = {}
+    for method, function in methods_of(kind):
+        inner: Any = inspect.unwrap(function)
+        for name in filter(_ROTATES.search, inner.__code__.co_names):
+            given = inner.__globals__.get(name)
+            if not callable(given):
+                raise unknown(kind, f"a rotation of its own, {name}")
+            if parameters_of(given) not in REPLACEMENTS:
+                raise unknown(kind, f"{name}({', '.join(parameters_of(given))})")
+            found.setdefault(method, {})[name] = given
+        misused = strays(inner, found.get(method, {}))
+        if misused:
+            raise unknown(kind, f"other uses of {', '.join(misused)}")
+    return found
+
+
+def with_functions(
+    kind: type[Module],
+    replacement: Callable[[str, Rotate], Rotate],
+    recipe: tuple[Any, ...],
+) -> type[Module]:
+    """Return a subclass of a class of attentions that rotates by other functions.
+
+    Parameters
+    ----------
+    kind : type
+        The class.
+    replacement : callable
+        Of a name and the function of that name, which returns the one to take its place.
+    recipe : tuple
+        As in `swapping.subclass`.
+
+    Returns
+    -------
+    type
+        The subclass.
+    """
+    methods, made = dict(methods_of(kind)), {}
+    for method, functions in applications(kind).items():
+        replaced = {name: replacement(name, function) for name, function in functions.items()}
+        made[method] = rebound(methods[method], replaced)
+    return subclass(kind, made, recipe)
+
+
+def format_of(arguments: Mapping[str, Any]) -> str:
+    """Return the format of queries and keys in a call of one of the functions known here.
+
+    Parameters
+    ----------
+    arguments : mapping of str to object
+        By parameter, with its defaults.
+
+    Returns
+    -------
+    str
+        The ``tensor_format``.
+    """
+    return _format(arguments["unsqueeze_dim"]) if "unsqueeze_dim" in arguments else "bshd"

@@ -1,0 +1,191 @@
+"""Giving one module of a model other methods, and taking them back.
+
+Transformers looks up ``apply_rotary_pos_emb`` among the globals of a model's source file, which all
+models of that class share. So neither the file nor the class is touched: a module becomes an
+instance of a subclass whose methods are the old ones, compiled code and all, with other globals.
+It stays where it is in the model, with its parameters, buffers, hooks and name, and it is still an
+instance of its class. What becomes of it is a property of its type alone, so copies and pickles
+of the module keep it; and it is undone by giving back the type. What else is put into the source
+file's globals after that, as by a test, such a module does not see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from types import CellType, FunctionType, MethodType
+from typing import Any, TypeVar, cast
+
+from torch.nn import Module
+
+__all__ = [
+    "check_swappable",
+    "maker_of",
+    "methods_of",
+    "rebound",
+    "restore",
+    "subclass",
+    "swap",
+    "swapped_from",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_ORIGINAL, _RECIPE = "_ropelab_original", "_ropelab_recipe"
+
+
+def kept(function: F) -> F:
+    """Return a function that keeps its results; type checkers let classes of modules into it."""
+    return cast("F", cache(function))
+
+
+def methods_of(kind: type[Module]) -> Iterator[tuple[str, FunctionType]]:
+    """Yield the methods of a class of modules, by name, but for those that all modules have.
+
+    Parameters
+    ----------
+    kind : type
+        The class.
+
+    Yields
+    ------
+    str, function
+        The method that instances have under that name.
+    """
+    seen: set[str] = set()
+    for base in kind.__mro__:
+        if base is Module:
+            return
+        for name, value in vars(base).items():
+            if name not in seen and isinstance(value, FunctionType):
+                yield name, value
+            seen.add(name)
+
+
+def rebound(function: FunctionType, replaced: Mapping[str, object]) -> FunctionType:
+    """Return a function that finds other things under some global names.
+
+    Parameters
+    ----------
+    function : function
+        Functions that it wraps, as decorators do, are rebound as well.
+    replaced : mapping of str to object
+        What it finds, by name.
+
+    Returns
+    -------
+    function
+        With the same code, defaults and attributes.
+    """
+    names = function.__globals__
+    if not replaced.keys().isdisjoint(function.__code__.co_names):
+        # Without a module's name, torch.compile guards what is found here, not what the module has.
+        names = {k: v for k, v in names.items() if k != "__name__"} | dict(replaced)
+    cells = tuple(_cell(cell, replaced) for cell in function.__closure__ or ())
+    made = FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells)
+    made.__kwdefaults__ = function.__kwdefaults__
+    made.__dict__.update(function.__dict__)
+    made.__module__, made.__qualname__ = function.__module__, function.__qualname__
+    made.__doc__, made.__annotations__ = function.__doc__, function.__annotations__
+    if isinstance(function.__dict__.get("__wrapped__"), FunctionType):
+        inner = [
+            cell.cell_contents for cell in cells if isinstance(cell.cell_contents, FunctionType)
+        ]
+        same = [f for f in inner if f.__code__ is function.__dict__["__wrapped__"].__code__]
+        made.__dict__["__wrapped__"] = same[0] if same else function.__dict__["__wrapped__"]
+    return made
+
+
+def _cell(cell: CellType, replaced: Mapping[str, object]) -> CellType:
+    try:
+        content = cell.cell_contents
+    except ValueError:  # empty so far
+        return cell
+    return CellType(rebound(content, replaced)) if isinstance(content, FunctionType) else cell
+
+
+def subclass(
+    kind: type[Module], methods: Mapping[str, Callable[..., Any]], recipe: tuple[Any, ...]
+) -> type[Module]:
+    """Return a subclass that has other methods and goes by the same name.
+
+    Parameters
+    ----------
+    kind : type
+        A class of modules.
+    methods : mapping of str to function
+        By name.
+    recipe : tuple
+        A function and its arguments, all of which can be pickled, that make this class. By it
+        copies and pickles of an instance come to their class.
+
+    Returns
+    -------
+    type
+        The subclass.
+    """
+
+    def __reduce_ex__(self: Any, _: object) -> tuple[Any, ...]:  # noqa: N807
+        return _without_state, recipe, self.__getstate__()
+
+    names = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
+    own = {_ORIGINAL: kind, _RECIPE: recipe, "__reduce_ex__": __reduce_ex__}
+    made: type[Module] = type(kind.__name__, (kind,), {**names, **own, **methods})
+    return made
+
+
+def _without_state(maker: Callable[..., type[Module]], *arguments: Any) -> Module:
+    made: Module = Module.__new__(maker(*arguments))
+    return made
+
+
+def swapped_from(module: Module) -> type[Module] | None:
+    """Return the class that a module had before it was swapped, or None if it was not."""
+    original: type[Module] | None = vars(type(module)).get(_ORIGINAL)
+    return original
+
+
+def maker_of(module: Module) -> Callable[..., type[Module]]:
+    """Return the function that has made the class of a swapped module."""
+    maker: Callable[..., type[Module]] = vars(type(module))[_RECIPE][0]
+    return maker
+
+
+def check_swappable(module: Module) -> None:
+    """Raise ValueError if somebody has given a module a forward that does not call its class's."""
+    if "forward" in vars(module) and not _bound(module):
+        msg = (
+            f"model: expected each {type(module).__name__} to have the forward of its class; got "
+            f"one whose own is {vars(module)['forward']!r}; undo that, and patch first"
+        )
+        raise ValueError(msg)
+
+
+def swap(module: Module, kind: type[Module]) -> None:
+    """Make a module an instance of a class that `subclass` has made of its own.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Is changed, and so is what hooks of Accelerate have kept of it: the method of its class,
+        in place of which they have put theirs.
+    kind : type
+        The class.
+    """
+    for name in _bound(module):
+        vars(module)[name] = MethodType(kind.forward, module)
+    module.__class__ = kind
+
+
+def _bound(module: Module) -> list[str]:
+    """Name the attributes of a module in which its class's forward is kept."""
+    methods = {n: value for n, value in vars(module).items() if isinstance(value, MethodType)}
+    forward = type(module).forward
+    return [n for n, m in methods.items() if m.__func__ is forward and m.__self__ is module]
+
+
+def restore(module: Module) -> None:
+    """Undo `swap`."""
+    original = swapped_from(module)
+    assert original is not None
+    swap(module, original)

@@ -1,0 +1,175 @@
+"""What `patch` and `unpatch` refuse, by name, leaving the model as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import Module
+
+from ropelab_cuda.torch import patch, unpatch
+from ropelab_cuda.torch.swapping import swapped_from
+from tests.models.patched_models import logits, make_batch
+from tests.models.small_models import HEADS, Model, build, rotating_part
+
+pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture
+def model() -> Model:
+    return build("Llama")
+
+
+REFUSED: dict[str, tuple[str, str, dict[str, int]]] = {
+    "NanoChat": (
+        "NanoChatForCausalLM",
+        "NanoChatConfig",
+        {"hidden_size": 64, "num_attention_heads": HEADS, "num_key_value_heads": 2},
+    ),
+    "GPT-J": ("GPTJForCausalLM", "GPTJConfig", {"n_embd": 64, "n_head": HEADS, "rotary_dim": 8}),
+    "GPT-2": ("GPT2LMHeadModel", "GPT2Config", {"n_embd": 64, "n_head": HEADS}),
+}
+
+
+def refused(architecture: str) -> Model:
+    if architecture not in REFUSED:
+        return build(architecture)
+    transformers: Any = import_module("transformers")
+    name, config_name, values = REFUSED[architecture]
+    config = getattr(transformers, config_name)(num_hidden_layers=2, vocab_size=64, **values)
+    return getattr(transformers, name)(config)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "named"),
+    [
+        ("NanoChat", "NanoChatAttention, with an apply_rotary_pos_emb that rotates"),  # by minus m
+        ("GPT-J", r"GPTJAttention, with apply_rotary_pos_emb\(tensor, sin, cos\)"),
+        ("GPT-2", "GPT2LMHeadModel, with no rotary embedding"),
+        ("Qwen2-VL", r"VisionAttention, with apply_rotary_pos_emb_vision\(q, k, cos, sin\)"),
+    ],
+)
+def test_what_is_not_known_is_refused_by_name(architecture: str, named: str) -> None:
+    model = refused(architecture)
+    types = [type(module) for module in model.modules()]
+    with pytest.raises(NotImplementedError, match=named):
+        patch(model)
+    assert [type(module) for module in model.modules()] == types
+
+
+def test_a_config_that_says_otherwise_is_refused(model: Model) -> None:
+    class SlowerRotaryEmbedding(type(model.model.rotary_emb)):  # type: ignore[misc]
+        def __init__(self, config: Any) -> None:
+            super().__init__(config)
+            self.inv_freq *= 0.99
+
+    model.model.rotary_emb.__class__ = SlowerRotaryEmbedding
+    with pytest.raises(
+        NotImplementedError, match="LlamaAttention, with an apply_rotary_pos_emb that"
+    ):
+        patch(model)
+
+
+def rotated(q: Any, k: Any, cos: Any, sin: Any) -> Any:
+    return q * cos + sin, k * cos + sin
+
+
+def apply_rotary_pos_emb(q: Any, k: Any, cos: Any, sin: Any, unsqueeze_dim: int = 1) -> Any:
+    return rotated(q, k, cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim))
+
+
+class ReadsTables(Module):
+    def forward(self, hidden_states: Any, position_embeddings: Any) -> Any:
+        cos, sin = position_embeddings
+        q, k = apply_rotary_pos_emb(hidden_states, hidden_states, cos, sin)
+        return q + k * cos.mean()
+
+
+class SlicesTables(Module):
+    def forward(self, hidden_states: Any, position_embeddings: Any) -> Any:
+        cos, sin = position_embeddings
+        return apply_rotary_pos_emb(hidden_states, hidden_states, cos[..., :4], sin)
+
+
+class RenamesTables(Module):
+    def forward(self, hidden_states: Any, position_embeddings: Any) -> Any:
+        tables = position_embeddings
+        return apply_rotary_pos_emb(hidden_states, hidden_states, *tables)
+
+
+class RotatesByAnotherName(Module):
+    def forward(self, hidden_states: Any, position_embeddings: Any) -> Any:
+        cos, sin = position_embeddings
+        return rotated(hidden_states, hidden_states, cos, sin)
+
+
+class RotatesByAMethod(Module):
+    def forward(self, hidden_states: Any, position_embeddings: Any) -> Any:
+        return self.apply_rotary(hidden_states, position_embeddings)
+
+    def apply_rotary(self, x: Any, tables: Any) -> Any:
+        return rotated(x, x, *tables)
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        (ReadsTables, "other uses of cos"),
+        (SlicesTables, "other uses of cos"),
+        (RenamesTables, "other uses of position_embeddings"),
+        (RotatesByAnotherName, "other uses of position_embeddings"),
+        (RotatesByAMethod, "a rotation of its own, apply_rotary"),
+    ],
+)
+def test_what_computes_with_tables_is_refused(model: Model, kind: type[Module], why: str) -> None:
+    model.model.layers[1].self_attn = kind()
+    with pytest.raises(NotImplementedError, match=f"got {kind.__name__}, with {why};"):
+        patch(model)
+    assert not any(swapped_from(module) for module in model.modules())
+
+
+def test_a_model_is_patched_once(model: Model) -> None:
+    patch(model)
+    with pytest.raises(ValueError, match=r"model: .*patched; .*LlamaAttention is; call unpatch"):
+        patch(model)
+    with pytest.raises(ValueError, match="not patched"):
+        patch(model.model)
+    unpatch(model)
+    with pytest.raises(ValueError, match="expected a patched model"):
+        unpatch(model)
+
+
+def test_a_forward_of_its_own_is_refused(model: Model) -> None:
+    batch = make_batch("Llama", "plain")
+    own = logits(model, batch)
+    attention = model.model.layers[1].self_attn
+    attention.forward = partial(type(attention).forward, attention)
+    with pytest.raises(ValueError, match="forward of its class"):
+        patch(model)
+    assert not any(swapped_from(module) for module in model.modules())
+    assert torch.equal(logits(model, batch), own)
+
+
+@pytest.mark.parametrize("call", [patch, unpatch])
+def test_only_modules_are_taken(call: Callable[[Any], object]) -> None:
+    with pytest.raises(TypeError, match=r"model: expected a torch.nn.Module; got str"):
+        call("model")
+
+
+def test_an_unknown_pipeline_is_refused(model: Model) -> None:
+    with pytest.raises(ValueError, match=r"angles: expected one of 'exact', 'float32'"):
+        patch(model, angles="float64")
+    assert not any(swapped_from(module) for module in model.modules())
+
+
+def test_the_function_that_the_config_rules_out_is_not_called() -> None:
+    model = build("DeepSeek-V3")
+    *_, attention = patch(rotating_part(model))
+    assert attention.what == "rotates by ropelab in place of apply_rotary_pos_emb_interleave"
+    model.config.rope_interleave = False
+    with pytest.raises(RuntimeError, match=r"apply_rotary_pos_emb: .*unpatch the model"):
+        logits(model, make_batch("DeepSeek-V3", "plain"))
