@@ -83,3 +83,29 @@ def test_relative_links_lead_to_files(document: str) -> None:
     targets = re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text("utf-8"))
     local = [target for target in targets if "://" not in target]
     assert [target for target in local if not (path.parent / target).exists()] == []
+
+
+def test_the_example_of_a_torch_model_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+    import transformers
+
+    config = transformers.LlamaConfig(
+        vocab_size=11, hidden_size=16, intermediate_size=8, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1,
+    )  # fmt: skip
+    model = transformers.LlamaForCausalLM(config)
+    given: list[str] = []
+
+    def from_pretrained(name: str) -> object:
+        given.append(name)
+        return model
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", from_pretrained)
+    (example,) = (block for block in blocks(README) if "import patch" in block)
+    exec(compile(example, "README.md", "exec"), {"input_ids": torch.tensor([[1, 2, 3]])})
+    assert given == ["my-model"]
+    said = capsys.readouterr().out
+    assert "LlamaRotaryEmbedding" in said
+    assert "layers.1" in said
