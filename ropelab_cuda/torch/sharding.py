@@ -28,11 +28,13 @@ del rotary  # which has completed the operators
 # anew, by eps of what may cancel in the sum; so the sum comes first, as without shards.
 Choice = tuple[list[Any], list[Any]]
 
+_PLACE_OF_QK = 6  # where a Placement begins among the inputs
 
-def _rotary_qk(q: Any, k: Any, position_ids: Any, *how: Any) -> list[Choice]:
-    whole, *sharded = _together(position_ids, *how)
+
+def _rotary_qk(*inputs: Any) -> list[Choice]:
+    whole, *sharded = _together(*inputs)
     (one, _), (_, _, *others) = whole
-    heads = _head_shard(*how[3:])
+    _, heads, *_ = _shards(*inputs[_PLACE_OF_QK:])
     # Where keys have fewer heads than there are ranks, every rank has them all.
     each_its_own: list[Choice] = [
         ([x, y], [x, y, *others]) for x, y in ((heads, one), (one, heads))
@@ -40,55 +42,50 @@ def _rotary_qk(q: Any, k: Any, position_ids: Any, *how: Any) -> list[Choice]:
     return [whole, *each_its_own, *sharded]
 
 
-def _rotary_qk_(q: Any, k: Any, position_ids: Any, *how: Any) -> list[Choice]:
+def _rotary_qk_(*inputs: Any) -> list[Choice]:
+    q, k, *_ = inputs
     if k.placements != q.placements:  # a copy would be overwritten, and forgotten
         msg = (
             f"k: expected the placements of q, {q.placements}, to be overwritten; got "
             f"{k.placements}; redistribute it, or use apply_rotary"
         )
         raise ValueError(msg)
-    return [([], inputs) for _, inputs in _together(position_ids, *how)]
+    return [([], given) for _, given in _together(*inputs)]
 
 
-def _rotary_cached(x: Any, cos: Any, sin: Any, *place: Any) -> list[Choice]:
-    no_tensors = [None] * len(place)
+def _rotary_cached(*inputs: Any) -> list[Choice]:
+    _, cos, sin, *place = inputs
     tables = [_token_shards(table.shape[:-1], *place) for table in (cos, sin)]
     return [
-        ([one], [one, *given, *no_tensors])
+        ([one], [one, *given, *[None] * len(place)])
         for one, *given in zip(_shards(*place), *tables, strict=True)
     ]
 
 
-def _length_numbers(position_ids: Any, rope: str) -> list[Choice]:
+def _length_numbers(*_: Any) -> list[Choice]:
     return [([Replicate()], [Replicate(), None])]  # the length is that of all tokens
 
 
-def _together(
-    position_ids: Any, text: str, numbers: Any, angles: str, *place: Any
-) -> list[Choice]:
-    """Return the choices in which queries and keys lie alike: whole, by heads, by tokens."""
-    no_tensors = [None] * len(place)
-    found = None if numbers is None else Replicate()
+def _together(*inputs: Any) -> list[Choice]:
+    """Return the choices in which queries and keys lie alike, in the order of `_shards`."""
+    _, _, position_ids, text, numbers, _, *place = inputs
     leading = int(outline(text, numbers).position_axes > 1)
+    after = [None, None if numbers is None else Replicate(), None, *[None] * len(place)]
     ids = _token_shards(position_ids.shape, *place, leading=leading)
     return [
-        ([one, one], [one, one, given, None, found, None, *no_tensors])
+        ([one, one], [one, one, given, *after])
         for one, given in zip(_shards(*place), ids, strict=True)
     ]
 
 
 def _shards(*place: Any) -> list[Any]:
-    """Return how a tensor of heads may lie: whole, by heads, by each axis of tokens."""
-    tokens = TENSOR_FORMATS[Placement(*place).tensor_format].token_axes
-    return [Replicate(), _head_shard(*place), *map(Shard, tokens)]
-
-
-def _head_shard(*place: Any) -> Shard:
-    return Shard(TENSOR_FORMATS[Placement(*place).tensor_format].head_axis)
+    """Return how a tensor may lie: whole, by heads, by each axis of its tokens."""
+    axes = TENSOR_FORMATS[Placement(*place).tensor_format]
+    return [Replicate(), Shard(axes.head_axis), *map(Shard, axes.token_axes)]
 
 
 def _token_shards(shape: tuple[int, ...], *place: Any, leading: int = 0) -> list[Any]:
-    """Return how what broadcasts to the tokens lies beside `_shards`; `leading` axes stand before."""
+    """Return how what broadcasts to the tokens, behind leading axes, lies beside `_shards`."""
     tokens = len(TENSOR_FORMATS[Placement(*place).tensor_format].token_axes)
     axes = range(len(shape) - tokens, len(shape))
     return [

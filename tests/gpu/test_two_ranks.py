@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.torch_layer.sharded import CHECKS
-from tests.torch_layer.two_ranks import failures
+from tests.torch_layer.two_ranks import CHECKS, failures
 
 pytestmark = pytest.mark.multi_gpu
 
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return failures("tests.torch_layer.sharded", "cuda", tmp_path_factory.mktemp("ranks"))
+    return failures("cuda", tmp_path_factory.mktemp("ranks"))
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -7,13 +7,12 @@ import sys
 
 import pytest
 
-from tests.torch_layer.sharded import CHECKS
-from tests.torch_layer.two_ranks import failures
+from tests.torch_layer.two_ranks import CHECKS, failures
 
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return failures("tests.torch_layer.sharded", "cpu", tmp_path_factory.mktemp("ranks"))
+    return failures("cpu", tmp_path_factory.mktemp("ranks"))
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -22,5 +21,7 @@ def test_shards_put_together_are_the_unsharded_result(check: str, said: dict[str
 
 
 def test_who_does_not_import_the_rules_does_not_register_them() -> None:
-    script = "import ropelab_cuda.torch, sys; sys.exit('ropelab_cuda.torch.sharding' in sys.modules)"
+    script = (
+        "import ropelab_cuda.torch, sys; sys.exit('ropelab_cuda.torch.sharding' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

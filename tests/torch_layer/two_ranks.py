@@ -1,4 +1,4 @@
-"""Two processes of torch.distributed, which go through the same checks."""
+"""Two processes of torch.distributed, which go through the same checks, as long as both pass."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import json
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 
-__all__ = ["Checks", "failures", "go_through"]
+from tests.torch_layer import sharded, sharded_recipes
+
+__all__ = ["CHECKS", "failures"]
+
+CHECKS = {**sharded.CHECKS, **sharded_recipes.CHECKS}
 
 ROOT = Path(__file__).parents[2]
 RANKS = 2
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 
-Checks = Mapping[str, Callable[[Any], None]]
 
-
-def failures(module: str, device: str, folder: Path) -> dict[str, str]:
-    """Run a module's checks on two ranks; return what each check that ended said on either."""
-    command = [sys.executable, "-m", module, device, str(folder)]
+def failures(device: str, folder: Path) -> dict[str, str]:
+    """Run the checks on two ranks; return what each that both came to said on either, or ''."""
+    command = [sys.executable, "-m", "tests.torch_layer.two_ranks", device, str(folder)]
     logs = [folder / f"{rank}.log" for rank in range(RANKS)]
     processes = []
     for rank, log in enumerate(logs):
@@ -44,9 +44,8 @@ def failures(module: str, device: str, folder: Path) -> dict[str, str]:
     return {name: said[0][name] + said[1][name] for name in said[0] if name in said[1]}
 
 
-def go_through(checks: Checks, arguments: list[str]) -> None:
-    """Go through checks as one rank, up to the first that fails; the ranks part company there."""
-    device, folder, rank = arguments[0], Path(arguments[1]), int(arguments[2])
+def _go_through(device: str, folder: Path, rank: int) -> None:
+    """Go through the checks as one rank, up to the first that fails, where the ranks part."""
     torch.set_num_threads(1)
     if device == "cuda":
         torch.cuda.set_device(rank)
@@ -59,7 +58,7 @@ def go_through(checks: Checks, arguments: list[str]) -> None:
     )
     mesh = init_device_mesh(device, (RANKS,))
     said = {}
-    for name, check in checks.items():
+    for name, check in CHECKS.items():
         try:
             check(mesh)
         except Exception:  # said to the process that asked
@@ -69,3 +68,7 @@ def go_through(checks: Checks, arguments: list[str]) -> None:
     (folder / f"{rank}.json").write_text(json.dumps(said), "utf-8")
     if not any(said.values()):
         dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    _go_through(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
