@@ -75,7 +75,11 @@ def test_every_call_of_the_table_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "docs/index.md", "docs/installation.md"]
+    "document",
+    [
+        *("README.md", "CONTRIBUTING.md", "docs/index.md", "docs/installation.md"),
+        *("docs/recipes/context-parallel.md", "docs/recipes/packing.md"),
+    ],
 )
 def test_relative_links_lead_to_files(document: str) -> None:
     path = ROOT / document

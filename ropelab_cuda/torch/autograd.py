@@ -33,16 +33,20 @@ class _RotaryQK(_SingleLevelFunction):
         q, k, position_ids, ctx.spectrum, numbers, ctx.angles, *place = inputs
         ctx.place, ctx.shapes = Placement(*place), (q.shape, k.shape)
         ctx.save_for_backward(position_ids, numbers)
-        ctx.set_materialize_grads(False)  # torch's zeros are no DTensors
+        ctx.set_materialize_grads(False)  # its zeros would be no DTensors
         return _below(ops.rotary_qk, *inputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor | None) -> Inputs:
         position_ids, numbers = ctx.saved_tensors
         how = position_ids, ctx.spectrum, numbers, ctx.angles, *_reversed(ctx.place)
-        turned = ops.rotary_qk(*_with_zeros(grads, ctx.shapes), *how)
-        used = [None if grad is None else x for grad, x in zip(grads, turned, strict=True)]
-        return (*used, *[None] * len(how))
+        nothing = [None] * len(how)
+        used = next((grad for grad in grads if grad is not None), None)
+        if used is None:
+            return (*grads, *nothing)
+        given = zip(grads, ctx.shapes, strict=True)
+        whole = [used.new_zeros(shape) if grad is None else grad for grad, shape in given]
+        return (*ops.rotary_qk(*whole, *how), *nothing)
 
 
 class _RotaryCached(_SingleLevelFunction):
@@ -120,17 +124,6 @@ def _table_gradients(
         for of_each_head, table in ((a * a_grad + b * b_grad, cos), (a * b_grad - b * a_grad, sin))
     )
     return cos_grad.to(cos.dtype), (-sin_grad if place.inverse else sin_grad).to(sin.dtype)
-
-
-def _with_zeros(
-    grads: tuple[torch.Tensor | None, ...], shapes: tuple[torch.Size, ...]
-) -> list[torch.Tensor]:
-    """Return zeros, of the other's kind, in place of the gradient of a result that is not used."""
-    used = next(grad for grad in grads if grad is not None)
-    return [
-        used.new_zeros(shape) if grad is None else grad
-        for grad, shape in zip(grads, shapes, strict=True)
-    ]
 
 
 def _reversed(place: Placement) -> Placement:
