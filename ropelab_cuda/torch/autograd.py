@@ -91,7 +91,7 @@ def _below(operator: Callable[..., Any], *inputs: Any) -> Any:
         if not torch._C._are_functorch_transforms_active():
             return operator(*inputs)
         # There may be more levels, which record too, or refuse to.
-        with torch.enable_grad(), forward_ad._set_fwd_grad_enabled(True):  # type: ignore[no-untyped-call]
+        with torch.enable_grad(), forward_ad._set_fwd_grad_enabled(True):
             return operator(*inputs)
 
 

@@ -41,8 +41,8 @@ def rope_as_text(rope: Rope) -> str:
 
     Examples
     --------
-    >>> rope_as_text(Rope(8, scaling=scaling.Linear(2.0)))[35:76]
-    '"rotary_dim":8,"scaling":{"rule":"Linear"'
+    >>> rope_as_text(Rope(8, scaling=scaling.Linear(2.0)))[:30]
+    '{"head_dim":8,"base":10000.0,"'
     """
     return json.dumps(_words(rope), separators=(",", ":"))
 

@@ -51,7 +51,10 @@ def described(spectrum: Spectrum | SpectrumText) -> SpectrumText:
     TypeError
         If it is neither.
     """
-    return spectrum if isinstance(spectrum, SpectrumText) else SpectrumText(_text(spectrum))
+    if isinstance(spectrum, SpectrumText):
+        return spectrum
+    check_spectrum(spectrum)
+    return SpectrumText(_text(spectrum))
 
 
 @lru_cache(maxsize=MOST_TEXTS)
@@ -73,7 +76,6 @@ def as_text(spectrum: Spectrum) -> str:
     >>> as_text(Spectrum([1.0, 0.01], attention_factor=1.5))
     '{"inv_freq":[1.0,0.01],"attention_factor":1.5}'
     """
-    check_spectrum(spectrum)
     values: dict[str, Any] = {"inv_freq": spectrum.inv_freq.tolist()}
     for name in ("attention_factor", "softmax_factor"):
         if getattr(spectrum, name) != 1.0:

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-__all__ = ["DEVICES", "FORMATS", "NOISE", "pair_error", "qk", "turned"]
+__all__ = ["FORMATS", "NOISE", "pair_error", "qk", "turned"]
 
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 # What torch says of its own interfaces is not ours to mend.
 NOISE = pytest.mark.filterwarnings("ignore:::torch", "ignore:::copyreg")
 
@@ -52,7 +51,9 @@ def turned(
     factor: float = 1.0,
 ) -> torch.Tensor:
     """Turn pairs as complex numbers of float64."""
-    angles = position_ids.double()[..., None] * torch.tensor(inv_freq, dtype=torch.float64, device=x.device)
+    angles = position_ids.double()[..., None] * torch.tensor(
+        inv_freq, dtype=torch.float64, device=x.device
+    )
     by_token = torch.polar(torch.full_like(angles, factor), -angles if inverse else angles)
     axes, n = FORMATS[tensor_format], len(inv_freq)
     given = x.double().permute(*axes, 3)  # batch, sequence, heads, channels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,11 +12,13 @@ from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
 import ropelab
-from ropelab_cuda.torch import apply_rotary, apply_rotary_, apply_rotary_cached
-from tests.torch_layer.support import DEVICES, FORMATS, NOISE, pair_error, qk, turned
+from ropelab.scaling import DynamicNTK
+from ropelab_cuda.torch import apply_rotary, apply_rotary_, apply_rotary_cached, spectrum_for
+from tests.torch_layer.support import FORMATS, NOISE, pair_error, qk, turned
 
 pytestmark = NOISE
 
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 BASE = 500.0
 SPECTRUM = ropelab.Rope(8, base=BASE, rotary_dim=6).spectrum()
 INV_FREQ = [BASE ** (-i / 3) for i in range(3)]
@@ -25,8 +28,8 @@ Rotate = Callable[..., tuple[torch.Tensor, ...]]
 
 
 def small(tensor_format: str = "bshd", **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    options = {"dtype": torch.float64, "requires_grad": True} | options
-    return qk(tensor_format, tokens=3, head_dim=8, **options)
+    defaults: dict[str, Any] = {"dtype": torch.float64, "requires_grad": True}
+    return qk(tensor_format, tokens=3, head_dim=8, **(defaults | options))
 
 
 def rotate(q: torch.Tensor, k: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -91,13 +94,15 @@ def test_tables_have_gradients_too(tensor_format: str, inverse: bool, device: st
     assert torch.autograd.gradgradcheck(turn, inputs, fast_mode=True)
 
 
-def test_gradients_of_tables_are_summed_in_float32_at_least() -> None:
-    # 4096 heads of ones: bfloat16 cannot count beyond 256 by ones.
-    q = torch.ones(1, 1, 4096, 2, dtype=torch.bfloat16)
-    cos = torch.zeros(1, 1, dtype=torch.bfloat16, requires_grad=True)
-    apply_rotary_cached(q, q[:, :, :1].detach(), cos, cos.detach())[0].sum().backward()
+def test_gradients_of_tables_are_computed_in_float32_at_least() -> None:
+    # The square of 1 + 2**-7 has more bits than bfloat16; 8192 of them are a float32 exactly.
+    number = 1.0 + 2.0**-7
+    q = torch.full((1, 1, 4096, 2), number, dtype=torch.bfloat16)
+    cos = torch.zeros(1, 1, requires_grad=True)
+    made = apply_rotary_cached(q, q[:, :, :1], cos, cos.detach())[0]
+    torch.autograd.backward(made, torch.full_like(made, number))
     assert cos.grad is not None
-    assert cos.grad.item() == 8192.0
+    assert cos.grad.item() == 8192 * number**2
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -115,7 +120,7 @@ def test_a_checkpoint_computes_the_same_gradients(use_reentrant: bool) -> None:
     q, k = small()
     expected = torch.autograd.grad(weighted(*rotate(q, k)), (q, k))
     again = checkpoint(rotate, q, k, use_reentrant=use_reentrant)
-    weighted(*again).backward()
+    weighted(*again).backward()  # type: ignore[no-untyped-call]
     assert torch.equal(q.grad, expected[0])  # type: ignore[arg-type]
     assert torch.equal(k.grad, expected[1])  # type: ignore[arg-type]
 
@@ -131,7 +136,7 @@ def test_transforms_agree_with_autograd(device: str) -> None:
     plain = q.detach(), k.detach()
     for made, wanted in zip(torch.func.grad(loss, (0, 1))(*plain), expected, strict=True):
         assert torch.equal(made, wanted)
-    value, pull = torch.func.vjp(loss, *plain)
+    value, pull, *_ = torch.func.vjp(loss, *plain)
     assert torch.equal(pull(torch.ones_like(value))[1], expected[1])
     # The Jacobian of a rotation is orthogonal; of the channels that pass, the identity.
     jacobian = torch.func.jacrev(lambda q: rotate(q, plain[1])[0])(plain[0]).reshape(192, 192)
@@ -163,7 +168,9 @@ def test_transforms_nest(device: str) -> None:
 @pytest.mark.parametrize("batched_ids", [False, True], ids=["shared ids", "ids each"])
 @pytest.mark.parametrize("tensor_format", FORMATS)
 def test_vmap_is_a_loop(tensor_format: str, batched_ids: bool, device: str) -> None:
-    pairs = [small(tensor_format, seed=seed, device=device, requires_grad=False) for seed in (3, 4, 5)]
+    pairs = [
+        small(tensor_format, seed=seed, device=device, requires_grad=False) for seed in (3, 4, 5)
+    ]
     q, k = torch.stack([q for q, _ in pairs], 1), pairs[0][1]  # keys are shared
     ids = torch.stack([IDS[0], IDS[1], IDS[0] + 7], 1).to(device) if batched_ids else IDS.to(device)
 
@@ -171,7 +178,11 @@ def test_vmap_is_a_loop(tensor_format: str, batched_ids: bool, device: str) -> N
         return apply_rotary(q, k, ids, SPECTRUM, tensor_format=tensor_format, **PLACE)
 
     def slope(q: torch.Tensor, k: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        return torch.func.grad(lambda q: weighted(*turn(q, k, ids)))(q)
+        def loss(q: torch.Tensor) -> torch.Tensor:
+            return weighted(*turn(q, k, ids))
+
+        made: torch.Tensor = torch.func.grad(loss)(q)
+        return made
 
     dims = (1, None, 1 if batched_ids else None)
     made, slopes = torch.vmap(turn, dims)(q, k, ids), torch.vmap(slope, dims)(q, k, ids)
@@ -180,6 +191,36 @@ def test_vmap_is_a_loop(tensor_format: str, batched_ids: bool, device: str) -> N
         for y, expected in zip(made, turn(x, k, own), strict=True):
             assert torch.equal(y[i], expected)
         assert torch.equal(slopes[i], slope(x, k, own))
+
+
+@pytest.mark.parametrize("sequences", [2, 1])
+def test_vmap_of_several_position_axes_is_a_loop(sequences: int) -> None:
+    spectrum = ropelab.Rope(8, base=BASE, axes=[1, 0, 2, 1]).spectrum()
+    q, k = (x[:sequences] for x in small(requires_grad=False))
+    ids = torch.stack([IDS[:sequences] * step for step in (1, 3, 5)])
+    each = torch.stack([ids, ids + 7, ids - 4, ids * 2], 1)
+
+    def turn(ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return apply_rotary(q, k, ids, spectrum)
+
+    made = torch.vmap(turn, 1)(each)
+    for i in range(4):
+        for y, expected in zip(made, turn(each[:, i]), strict=True):
+            assert torch.equal(y[i], expected)
+
+
+def test_vmap_finds_a_length_for_each() -> None:
+    rope = ropelab.Rope(8, scaling=DynamicNTK(2.0), max_position_embeddings=16)
+    q, k = small(requires_grad=False)
+    ids = torch.stack([IDS, IDS + 99, IDS // 1000])
+
+    def turn(ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return apply_rotary(q, k, ids, spectrum_for(rope, ids))
+
+    made = torch.vmap(turn)(ids)
+    for i in range(3):
+        for y, expected in zip(made, turn(ids[i]), strict=True):
+            assert torch.equal(y[i], expected)
 
 
 @pytest.mark.parametrize("tables", ["neither", "cos", "both"])
@@ -203,17 +244,27 @@ def test_vmap_of_given_tables_is_a_loop(tensor_format: str, tables: str) -> None
             assert torch.equal(y[i], expected)
 
 
-@pytest.mark.parametrize(
-    "derivative",
-    [
-        lambda turn, q: torch.func.jvp(turn, (q,), (q,)),
-        lambda turn, q: torch.func.jacfwd(turn)(q),
-        lambda turn, q: torch.func.hessian(lambda q: turn(q).sin().sum())(q),
-        lambda turn, q: torch.func.jvp(torch.func.grad(lambda q: turn(q).sin().sum()), (q,), (q,)),
-        lambda turn, q: torch.vmap(lambda q: torch.func.jvp(turn, (q,), (q,)))(q[None]),
-    ],
-    ids=["jvp", "jacfwd", "hessian", "jvp of grad", "vmap of jvp"],
-)
+def curved(turn: Callable[..., torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    def loss(q: torch.Tensor) -> torch.Tensor:
+        return turn(q).sin().sum()
+
+    return loss
+
+
+def jvp(turn: Callable[..., Any], q: torch.Tensor) -> Any:
+    return torch.func.jvp(turn, (q,), (q,))
+
+
+FORWARD: dict[str, Callable[..., Any]] = {
+    "jvp": jvp,
+    "jacfwd": lambda turn, q: torch.func.jacfwd(turn)(q),
+    "hessian": lambda turn, q: torch.func.hessian(curved(turn))(q),
+    "jvp of grad": lambda turn, q: jvp(torch.func.grad(curved(turn)), q),
+    "vmap of jvp": lambda turn, q: torch.vmap(partial(jvp, turn))(q[None]),
+}
+
+
+@pytest.mark.parametrize("derivative", FORWARD.values(), ids=FORWARD)
 def test_forward_mode_is_refused(derivative: Callable[..., Any]) -> None:
     q, k = small(requires_grad=False)
     with pytest.raises(NotImplementedError, match="forward-mode AD is not implemented"):
@@ -225,17 +276,16 @@ def test_forward_mode_is_refused(derivative: Callable[..., Any]) -> None:
 def test_a_tangent_is_refused_and_never_lost(function: str, requires_grad: bool) -> None:
     q, k = small(requires_grad=requires_grad)
     cos = torch.ones(3, 3, dtype=torch.float64)
-    with forward_ad.dual_level():  # type: ignore[no-untyped-call]
+    with forward_ad.dual_level():
         dual = forward_ad.make_dual(k, torch.ones_like(k))  # type: ignore[no-untyped-call]
         before = k.detach().clone()
+        calls: dict[str, Callable[[], Any]] = {
+            "apply_rotary": lambda: rotate(q, dual),
+            "apply_rotary_": torch.no_grad()(lambda: apply_rotary_(q, dual, IDS, SPECTRUM)),
+            "apply_rotary_cached": lambda: apply_rotary_cached(q, dual, cos, cos),
+        }
         with pytest.raises(NotImplementedError, match="forward-mode AD is not implemented"):
-            if function == "apply_rotary_cached":
-                apply_rotary_cached(q, dual, cos, cos)
-            elif function == "apply_rotary_":
-                with torch.no_grad():
-                    apply_rotary_(q, dual, IDS, SPECTRUM)
-            else:
-                rotate(q, dual)
+            calls[function]()
         assert torch.equal(k.detach(), before)
 
 
@@ -246,4 +296,4 @@ def test_a_saved_tensor_that_is_rotated_in_place_is_noticed() -> None:
     apply_rotary_(q, k, IDS, SPECTRUM)
     assert (q._version, k._version) == (1, 1)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]

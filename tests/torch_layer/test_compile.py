@@ -15,10 +15,11 @@ import ropelab
 from ropelab.positions import Consecutive, Packed
 from ropelab.scaling import DynamicNTK, Linear
 from ropelab_cuda.torch import apply_rotary, apply_rotary_, apply_rotary_cached, spectrum_for
-from tests.torch_layer.support import DEVICES, NOISE, qk
+from tests.torch_layer.support import NOISE, qk
 
 pytestmark = NOISE
 
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 Tensors = tuple[torch.Tensor, ...]
 SPECTRUM = ropelab.Rope(12, rotary_dim=6).spectrum()
 FIXED = ropelab.Rope(12, scaling=Linear(3.0))
@@ -85,7 +86,9 @@ def vmapped(q: torch.Tensor, k: torch.Tensor, ids: torch.Tensor) -> Tensors:
 
 def differentiated(q: torch.Tensor, k: torch.Tensor, ids: torch.Tensor) -> Tensors:
     def loss(q: torch.Tensor) -> torch.Tensor:
-        return sum(((y * y * y).sum() for y in by_closure(q, k, ids)), torch.zeros((), device=q.device))
+        return sum(
+            ((y * y * y).sum() for y in by_closure(q, k, ids)), torch.zeros((), device=q.device)
+        )
 
     return (torch.func.grad(loss)(q.detach()),)
 
@@ -122,7 +125,7 @@ def test_one_graph_serves_all_lengths(
             torch.testing.assert_close(y, z, rtol=1e-6, atol=1e-6)
         if all(y.requires_grad for y in made):
             for outs in (made, wanted):
-                sum(((y * y).sum() for y in outs), torch.zeros((), device=device)).backward()
+                sum(((y * y).sum() for y in outs), torch.zeros((), device=device)).backward()  # type: ignore[no-untyped-call]
             for x, z in zip(inputs, expected, strict=True):
                 torch.testing.assert_close(x.grad, z.grad, rtol=1e-5, atol=1e-5)
     assert counter.frame_count == 1

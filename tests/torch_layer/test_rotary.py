@@ -12,8 +12,9 @@ from ropelab.positions import Consecutive, Packed
 from ropelab.scaling import YaRN
 from ropelab_cuda.torch import apply_rotary, apply_rotary_, apply_rotary_cached
 from ropelab_cuda.torch.positions import listed
-from tests.torch_layer.support import DEVICES, FORMATS, pair_error, qk, turned
+from tests.torch_layer.support import FORMATS, pair_error, qk, turned
 
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 BASE = 500.0
 ROPE = ropelab.Rope(12, base=BASE, rotary_dim=6)
 SPECTRUM = ROPE.spectrum()
@@ -83,7 +84,11 @@ def test_given_tables_rotate(requires_grad: bool, device: str) -> None:
     q, k = qk("bhsd", dtype=torch.bfloat16, device=device, requires_grad=requires_grad)
     ids = IDS.to(device)
     angles = ids[..., None].double() * torch.tensor(INV_FREQ, dtype=torch.float64, device=device)
-    options = {"tensor_format": "bhsd", "layout": "interleaved", "rotary_offset": 1}
+    options: dict[str, Any] = {
+        "tensor_format": "bhsd",
+        "layout": "interleaved",
+        "rotary_offset": 1,
+    }
     made = apply_rotary_cached(q, k, angles.cos().float(), angles.sin().float(), **options)
     for x, y in zip((q, k), made, strict=True):
         assert pair_error(y.detach(), turned(x.detach(), ids, INV_FREQ, **options)) <= 1.01
@@ -129,9 +134,7 @@ def test_a_pack_rotates_alike_with_and_without_gradients(device: str) -> None:
     q, k = (x[0] for x in qk(device=device, dtype=torch.float32))
     ids = torch.tensor([[0, 0, 1, 2, 3]], device=device)
     for needs_grad in (False, True):
-        made = apply_rotary(
-            q.requires_grad_(needs_grad), k, pack, SPECTRUM, tensor_format="thd"
-        )
+        made = apply_rotary(q.requires_grad_(needs_grad), k, pack, SPECTRUM, tensor_format="thd")
         for x, y in zip((q, k), made, strict=True):
             expected = turned(x.detach()[None], ids, INV_FREQ)
             assert pair_error(y.detach()[None], expected) <= 1.5

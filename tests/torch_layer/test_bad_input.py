@@ -1,0 +1,349 @@
+"""What does not fit, and what is no plain tensor: a clear error, or the right result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+import ropelab
+from ropelab.positions import Consecutive, Packed
+from ropelab_cuda.torch import apply_rotary, apply_rotary_, apply_rotary_cached, ops
+from ropelab_cuda.torch.spectra import as_text
+from tests.torch_layer.support import NOISE, pair_error, qk, turned
+
+pytestmark = NOISE
+
+BASE = 500.0
+SPECTRUM = ropelab.Rope(12, base=BASE).spectrum()
+INV_FREQ = [BASE ** (-i / 6) for i in range(6)]
+IDS = torch.tensor([[3, 70_001, 2, 131_071, 0], [-4, 9, 77_777, 5, 100_003]])
+PATHS = pytest.mark.parametrize("requires_grad", [False, True], ids=["straight", "recorded"])
+
+
+class Tagged(torch.Tensor):
+    """A subclass that changes nothing."""
+
+
+def expected(x: torch.Tensor) -> torch.Tensor:
+    return turned(x.detach(), IDS, INV_FREQ)
+
+
+def check_rotated(made: tuple[torch.Tensor, ...], given: tuple[torch.Tensor, ...]) -> None:
+    for y, x in zip(made, given, strict=True):
+        assert pair_error(y.detach(), expected(x)) <= 1.5
+
+
+def given(**options: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    return qk(**({"dtype": torch.float32} | options))
+
+
+# What does not fit. Each is refused alike whether gradients are recorded or not.
+
+
+@PATHS
+def test_dtypes_that_differ(requires_grad: bool) -> None:
+    q, k = given(requires_grad=requires_grad)
+    with pytest.raises(TypeError, match=r"k: expected the dtype of q, torch.float32; got"):
+        apply_rotary(q, k.bfloat16(), IDS, SPECTRUM)
+
+
+@PATHS
+@pytest.mark.parametrize("dtype", [torch.int64, torch.complex64, torch.float8_e4m3fn], ids=str)
+def test_dtypes_that_are_not_rotated(dtype: torch.dtype, requires_grad: bool) -> None:
+    q, k = (x.to(dtype) for x in given())
+    if requires_grad and dtype != torch.int64:
+        q.requires_grad_()
+    with pytest.raises(TypeError, match=r"q: expected float64, float32, float16 or bfloat16"):
+        apply_rotary(q, k, IDS, SPECTRUM)
+
+
+SHAPES = [
+    (IDS[:, :4], ValueError, r"position_ids: expected a shape that broadcasts to \(batch, seq"),
+    (IDS[:1, :, None], ValueError, r"position_ids: expected a shape that broadcasts"),
+    (IDS.float(), TypeError, r"position_ids: expected integers, since a position is exact"),
+    (IDS > 3, TypeError, r"position_ids: expected integers, since a position is exact"),
+    (IDS.tolist(), TypeError, r"position_ids: expected a torch.Tensor of integers.*got list"),
+    (IDS.numpy(), TypeError, r"position_ids: expected a torch.Tensor of integers.*got ndarray"),
+    (None, TypeError, r"position_ids: expected a torch.Tensor of integers.*got NoneType"),
+    (Packed([0, 5]), ValueError, r"a Packed expects tensor_format 'thd'"),
+    (Consecutive([1, 2, 3]), ValueError, r"offset: expected one integer, or one for each of 2"),
+]
+
+
+@PATHS
+@pytest.mark.parametrize(("ids", "error", "message"), SHAPES, ids=range(len(SHAPES)))
+def test_positions_that_do_not_fit(
+    ids: Any, error: type[Exception], message: str, requires_grad: bool
+) -> None:
+    q, k = given(requires_grad=requires_grad)
+    with pytest.raises(error, match=message):
+        apply_rotary(q, k, ids, SPECTRUM)
+    x, y = q.detach().clone(), k.detach().clone()
+    with pytest.raises(error, match=message):
+        apply_rotary_(x, y, ids, SPECTRUM)
+    assert torch.equal(x, q)
+    assert torch.equal(y, k)
+
+
+OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"layout": "neox"}, ValueError, "layout: expected one of 'half', 'interleaved'; got 'neox'"),
+    ({"output_layout": "x"}, ValueError, "output_layout: expected one of"),
+    ({"tensor_format": "thd"}, ValueError, "q: tensor_format 'thd' expects 3 axes"),
+    ({"tensor_format": "bsdh"}, ValueError, "tensor_format: expected one of"),
+    ({"angles": "float16"}, ValueError, "angles: expected one of 'exact', 'float32'"),
+    ({"rotary_offset": 1}, ValueError, "rotary_offset: expected 0 to 0"),
+]
+
+
+@PATHS
+@pytest.mark.parametrize(("options", "error", "message"), OPTIONS, ids=range(len(OPTIONS)))
+def test_options_that_do_not_exist(
+    options: dict[str, Any], error: type[Exception], message: str, requires_grad: bool
+) -> None:
+    q, k = given(requires_grad=requires_grad)
+    with pytest.raises(error, match=message):
+        apply_rotary(q, k, IDS, SPECTRUM, **options)
+
+
+@PATHS
+def test_shapes_that_differ(requires_grad: bool) -> None:
+    q, k = given(requires_grad=requires_grad)
+    with pytest.raises(ValueError, match="k: expected the same tokens as q"):
+        apply_rotary(q, k[:, :4], IDS, SPECTRUM)
+    with pytest.raises(ValueError, match="k: expected the head_dim of q, 12; got 10"):
+        apply_rotary(q, k[..., :10], IDS, SPECTRUM)
+    with pytest.raises(ValueError, match=r"q: head_dim \(the last axis\) is 10, smaller than"):
+        apply_rotary(q[..., :10], k[..., :10], IDS, SPECTRUM)
+
+
+@PATHS
+def test_tables_that_do_not_fit(requires_grad: bool) -> None:
+    q, k = given(requires_grad=requires_grad)
+    table = torch.rand(5, 6)
+    for cos, sin, error, message in (
+        (table[:4], table[:4], ValueError, r"cos: expected shape \(\.\.\., d/2\)"),
+        (table, table[:, :5], ValueError, "sin: expected the width of cos, 6; got 5"),
+        (table, table.double(), TypeError, "sin: expected the dtype of cos, torch.float32; got"),
+        (torch.rand(5, 12), torch.rand(5, 12), ValueError, "cos: expected at most 6 columns"),
+    ):
+        with pytest.raises(error, match=message):
+            apply_rotary_cached(q, k, cos, sin)
+    with pytest.raises(ValueError, match="k: expected the same tokens as q"):
+        apply_rotary_cached(q, k[:, :4], table, table)
+
+
+@PATHS
+@pytest.mark.parametrize("name", ["q", "k"])
+def test_what_is_no_tensor(name: str, requires_grad: bool) -> None:
+    q, k = given(requires_grad=requires_grad)
+    tensors: dict[str, Any] = {"q": q, "k": k} | {name: q.detach().numpy()}
+    x, y = tensors.values()
+    table = torch.rand(5, 6)
+    for call in (
+        lambda: apply_rotary(x, y, IDS, SPECTRUM),
+        lambda: apply_rotary_(x, y, IDS, SPECTRUM),
+        lambda: apply_rotary_cached(x, y, table, table),
+    ):
+        with pytest.raises(TypeError, match=f"{name}: expected a torch.Tensor; got ndarray"):
+            call()  # type: ignore[no-untyped-call]
+
+
+@PATHS
+@pytest.mark.parametrize("spectrum", [ropelab.Rope(12), None, SPECTRUM.inv_freq], ids=type)
+def test_what_is_no_spectrum(spectrum: Any, requires_grad: bool) -> None:
+    q, k = given(requires_grad=requires_grad)
+    with pytest.raises(TypeError, match=r"spectrum: expected a ropelab.Spectrum; got"):
+        apply_rotary(q, k, IDS, spectrum)
+
+
+@PATHS
+@pytest.mark.parametrize("name", ["k", "position_ids"])
+def test_tensors_on_different_devices(name: str, requires_grad: bool) -> None:
+    q, k = given(requires_grad=requires_grad)
+    tensors = {"q": q, "k": k, "position_ids": IDS}
+    tensors[name] = tensors[name].to("meta")
+    with pytest.raises(ValueError, match=f"{name}: expected a tensor on the device of q, cpu; got"):
+        apply_rotary(tensors["q"], tensors["k"], tensors["position_ids"], SPECTRUM)
+
+
+def test_sparse_tensors() -> None:
+    q, k = given()
+    with pytest.raises(NotImplementedError, match="'SparseCPU' backend"):
+        apply_rotary(q.to_sparse(), k, IDS, SPECTRUM)
+
+
+# In place.
+
+
+@pytest.mark.parametrize("kind", ["leaf", "not a leaf"])
+def test_what_requires_grad_is_not_overwritten(kind: str) -> None:
+    q, k = given()
+    x = k.clone().requires_grad_()
+    x = x if kind == "leaf" else x * 1
+    calls: list[Callable[[], object]] = [
+        lambda: apply_rotary_(q, x, IDS, SPECTRUM),
+        lambda: ops.rotary_qk_(
+            *(q, x, IDS, as_text(SPECTRUM), None, "exact", "bshd", "half", None, 0, False)
+        ),
+    ]
+    before = q.clone()
+    for call in calls:
+        with pytest.raises(ValueError, match="k: expected a tensor that may be overwritten; got"):
+            call()
+    assert torch.equal(q, before)
+    assert torch.equal(x, k)
+    with torch.no_grad():
+        apply_rotary_(q, x, IDS, SPECTRUM)
+    check_rotated((q, x), (before, k))
+
+
+def test_memory_that_is_shared_is_not_overwritten() -> None:
+    q, _ = given()
+    before = q.clone()
+    with pytest.raises(ValueError, match="q: expected memory that k does not use"):
+        apply_rotary_(q, q[:, :, :2], IDS, SPECTRUM)
+    with pytest.raises(ValueError, match="k: expected memory of its own for every element"):
+        apply_rotary_(q, torch.ones(2, 5, 1, 12).expand(2, 5, 2, 12), IDS, SPECTRUM)
+    assert torch.equal(q, before)
+
+
+def test_transforms_overwrite_nothing() -> None:
+    q, k = given()
+    with pytest.raises(NotImplementedError, match=r"apply_rotary_: a transform of torch\.func"):
+        torch.vmap(lambda q: apply_rotary_(q, k, IDS, SPECTRUM))(q[None])
+
+
+# Tensors that are more, or less, than they seem.
+
+
+def negated(x: torch.Tensor) -> torch.Tensor:
+    made = torch.complex(torch.zeros_like(x), x).conj().imag
+    assert made.is_neg()
+    return made
+
+
+@PATHS
+def test_a_pending_negation(requires_grad: bool) -> None:
+    q, k = given()
+    k.requires_grad_(requires_grad)
+    check_rotated(apply_rotary(negated(q), k, IDS, SPECTRUM), (-q, k))
+    with pytest.raises(ValueError, match="q: expected a tensor whose memory holds its values"):
+        apply_rotary_(negated(q), k.detach().clone(), IDS, SPECTRUM)
+
+
+def test_a_pending_zero() -> None:
+    q, k = given()
+    zero = torch._efficientzerotensor(q.shape)
+    made = apply_rotary(zero, k, IDS, SPECTRUM)
+    assert made[0].count_nonzero() == 0
+    check_rotated(made[1:], (k,))
+
+
+@PATHS
+def test_subclasses_keep_their_class(requires_grad: bool) -> None:
+    q, k = given(requires_grad=requires_grad)
+    made = apply_rotary(q.as_subclass(Tagged), k, IDS, SPECTRUM)
+    assert type(made[0]) is Tagged
+    check_rotated(tuple(y.as_subclass(torch.Tensor) for y in made), (q, k))
+
+
+def test_subclasses_are_rotated_in_place() -> None:
+    q, k = given()
+    x, y = q.clone().as_subclass(Tagged), k.clone()
+    apply_rotary_(x, y, IDS, SPECTRUM)
+    check_rotated((x.as_subclass(torch.Tensor), y), (q, k))
+
+
+def test_parameters() -> None:
+    q, k = given()
+    parameter = torch.nn.Parameter(q)
+    made = apply_rotary(parameter, k, IDS, SPECTRUM)
+    assert made[0].requires_grad
+    check_rotated(made, (q, k))
+
+
+def test_meta_tensors_have_shapes_alone() -> None:
+    q, k = (x.to("meta") for x in given())
+    for made in (apply_rotary(q, k, IDS.to("meta"), SPECTRUM), (q, k)):
+        assert [(x.shape, x.device.type) for x in made] == [(x.shape, "meta") for x in (q, k)]
+    assert apply_rotary_(q, k, IDS.to("meta"), SPECTRUM) == (q, k)
+
+
+def test_fake_tensors_have_shapes_alone_and_are_checked() -> None:
+    with FakeTensorMode() as mode:
+        q, k = (mode.from_tensor(x) for x in given())
+        ids = mode.from_tensor(IDS)
+        made = apply_rotary(q, k, ids, SPECTRUM)
+        assert all(type(x) is FakeTensor for x in made)
+        assert apply_rotary_(q, k, ids, SPECTRUM)[0] is q
+        with pytest.raises(ValueError, match="position_ids: expected a shape that broadcasts"):
+            apply_rotary(q, k, ids[:, :4], SPECTRUM)
+        with pytest.raises(TypeError, match="k: expected the dtype of q"):
+            apply_rotary(q, k.double(), ids, SPECTRUM)
+        table = torch.rand(5, 5)
+        with pytest.raises(ValueError, match="sin: expected the width of cos, 6; got 5"):
+            apply_rotary_cached(q, k, torch.rand(5, 6), table)
+
+
+def test_real_tensors_among_fakes_are_not_read() -> None:
+    q, k = given()
+    with FakeTensorMode(), pytest.raises(AssertionError, match="convert all Tensors to FakeTens"):
+        apply_rotary(q, k, IDS, SPECTRUM)
+
+
+def test_functionalised_tensors() -> None:
+    q, k = given()
+    wrap, unwrap = torch._to_functional_tensor, torch._from_functional_tensor
+    made = apply_rotary(wrap(q), wrap(k), wrap(IDS), SPECTRUM)
+    check_rotated(tuple(unwrap(y) for y in made), (q, k))
+    with pytest.raises(RuntimeError, match="alias annotations"):
+        apply_rotary_(wrap(q), wrap(k), wrap(IDS), SPECTRUM)
+
+    def turn(q: torch.Tensor, k: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return apply_rotary(q, k, IDS, SPECTRUM)
+
+    check_rotated(torch.func.functionalize(turn)(q, k), (q, k))
+
+
+# Autocast and inference.
+
+
+@PATHS
+def test_autocast_casts_nothing_down(requires_grad: bool) -> None:
+    q, k = given(requires_grad=requires_grad)
+    with torch.autocast("cpu", torch.bfloat16):
+        made = apply_rotary(q, k, IDS, SPECTRUM)
+        tables = (torch.ones(5, 6), torch.zeros(5, 6))
+        unturned = apply_rotary_cached(q, k.bfloat16(), *tables)
+    assert made[0].dtype == torch.float32
+    check_rotated(made, (q, k))
+    assert [x.dtype for x in unturned] == [torch.float32, torch.bfloat16]
+    assert torch.equal(unturned[0], q)
+
+
+def test_autocast_takes_the_wider_dtype() -> None:
+    q, k = given(requires_grad=True)
+    half = k.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        made = apply_rotary(q, half, IDS, SPECTRUM)
+    assert [y.dtype for y in made] == [torch.float32, torch.float32]
+    check_rotated(made, (q, half))
+    made[1].sum().backward()  # type: ignore[no-untyped-call]
+    assert k.grad is not None
+    assert k.grad.count_nonzero() > 0
+
+
+def test_inference_mode() -> None:
+    q, k = given()
+    with torch.inference_mode():
+        made = apply_rotary(q, k, IDS, SPECTRUM)
+        assert made[0].is_inference()
+        again = made[0].clone(), made[1].clone()
+        apply_rotary_(*again, IDS, SPECTRUM, inverse=True)
+    check_rotated(made, (q, k))
+    for x, y in zip((q, k), again, strict=True):
+        torch.testing.assert_close(y, x, rtol=1e-5, atol=1e-5)
