@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -135,10 +136,10 @@ def shards_are_overwritten_in_place(mesh: Any) -> None:
         places = [x.to_local().data_ptr() for x in given]
         positions = distribute_tensor(ids, mesh, [Shard(axis) if axis < 2 else Replicate()])
         with silence():
-            apply_rotary_(*given, positions, SPECTRUM)
+            apply_rotary_(given[0], given[1], positions, SPECTRUM)
         assert [x.to_local().data_ptr() for x in given] == places
         assert [x._version for x in given] == [1, 1]
-        same(tuple(given), expected)
+        same(given, expected)
     whole = distribute_tensor(k, mesh, [Replicate()])
     before = given[0].full_tensor()
     with pytest.raises(RuntimeError, match=r"k: expected the placements of q, .*use apply_rotary"):
@@ -224,7 +225,7 @@ def graphs_hold_shards(mesh: Any) -> None:
     same(found, rotated(tensors, ids))
 
 
-CHECKS = {
+CHECKS: dict[str, Callable[[Any], None]] = {
     **{
         f"{tensor_format} by {letter}": partial(
             shards_rotate_where_they_lie, tensor_format=tensor_format, letter=letter
