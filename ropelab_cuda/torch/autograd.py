@@ -30,16 +30,23 @@ Inputs = tuple[Any, ...]
 class _RotaryQK(_SingleLevelFunction):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Any:
-        _, _, position_ids, ctx.spectrum, numbers, ctx.angles, *place = inputs
-        ctx.place = Placement(*place)
+        q, k, position_ids, ctx.spectrum, numbers, ctx.angles, *place = inputs
+        ctx.place, ctx.shapes = Placement(*place), (q.shape, k.shape)
         ctx.save_for_backward(position_ids, numbers)
+        ctx.set_materialize_grads(False)  # its zeros would be no DTensors
         return _below(ops.rotary_qk, *inputs)
 
     @staticmethod
-    def backward(ctx: Any, q_grad: torch.Tensor, k_grad: torch.Tensor) -> Inputs:
+    def backward(ctx: Any, *grads: torch.Tensor | None) -> Inputs:
         position_ids, numbers = ctx.saved_tensors
         how = position_ids, ctx.spectrum, numbers, ctx.angles, *_reversed(ctx.place)
-        return (*ops.rotary_qk(q_grad, k_grad, *how), *[None] * len(how))
+        nothing = [None] * len(how)
+        used = next((grad for grad in grads if grad is not None), None)
+        if used is None:
+            return (*grads, *nothing)
+        given = zip(grads, ctx.shapes, strict=True)
+        whole = [used.new_zeros(shape) if grad is None else grad for grad, shape in given]
+        return (*ops.rotary_qk(*whole, *how), *nothing)
 
 
 class _RotaryCached(_SingleLevelFunction):
@@ -91,8 +98,12 @@ def _below(operator: Callable[..., Any], *inputs: Any) -> Any:
 def _overwriting(q: torch.Tensor, k: torch.Tensor, *options: Any) -> None:
     check_no_tangent(q, k)
     check_no_grad(q=q, k=k)
+    before = q._version, k._version
     with torch._C._AutoDispatchBelowAutograd():
         ops.rotary_qk_(q, k, *options)
+    for x, version in zip((q, k), before, strict=True):
+        if x._version == version:  # what was written is a tensor within it, as in a DTensor
+            torch.autograd.graph.increment_version(x)
 
 
 def _table_gradients(

@@ -24,24 +24,42 @@ def listed(position_ids: object, q: torch.Tensor, tensor_format: str) -> torch.T
         As in `ropelab.apply_rotary`. What an object says must be what that asks for; a token
         behind the last sequence of a pack gets position 0.
     q : torch.Tensor
-        The tensor whose tokens they are of; only its shape and its device matter.
+        The tensor whose tokens they are of; only its shape, its device and its mesh matter.
     tensor_format : str
         Of `q`.
 
     Returns
     -------
     torch.Tensor of int
-        The tensor that was given, or one of int64 that broadcasts to the tokens.
+        The tensor that was given, or one of int64 that broadcasts to the tokens; where `q` is a
+        DTensor, all ids on every rank.
 
     Raises
     ------
     TypeError
         If it is none of these.
     ValueError
-        If a shape does not fit.
+        If a shape does not fit, or a DTensor, which has the tokens of all ranks, is said to be
+        the part of one.
     """
     if isinstance(position_ids, torch.Tensor):
         return position_ids
+    if not hasattr(q, "device_mesh"):
+        return _counted(position_ids, q, tensor_format)
+    if isinstance(position_ids, Packed) and position_ids.cp_size > 1:
+        msg = (
+            f"position_ids: expected a pack of whole sequences, since q is a DTensor; got "
+            f"cp_size={position_ids.cp_size}; pass ids as a DTensor, sharded as q is"
+        )
+        raise ValueError(msg)
+    from torch.distributed.tensor import DTensor, Replicate
+
+    everywhere = [Replicate()] * q.device_mesh.ndim
+    ids = _counted(position_ids, q, tensor_format)
+    return DTensor.from_local(ids, q.device_mesh, everywhere, run_check=False)
+
+
+def _counted(position_ids: object, q: torch.Tensor, tensor_format: str) -> torch.Tensor:
     if isinstance(position_ids, Consecutive):
         tokens = token_shape(tuple(q.shape), tensor_format, "q")
         first = _offset(position_ids.offset, q, 1 if len(tokens) == 1 else tokens[0])
