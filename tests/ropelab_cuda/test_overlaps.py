@@ -75,3 +75,4 @@ def test_an_axis_of_one_entry_has_no_step_that_counts() -> None:
     first = View(1000, (2, 1, 3), (3, 77, 1), "float32")
     assert is_same(first, View(1000, (2, 1, 3), (3, 3, 1), "float32"))
     assert not is_same(first, View(1000, (2, 1, 3), (4, 77, 1), "float32"))
+    assert not is_same(first, View(1000, (1,), (1,), "float32"))
