@@ -17,6 +17,7 @@ from ropelab.dlpack import CUDA_DEVICES
 
 from . import layouts, norm_rotary, phases, rotary, xpos
 from .handover import handed_over
+from .storage import dtype_name
 
 __all__ = [
     "apply_norm_rotary_qk",
@@ -42,7 +43,11 @@ def _anywhere(specified: Callable[P, Any], launched: Callable[..., Any]) -> Call
     def call(*args: P.args, **options: P.kwargs) -> Any:
         given = signature.bind(*args, **options).arguments
         first = next(value for name, value in given.items() if name != "rope")
-        function: Callable[..., Any] = launched if _is_on_cuda(first) else specified
+        if _is_on_cuda(first):
+            return handed_over(launched(**given), first)
+        if given.get("dtype") is not None:  # of any framework, as the kernels take it
+            given["dtype"] = dtype_name(given["dtype"])
+        function: Callable[..., Any] = specified
         return handed_over(function(**given), first)
 
     return call

@@ -77,7 +77,8 @@ def unread_shape(x: Any, name: str) -> tuple[int, ...] | None:
 
 def check_unread_offset(offset: Any) -> Any:
     """Return an offset, as an int if it is one; or raise if it is none, as far as it tells."""
-    if hasattr(offset, "__len__") or (_is_tensor(offset) and not isinstance(offset, np.generic)):
+    is_number = isinstance(offset, (int, np.generic))  # asked first: torch.compile may trace an int
+    if not is_number and (hasattr(offset, "__len__") or _is_tensor(offset)):
         check_offset_shape(unread_shape(offset, "offset"))
         return offset
     number = integer(offset, "offset", "an integer, or integers in shape (sequences,)")

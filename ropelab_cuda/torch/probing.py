@@ -34,7 +34,7 @@ def agrees(
     ----------
     embedding : torch.nn.Module
         A model's; one of its class is made anew from its config, since its own may lie on the meta
-        device, or have been rounded.
+        device, or have been rounded. Otherwise both must have the same numbers.
     layer_type : str, optional
         For which it is asked, if it has several.
     rope : Rope
@@ -45,10 +45,13 @@ def agrees(
     Returns
     -------
     bool
-        Whether random queries and keys at random positions, some beyond 65,536, come out alike.
+        Whether its numbers are still those that it was made with, and random queries and keys at
+        random positions, some beyond 65,536, come out alike.
     """
     with torch.device("cpu"):
         fresh = _anew(embedding)
+        if not _is_as_new(embedding, fresh, rope):
+            return False
         return all(_agrees_near(fresh, layer_type, rope, rotate, reach) for reach in (NEAR, FAR))
 
 
@@ -90,6 +93,27 @@ def with_own_frequencies(embedding: Module, layer_type: str | None, rope: Rope) 
     own = ExplicitFrequencies(inv_freq, spectrum.attention_factor)
     axes = None if spectrum.axes is None else spectrum.axes.tolist()
     return replace(rope, scaling=own, axes=axes)
+
+
+def _is_as_new(embedding: Module, fresh: Module, rope: Rope) -> bool:
+    """Say whether nobody has changed the numbers of an embedding since it was made."""
+    for name in (*fresh._buffers, *vars(fresh)):
+        if not name.endswith(("inv_freq", "attention_scaling")):
+            continue
+        if rope.scaling.depends_on_length and name.endswith("inv_freq") and "original" not in name:
+            continue  # what its last call has left
+        own, new = getattr(embedding, name, None), getattr(fresh, name)
+        if isinstance(own, torch.Tensor) and isinstance(new, torch.Tensor):
+            if not own.is_meta and not _is_rounded(own.detach().cpu().float(), new.float()):
+                return False
+        elif own != new:
+            return False
+    return True
+
+
+def _is_rounded(own: torch.Tensor, new: torch.Tensor) -> bool:
+    """Say whether numbers are others, but for a rounding to 16 bits."""
+    return own.shape == new.shape and torch.allclose(own, new, rtol=2**-7, atol=1e-7)
 
 
 def _anew(embedding: Module) -> Any:

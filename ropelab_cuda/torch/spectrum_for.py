@@ -59,11 +59,19 @@ def spectrum_for(
     elif seq_len is None:
         return _at_length_of(rope, position_ids)
     elif torch.compiler.is_dynamo_compiling():  # a length that may differ from call to call
+        _check_length(seq_len)
         last = torch.full((1,), seq_len - 1, dtype=torch.int64, device=position_ids.device)
         return _at_length_of(rope, last)
     if torch.compiler.is_dynamo_compiling():
         return SpectrumText(_text(rope))
     return _spectrum(rope, None if seq_len is None else positive_int(seq_len, "seq_len"))
+
+
+def _check_length(seq_len: int) -> None:
+    """Raise unless a length that torch.compile traces is one; `positive_int` cannot be traced."""
+    if type(seq_len) not in (int, torch.SymInt) or seq_len < 1:
+        msg = "seq_len: expected a positive integer; got another number; pass 1 or more"
+        raise ValueError(msg)  # which number, cannot be said in a graph
 
 
 def _at_length_of(rope: Rope, position_ids: object) -> Spectrum | SpectrumText:

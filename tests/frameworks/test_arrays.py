@@ -91,6 +91,13 @@ def test_no_name_is_left_out() -> None:
     assert {*CALLS, "exact_phases"} == set(arrays.__all__)
 
 
+def test_a_format_may_be_named_by_the_dtype_of_a_framework() -> None:
+    x, ids, spectrum = torch.ones(1, 2, 1, 4), torch.arange(2), ropelab.Rope(4).spectrum()
+    dtypes: tuple[Any, ...] = (torch.float16, torch.float8_e4m3fn)
+    for dtype in dtypes:
+        assert arrays.apply_rotary(x, ids, spectrum, dtype=dtype).dtype == dtype
+
+
 def test_results_of_other_formats() -> None:
     x = jnp.full((1, 1, 1, 6), 0.3)
     assert arrays.apply_rotary(x, [0], SPECTRUM, dtype=jnp.bfloat16).dtype == jnp.bfloat16

@@ -74,6 +74,17 @@ def test_a_config_that_says_otherwise_is_refused(model: Model) -> None:
         patch(model)
 
 
+@pytest.mark.parametrize("name", ["inv_freq", "original_inv_freq", "attention_scaling"])
+def test_an_embedding_that_was_changed_is_refused(model: Model, name: str) -> None:
+    embedding = model.model.rotary_emb
+    number = getattr(embedding, name)
+    setattr(embedding, name, number * 1.02)
+    with pytest.raises(NotImplementedError, match="LlamaAttention"):
+        patch(model)
+    setattr(embedding, name, number)
+    assert patch(model)
+
+
 def rotated(q: Any, k: Any, cos: Any, sin: Any) -> Any:
     return q * cos + sin, k * cos + sin
 

@@ -22,6 +22,7 @@ pytestmark = NOISE
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 Tensors = tuple[torch.Tensor, ...]
 SPECTRUM = ropelab.Rope(12, rotary_dim=6).spectrum()
+IDS = torch.arange(5)
 FIXED = ropelab.Rope(12, scaling=Linear(3.0))
 DYNAMIC = ropelab.Rope(12, scaling=DynamicNTK(2.0), max_position_embeddings=4096)
 
@@ -198,3 +199,28 @@ def test_wrong_positions_are_refused_while_a_graph_is_made() -> None:
     compiled = torch.compile(by_closure, fullgraph=True, backend="eager")
     with pytest.raises(Exception, match=r"position_ids: expected a shape that broadcasts"):
         compiled(*qk(dtype=torch.float32), torch.arange(4))
+
+
+def test_the_place_in_a_sequence_may_change() -> None:
+    """Decoding: one more at each call."""
+    q, k = qk(dtype=torch.float32)
+
+    def at(q: torch.Tensor, k: torch.Tensor, offset: int) -> Tensors:
+        return apply_rotary(q, k, Consecutive(offset), SPECTRUM)
+
+    compiled = torch.compile(at, backend="aot_eager", fullgraph=True)
+    for offset in (0, 1, 2, 70_001):
+        for actual, wanted in zip(compiled(q, k, offset), at(q, k, offset), strict=True):
+            assert torch.equal(actual, wanted)
+
+
+@pytest.mark.parametrize("seq_len", [0, -5, True, 20.5])
+def test_a_length_that_is_none_is_refused(seq_len: Any) -> None:
+    q, k = qk(dtype=torch.float32)
+    rope = ropelab.Rope(q.shape[-1], scaling=DynamicNTK(2.0), max_position_embeddings=16)
+
+    def rotated(q: torch.Tensor, k: torch.Tensor, seq_len: Any) -> Tensors:
+        return apply_rotary(q, k, IDS, spectrum_for(rope, IDS, seq_len))
+
+    with pytest.raises((torch._dynamo.exc.Unsupported, ValueError), match="seq_len"):
+        torch.compile(rotated, backend="eager", fullgraph=True)(q, k, seq_len)

@@ -55,15 +55,18 @@ OTHERS: dict[str, Callable[[torch.Tensor], Any]] = {
     "zero": lambda x: torch._efficientzerotensor(x.shape),
     "sparse": lambda x: x.to_sparse(),
     "functional": torch._to_functional_tensor,
+    "nested": lambda x: torch.nested.nested_tensor([*x]),  # at which torch's guard ends the process
     "array": lambda x: x.numpy(),
     "none": lambda _: None,
 }
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @pytest.mark.parametrize("place", [0, 1])
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
 def test_others_are_not(other: Callable[[torch.Tensor], Any], place: int) -> None:
     tensors: list[Any] = [*qk(dtype=torch.float32), IDS]
+    assert are_plain(*tensors)  # and now torch's guard knows such tensors
     tensors[place] = other(tensors[place])
     assert not are_plain(*tensors)
 
