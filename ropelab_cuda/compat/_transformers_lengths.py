@@ -82,7 +82,13 @@ class _Layer:
         """Put frequencies where the old ones are, so that CUDA graphs find them."""
         old: torch.Tensor = self.get("inv_freq")
         alike = (old.dtype, old.device, old.shape) == (inv_freq.dtype, self.device, inv_freq.shape)
-        if alike:
+        # What was made in inference mode can be overwritten there alone; no graph may ask for it.
+        may_be_written = (
+            torch.compiler.is_compiling()
+            or torch.is_inference_mode_enabled()
+            or not old.is_inference()
+        )
+        if alike and may_be_written:
             with torch.no_grad():
                 old.copy_(inv_freq)
         else:  # a cast has rounded them, or they did not follow the model

@@ -134,6 +134,8 @@ def survey(model: Module) -> Survey:
             attentions[name] = module
         elif "Rotary" in type(module).__name__:
             embeddings[name] = module
+        elif _passes_on(type(module)):
+            raise unknown(type(module), "a forward that passes its tables on to another class's")
     for module in embeddings.values():
         asked = parameters_of(type(module).forward)[1:]
         if asked[1:] not in (("position_ids",), ("position_ids", "layer_type")):
@@ -144,6 +146,13 @@ def survey(model: Module) -> Survey:
         missing = "rotary embedding" if not embeddings else "attention that rotates by it"
         raise unknown(type(model), f"no {missing}")
     return Survey(embeddings, attentions)
+
+
+def _passes_on(kind: type[Module]) -> bool:
+    """Say whether a class rotates by calling the forward of a class that it derives from."""
+    forward: Any = inspect.unwrap(kind.forward)
+    calls_super = "__class__" in getattr(getattr(forward, "__code__", None), "co_freevars", ())
+    return calls_super and any(applications(base) for base in kind.__mro__[1:])
 
 
 def unknown(kind: type[Module], what: str) -> NotImplementedError:

@@ -29,7 +29,16 @@ from .architectures import (
 )
 from .embeddings import Ropes, held_turner, hold_turner, ropes_of, turner_of
 from .probing import agrees
-from .swapping import check_swappable, kept, maker_of, restore, subclass, swap, swapped_from
+from .swapping import (
+    check_swappable,
+    kept,
+    maker_of,
+    restore,
+    subclass,
+    swap,
+    swapped_from,
+    was_swapped_below,
+)
 
 __all__ = ["Replacement", "patch", "unpatch"]
 
@@ -135,12 +144,19 @@ def unpatch(model: Module) -> None:
     TypeError
         If `model` is no module.
     ValueError
-        If it is not patched.
+        If it is not patched, or somebody has changed the class of one of its modules since.
     """
     swapped = _swapped(model)
     if not swapped:
         msg = f"model: expected a patched model; got a {type(model).__name__} that is not"
         raise ValueError(msg)
+    for module in model.modules():
+        if was_swapped_below(module):
+            msg = (
+                f"model: expected the classes that patch has given it; got a "
+                f"{type(module).__name__} whose class was changed since; undo that first"
+            )
+            raise ValueError(msg)
     if any(maker_of(module) not in (_turning_class, _rotating_class) for module in swapped):
         msg = "model: expected one that nobody watches; got one inside of watch(model); leave it"
         raise ValueError(msg)

@@ -27,6 +27,7 @@ __all__ = [
     "subclass",
     "swap",
     "swapped_from",
+    "was_swapped_below",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -143,6 +144,12 @@ def swapped_from(module: Module) -> type[Module] | None:
     """Return the class that a module had before it was swapped, or None if it was not."""
     original: type[Module] | None = vars(type(module)).get(_ORIGINAL)
     return original
+
+
+def was_swapped_below(module: Module) -> bool:
+    """Say whether somebody has changed the class of a module after it was swapped."""
+    kind, *bases = type(module).__mro__
+    return _ORIGINAL not in vars(kind) and any(_ORIGINAL in vars(base) for base in bases)
 
 
 def maker_of(module: Module) -> Callable[..., type[Module]]:

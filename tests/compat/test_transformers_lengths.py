@@ -57,6 +57,20 @@ def test_a_series_of_calls_has_the_frequencies_of_transformers(rule: str, plain:
     assert len({tuple(each) for each in seen}) == {"dynamic": 3, "longrope": 2, "yarn": 1}[rule]
 
 
+@pytest.mark.parametrize("rule", ["dynamic", "longrope"])
+def test_a_call_in_inference_mode_spoils_no_later_one(rule: str) -> None:
+    module, x = module_of(ours, config_of(RULES[rule])).to(torch.bfloat16), torch.zeros(1)
+    with torch.inference_mode():
+        module(x, torch.arange(3 * LIMIT)[None])
+    for length in SERIES:
+        module(x, torch.arange(length)[None])
+    fresh = module_of(ours, config_of(RULES[rule]))
+    for length in (3 * LIMIT, *SERIES):
+        fresh(x, torch.arange(length)[None])
+    # The cast has rounded the frequencies of short calls.
+    torch.testing.assert_close(module.inv_freq.float(), fresh.inv_freq, rtol=2**-8, atol=0.0)
+
+
 def test_a_custom_dynamic_rule_may_be_added() -> None:
     calls = []
 

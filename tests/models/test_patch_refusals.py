@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn import Module
 
-from ropelab_cuda.torch import patch, unpatch
+from ropelab_cuda.torch import patch, unpatch, watch
 from ropelab_cuda.torch.swapping import swapped_from
 from tests.models.patched_models import logits, make_batch
 from tests.models.small_models import HEADS, Model, build, rotating_part
@@ -83,6 +83,38 @@ def test_an_embedding_that_was_changed_is_refused(model: Model, name: str) -> No
         patch(model)
     setattr(embedding, name, number)
     assert patch(model)
+
+
+def watched(model: Model) -> None:
+    with watch(model):
+        pass
+
+
+@pytest.mark.parametrize("act", [patch, watched])
+def test_an_attention_that_passes_its_tables_on_is_refused(
+    model: Model, act: Callable[[Any], Any]
+) -> None:
+    attention: Any = model.model.layers[0].self_attn
+
+    class Delegating(type(attention)):  # type: ignore[misc]
+        def forward(self, *given: Any, **options: Any) -> Any:
+            return super().forward(*given, **options)
+
+    attention.__class__ = Delegating
+    with pytest.raises(NotImplementedError, match="Delegating"):
+        act(model)
+
+
+def test_a_class_that_was_changed_since_is_not_half_undone(model: Model) -> None:
+    patch(model)
+    attention: Any = model.model.layers[0].self_attn
+    patched = type(attention)
+    attention.__class__ = type("Wrapped", (patched,), {})
+    with pytest.raises(ValueError, match="Wrapped whose class was changed since"):
+        unpatch(model)
+    attention.__class__ = patched
+    unpatch(model)
+    assert patched not in map(type, model.modules())
 
 
 def rotated(q: Any, k: Any, cos: Any, sin: Any) -> Any:
