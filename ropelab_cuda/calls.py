@@ -110,7 +110,7 @@ def rotate_by_positions(
         *_passed(storage, scales),
         *zip(parts.tensors, given.views(positions), strict=True),
     ]
-    launch_and_remember(gate, plan, call, tensors, outs, results, operands, others, spectrum)
+    launch_and_remember(gate, plan, call, tensors, outs, results, operands, others, given.keyed)
     return results
 
 

@@ -145,7 +145,7 @@ def _go_the_whole_way(
     first = 1 if made or outs else 0
     written = slice(first, len(outs) + 1 + len(kept))
     starts = {"input": 0, "output": len(passed) if made else first, "other": 1 + len(outs)}
-    remember(call, plan, again, passed, made, written, starts, angles.spectrum)
+    remember(call, plan, again, passed, made, written, starts, angles.keyed)
     return result
 
 

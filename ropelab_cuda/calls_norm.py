@@ -98,5 +98,5 @@ def norm_and_rotate(
     )
     others = [(weights[name], view) for name, view in taken.items()]
     others += zip(parts.tensors, given.views(positions), strict=True)
-    launch_and_remember(gate, plan, call, tensors, outs, results, operands, others, spectrum)
+    launch_and_remember(gate, plan, call, tensors, outs, results, operands, others, given.keyed)
     return results

@@ -31,6 +31,11 @@ class GivenAngles(NamedTuple):
         in_parts = isinstance(self.position_ids, (Consecutive, Packed))
         return not in_parts and not isinstance(self.spectrum, DeviceSpectrum)
 
+    @property
+    def keyed(self) -> object:
+        """What the key of a call names, so that a recording has to keep it alive: no memory."""
+        return self.spectrum.rule if isinstance(self.spectrum, DeviceSpectrum) else self.spectrum
+
     def in_parts(self, call: Key) -> tuple[Parts, Key]:
         """Return what a replay needs to know of them, in a call of that key.
 

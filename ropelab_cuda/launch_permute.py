@@ -58,7 +58,8 @@ def plan_permute(x: View, out: View, pairs: int, layouts: tuple[str, str]) -> Pl
     starts = [x.pointer, out.pointer, *(n * size for n in (*strides[0], *strides[1], pairs, tail))]
     vector = max(1, math.gcd(ACCESS_BYTES, *starts) // size)
     units = max(pairs, tail) // vector
-    if in_place and units > MAX_THREADS:
+    rows = math.prod(x.shape[:-1])
+    if in_place and rows and units > MAX_THREADS:
         msg = (
             f"x: expected at most {2 * MAX_THREADS * vector} such channels to change places within "
             f"a row; got {2 * pairs}; write to another tensor by out="
@@ -66,7 +67,6 @@ def plan_permute(x: View, out: View, pairs: int, layouts: tuple[str, str]) -> Pl
         raise ValueError(msg)
     across = min(units, MAX_THREADS)
     together = max(1, BLOCK // across)
-    rows = math.prod(x.shape[:-1])
     blocks = -(-rows // together)
     if blocks > MAX_BLOCKS:
         msg = f"x: expected at most {MAX_BLOCKS * together} rows; got {rows}; split the call"

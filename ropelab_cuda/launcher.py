@@ -96,17 +96,31 @@ def _dependent(driver: Any, function: int, grid: Dims, block: Dims, arguments: A
     config.attrs, config.numAttrs = [attribute], 1
     launch_kernel, address = driver.cuLaunchKernelEx, ctypes.addressof(arguments)
     handle, last = driver.CUfunction(function), 0  # made once, or each launch would make one
+    no_context = driver.CUresult.CUDA_ERROR_INVALID_CONTEXT
 
     def launch_dependent(stream: int, *, _alive: Any = arguments) -> None:
         nonlocal last
         if stream != last:
             config.hStream = last = stream
         (error,) = launch_kernel(config, handle, address, 0)
+        if error == no_context:
+            _bind_context()
+            (error,) = launch_kernel(config, handle, address, 0)
         if error:
             msg = f"the driver refused a launch of {grid} blocks of {block} threads: {error!r}"
             raise RuntimeError(msg)
 
     return launch_dependent
+
+
+def _bind_context() -> None:
+    """Give this thread the context of its device.
+
+    The driver wants one; only the runtime's calls bind it. A thread may have made none as yet, as
+    those in which torch runs a backward pass.
+    """
+    runtime = require_cupy().cuda.runtime
+    runtime.setDevice(runtime.getDevice())
 
 
 @cache

@@ -84,7 +84,7 @@ def _packed(pack: Packed, q: torch.Tensor, tokens: int) -> torch.Tensor:
     if not sequences:
         return torch.zeros(tokens, dtype=torch.int64, device=q.device)
     token, own = torch.arange(tokens, device=q.device), bounds // ranks
-    sequence = torch.searchsorted(own[1:], token, right=True)
+    sequence = torch.searchsorted(own, token, right=True) - 1
     known = sequence.clamp(max=sequences - 1)
     place = token - own[known]
     if ranks > 1:  # pieces `rank` and `2 * ranks - 1 - rank` of each sequence

@@ -11,6 +11,7 @@ import pytest
 from ropelab.layouts import pair_channels
 from ropelab.precision import eps, widen
 from tests.gpu.devices import Torch
+from tests.gpu.waiting import without_synchronising
 
 pytestmark = pytest.mark.gpu
 
@@ -107,11 +108,8 @@ def test_the_fused_path_of_nemo_automodel_does_not_wait(torch: Any) -> None:
         return face.apply_rotary_pos_emb_fused(q, k, rope(x, ids)[2])
 
     wanted = [each.clone() for each in step()]  # compiles the kernels
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with without_synchronising(torch):
         found = step()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import weakref
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from ropelab.layouts import pair_channels
 from ropelab.precision import eps, widen
 from ropelab.scaling import LongRoPE
 from tests.gpu.devices import CuPy, Framework, Torch
+from tests.gpu.waiting import without_synchronising
 from tests.length_rules import ROPES, goldens_by_length, same_numbers, spectra_on_device
 
 pytestmark = pytest.mark.gpu
@@ -41,18 +40,6 @@ def torch() -> Any:
 
     torch.manual_seed(0)
     return torch
-
-
-@contextmanager
-def without_synchronising(torch: Any) -> Iterator[None]:
-    """Let torch raise an error for any synchronisation of its own."""
-    with warnings.catch_warnings():  # that it does not see everything
-        warnings.simplefilter("ignore", UserWarning)
-        torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 def pair_error(actual: Array, expected: Array) -> float:
@@ -101,6 +88,18 @@ def test_the_largest_of_many_positions_wherever_it_is(torch: Any, count: int, dt
             spectrum = ropelab_cuda.spectrum_on_device(rope, view)
             assert spectrum.numbers_on_host().length == 70_001 + place
         ids[place] = 0
+
+
+def test_no_plan_keeps_the_numbers_of_a_call(torch: Any) -> None:
+    rope = SWITCHING["dynamic"]
+    q, k = queries_and_keys(torch, rope.head_dim, "float16")
+    ids = torch.arange(4, device="cuda")
+    for _ in range(3):  # the first of them goes the whole way, later ones are replayed
+        spectrum = ropelab_cuda.spectrum_on_device(rope, ids)
+        ropelab_cuda.apply_rotary_qk(q, k, ids, spectrum)
+        numbers = weakref.ref(spectrum.buffer)
+        del spectrum
+        assert numbers() is None
 
 
 @pytest.mark.parametrize("dtype", BOUNDS)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ropelab_cuda.torch import patch, unpatch, watch
+from tests.gpu.waiting import without_synchronising
 from tests.models.patched_models import Batch, generated, gradients, logits, make_batch
 from tests.models.small_models import Model, build
 
@@ -88,10 +89,6 @@ def test_a_rule_by_the_length_does_not_wait_for_the_device() -> None:
     states = torch.ones(2, 24, 64, device="cuda")
     attention = model.model.layers[0].self_attn
     attention(states, embedding(states, batch.position_ids), None)  # compiles
-    before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with without_synchronising(torch):
         tables = embedding(states, batch.position_ids)
         attention(states, tables, None)
-    finally:
-        torch.cuda.set_sync_debug_mode(before)

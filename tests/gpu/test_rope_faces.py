@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from tests.gpu.waiting import without_synchronising
 
 pytestmark = pytest.mark.gpu
 
@@ -20,15 +20,6 @@ def torch() -> Any:
 
     torch.manual_seed(0)
     return torch
-
-
-@contextmanager
-def no_synchronisation(torch: Any) -> Iterator[None]:
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 def check(torch: Any, found: Any, on_cpu: Any) -> None:
@@ -68,7 +59,7 @@ def test_transformer_engine_rotates_as_on_the_cpu(
     }
     x = x.cuda()
     apply_rotary_pos_emb(x, table, tensor_format, **there, **words)
-    with no_synchronisation(torch):
+    with without_synchronising(torch):
         found = apply_rotary_pos_emb(x, module(200), tensor_format, **there, **words)
     check(torch, found, expected)
 
@@ -129,7 +120,7 @@ def test_longrope_is_chosen_without_synchronising(torch: Any) -> None:
     lengths = (5, ORIGINAL + 1, ORIGINAL)
     ids = [torch.tensor([[0, length - 1]], device="cuda") for length in lengths]
     forward(module, x, ids[0])  # makes the long list
-    with no_synchronisation(torch):
+    with without_synchronising(torch):
         found = [forward(module, x, each) for each in ids]
     for each, length in zip(found, lengths, strict=True):
         expected, _ = ROPE_INIT_FUNCTIONS["longrope"](config, "cuda", seq_len=length)

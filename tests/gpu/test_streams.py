@@ -132,6 +132,18 @@ def test_a_graph_replays_with_new_data(torch: Any, name: str) -> None:
         assert same(torch, outputs, run(new_x, new_ids))
 
 
+def test_a_thread_that_has_asked_cuda_for_nothing(torch: Any) -> None:
+    """It has no context, as the threads of torch's backward pass on the first device."""
+    x, ids = inputs(torch, 4)
+    wanted, out = ropelab_cuda.apply_rotary(x, ids, SPECTRUM), torch.full_like(x, float("nan"))
+    thread = threading.Thread(
+        target=ropelab_cuda.apply_rotary, args=(x, ids, SPECTRUM), kwargs={"out": out}
+    )
+    thread.start()
+    thread.join()
+    assert same(torch, (out,), (wanted,))
+
+
 def test_threads_with_streams_of_their_own(torch: Any) -> None:
     """Each of eight threads has its stream, shapes and values; all launch at once."""
     count, rounds = 8, 60

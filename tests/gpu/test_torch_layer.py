@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 import ropelab
 from ropelab.positions import Consecutive, Packed
 from ropelab.scaling import DynamicNTK
+from tests.gpu.waiting import without_synchronising
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore:::torch")]
 
@@ -29,15 +28,6 @@ def layer() -> Any:
     import ropelab_cuda.torch
 
     return ropelab_cuda.torch
-
-
-@contextmanager
-def without_synchronising(torch: Any) -> Iterator[None]:
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 def inputs(torch: Any, *, requires_grad: bool = False, seed: int = 0) -> Any:

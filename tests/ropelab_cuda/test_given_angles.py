@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -239,6 +240,22 @@ def test_the_host_reads_nothing_and_replays_other_values(
                 answers = AGAIN[call](way, seed, place, device, host, **options)
         for got, wanted in answers:
             assert np.abs(got.numpy() - wanted).max() <= 4e-6
+
+
+@pytest.mark.shim
+@pytest.mark.parametrize("call", [*AGAIN, "rotation"])
+def test_no_plan_keeps_the_numbers_of_a_call(call: str) -> None:
+    """Memory of a graph's pool must be free once the graph has run."""
+    ids = torch.tensor([[3, 7, 11]])
+    for seed in range(3):
+        numbers = ropelab_cuda.spectrum_on_device(ROPE, ids)
+        if call == "rotation":
+            ropelab_cuda.apply_rotary_qk(*new(seed, 4, 2, pack=False), ids, numbers)
+        else:
+            AGAIN[call]("new", seed, ids, numbers, ROPE.spectrum(12))
+        memory = weakref.ref(numbers.buffer)
+        del numbers
+        assert memory() is None
 
 
 @pytest.mark.shim

@@ -118,6 +118,10 @@ def test_a_row_wider_than_a_block() -> None:
             assert bits(ropelab_cuda.to_half(x)) == bits(ropelab.to_half(x))
             with refuses(ValueError, "x", str(shape[-1])):
                 ropelab_cuda.to_half_(x)
+    for empty in (random(0, 9000), random(3, 0, 9000)):  # which lie where their results do
+        with on_cpu():
+            assert ropelab_cuda.to_half(empty).shape == empty.shape
+            assert ropelab_cuda.to_half_(empty) is empty
     x = random(2, 8192)
     wanted = ropelab.to_half(x)
     with on_cpu():
