@@ -13,6 +13,7 @@ import numpy as np
 
 from .candidates import Candidate, candidates
 from .inputs import Inputs
+from .torch_layer import through_torch, with_gradients
 from .workloads import DECODE
 
 __all__ = ["MUL", "HostTime", "host_times", "measure_host"]
@@ -116,18 +117,21 @@ def measure_host() -> dict[str, list[HostTime]]:
         torch.compiler.reset()
         with enter():
             calls: dict[str, Callable[[], Any]] = {MUL: lambda: torch.mul(number, number)}
-            for candidate in candidates(inputs):
-                if candidate.layout != "half":
-                    continue
-                call = bound(candidate)
+            everyone = {c.name: bound(c) for c in candidates(inputs) if c.layout == "half"}
+            for name, call in (everyone | through_torch(inputs)).items():
                 try:
                     for _ in range(3):
                         call()
                 except Exception as error:  # another's failure must not end the run
-                    if candidate.name.startswith("ropelab"):
+                    if name.startswith("ropelab"):
                         raise
-                    print(f"{candidate.name} fails: {type(error).__name__}: {error}")
+                    print(f"{name} fails: {type(error).__name__}: {error}")
                     continue
-                calls[candidate.name] = call
+                calls[name] = call
             found[context] = host_times(calls, torch.cuda.synchronize)
+    learnt = torch.ones(1, device="cuda", requires_grad=True)
+    calls = {MUL: lambda: torch.mul(learnt, learnt), **with_gradients(inputs)}
+    for call in calls.values():
+        call()
+    found["q and k require grad"] = host_times(calls, torch.cuda.synchronize)
     return found

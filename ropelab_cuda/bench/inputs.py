@@ -62,9 +62,8 @@ class Inputs:
         rows = workload.batch if workload.sequence == 1 else 1
         back = torch.arange(workload.sequence).flip(0) + torch.arange(rows)[:, None]
         self.position_ids = (LAST_POSITION - back).to(device)
-        self.spectrum = ropelab.Rope(
-            workload.head_dim, base=BASE, rotary_dim=workload.width
-        ).spectrum()
+        self.rope = ropelab.Rope(workload.head_dim, base=BASE, rotary_dim=workload.width)
+        self.spectrum = self.rope.spectrum()
         inv_freq = torch.tensor(self.spectrum.inv_freq).to(device)
         self.inv_freq = inv_freq
         self.tables = {

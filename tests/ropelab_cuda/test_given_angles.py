@@ -250,7 +250,8 @@ def test_no_plan_keeps_the_numbers_of_a_call(call: str) -> None:
     for seed in range(3):
         numbers = ropelab_cuda.spectrum_on_device(ROPE, ids)
         if call == "rotation":
-            ropelab_cuda.apply_rotary_qk(*new(seed, 4, 2, pack=False), ids, numbers)
+            q, k = new(seed, 4, 2, pack=False)
+            ropelab_cuda.apply_rotary_qk(q, k, ids, numbers)
         else:
             AGAIN[call]("new", seed, ids, numbers, ROPE.spectrum(12))
         memory = weakref.ref(numbers.buffer)
