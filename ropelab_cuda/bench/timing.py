@@ -20,7 +20,7 @@ __all__ = ["Call", "Timing", "device_times", "summarise"]
 Call = Callable[[int], Any]  # of a set's number; what it returns owns its outputs
 
 FEWEST_ROUNDS, MOST_ROUNDS = 10, 200
-CYCLES_A_SECOND = 2e9  # of a device that sleeps
+QUEUED = 2  # graphs that have been launched and are not done: one runs, one waits
 
 
 @dataclass(frozen=True)
@@ -84,22 +84,17 @@ def device_times(
     pool = torch.cuda.graph_pool_handle()  # one memory for all, since they never run together
     captured = [_captured(call, cycle, pool) for call in calls]
     graphs = [graph for graph in captured if not isinstance(graph, Exception)]
-    _replay(graphs)  # the first replay uploads a graph
+    queue: deque[torch.cuda.Event] = deque()
+    _replay(graphs, queue)  # the first replay uploads a graph
     torch.cuda.synchronize()
     start = perf_counter()
-    _replay(graphs)
-    launched = perf_counter()
+    _replay(graphs, queue)
     torch.cuda.synchronize()
-    # The device sleeps until a round's graphs have all been launched: launches that go on beside a
-    # graph slow down its nodes, by a third of a microsecond each.
-    cycles = int(2 * (launched - start) * CYCLES_A_SECOND)
-    affordable = int(seconds / (perf_counter() - start + 2 * (launched - start)))
-    rounds = min(MOST_ROUNDS, max(FEWEST_ROUNDS, affordable))
-    events = []
-    for _ in range(rounds):
-        torch.cuda._sleep(cycles)  # type: ignore[no-untyped-call]
-        events.append(_replay(graphs))
-        torch.cuda.synchronize()
+    rounds = int(seconds / (perf_counter() - start))
+    rounds = min(MOST_ROUNDS, max(FEWEST_ROUNDS, rounds))
+    _replay(graphs[-1:], queue)  # so that the first to be timed is launched beside another, too
+    events = [_replay(graphs, queue) for _ in range(rounds)]
+    torch.cuda.synchronize()
     timings = iter(
         summarise([before.elapsed_time(after) * 1e3 / cycle.calls for before, after in column])
         for column in zip(*events, strict=True)
@@ -124,16 +119,22 @@ def _captured(call: Call, cycle: Cycle, pool: Any) -> torch.cuda.CUDAGraph | Exc
 
 
 def _replay(
-    graphs: Sequence[torch.cuda.CUDAGraph],
+    graphs: Sequence[torch.cuda.CUDAGraph], queue: deque[torch.cuda.Event]
 ) -> list[tuple[torch.cuda.Event, torch.cuda.Event]]:
+    # Each is launched while the one before it runs, and not sooner. Launched into an idle device, a
+    # graph would begin by waiting for the host; behind a queue of several, each of its nodes takes
+    # up to a third of a microsecond longer, even a copy.
     import torch
 
     spans = []
     for graph in graphs:
+        if len(queue) == QUEUED:
+            queue.popleft().synchronize()
         before = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         after = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         before.record()
         graph.replay()
         after.record()
+        queue.append(after)
         spans.append((before, after))
     return spans
