@@ -54,6 +54,9 @@ class Framework(Protocol):
     def read(self, x: Any) -> NDArray[Any]:
         """Return a tensor's values in the host's memory, which waits for the device."""
 
+    def int64(self, x: Any) -> Any:
+        """Return integers as int64, still on the device, so that sums of them do not overflow."""
+
     def written(self, x: Any) -> None:
         """Learn that a kernel has written to a tensor."""
 
@@ -113,6 +116,10 @@ class CuPy:
         """Copy to the host."""
         array: NDArray[Any] = require_cupy().asnumpy(x)
         return array
+
+    def int64(self, x: Any) -> Any:
+        """Convert by CuPy."""
+        return x.astype("int64", copy=False)
 
     def written(self, x: Any) -> None:
         """CuPy keeps no record."""

@@ -167,6 +167,10 @@ class Torch:
         array: NDArray[Any] = x.detach().cpu().numpy()
         return array
 
+    def int64(self, x: Any) -> Any:
+        """Convert by torch."""
+        return x.long()
+
     def written(self, x: Any) -> None:
         """Bump the version, so that autograd notices a saved tensor that has changed."""
         if not x.is_inference():

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .launch import MAX_HEAD_BLOCKS, MAX_THREADS, MAX_TOKENS, Macros
-from .work import Work
+from .work import HEADS_IN_FLIGHT, MULTIPROCESSORS, Work
 
 __all__ = ["Tuning", "choose_tuning"]
 
 SHARED_BYTES = 48 << 10  # of a block, without asking the driver for more
 WARP = 32
-FEWEST_THREADS, MOST_THREADS = 64, 256  # of a block
+FEWEST_THREADS, MOST_THREADS, MOST_THREADS_WITH_TAILS = 64, 192, 128  # of a block
 MOST_THREADS_OF_FEW, MOST_LANES_OF_FEW = 320, 20  # where tokens are few
-IN_FLIGHT, MOST_UNROLL = 64, 8  # bytes of a thread, and heads
+IN_FLIGHT, MOST_IN_FLIGHT, MOST_UNROLL = 128, 192, 8  # bytes of a thread, and heads
 MOST_WASTE = 0.10  # threads that a block's warps may lack
 
 
@@ -34,6 +34,8 @@ class Tuning(NamedTuple):
         Whether positions may be read before the predecessors are done.
     few_tokens : bool
         Whether kernels follow each other faster than one takes; see angles.cuh.
+    loads_first : bool
+        Whether late blocks load before they compute angles; see angles.cuh.
     """
 
     lanes: int
@@ -42,6 +44,7 @@ class Tuning(NamedTuple):
     head_blocks: int = 1
     guesses: bool = False
     few_tokens: bool = False
+    loads_first: bool = False
 
     @property
     def macros(self) -> Macros:
@@ -53,16 +56,18 @@ class Tuning(NamedTuple):
             "HEAD_BLOCKS": self.head_blocks,
             "GUESSES": int(self.guesses),
             "FEW_TOKENS": int(self.few_tokens),
+            "LOADS_FIRST": int(self.loads_first),
+            "MULTIPROCESSORS": MULTIPROCESSORS,
         }
 
 
 def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
     """Return how to share some work.
 
-    Measured on an H200 (docs/performance.md): each thread has some 64 bytes in flight, and blocks
-    of 64 to 256 threads fill their warps; then an unroll that divides the heads is best, and small
-    blocks, so that the last ones do not keep the device waiting. Where there are too few tokens to
-    fill it, a thread has one head, and several blocks share a token.
+    Measured on an H200 (docs/performance.md): each thread has some four heads in flight, and blocks
+    of 64 to 192 threads, or to 128 with tails, fill their warps; then an unroll that divides the
+    heads is best, and small blocks, so that the last ones do not keep the device waiting. Where
+    there are too few tokens to fill it, a thread has one head, and several blocks share a token.
 
     Parameters
     ----------
@@ -93,18 +98,22 @@ def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
         most = max(1, min(MOST_LANES_OF_FEW, MOST_THREADS_OF_FEW // across))
         blocks = min(-(-heads // most), MAX_HEAD_BLOCKS)
         return Tuning(min(most, -(-heads // blocks)), 1, 1, blocks, guesses, few_tokens=True)
-    wanted = max(1, min(IN_FLIGHT // work.held_bytes, MOST_UNROLL))
+    wanted = max(1, min(IN_FLIGHT // work.held_bytes, HEADS_IN_FLIGHT))
     most_tokens = max(1, min(work.inner, fitting, MAX_TOKENS))
-    choices = range(min(heads, max(2, wanted // 2)), min(heads, MOST_UNROLL) + 1)
-    unroll = min(choices, key=lambda unroll: _cost(unroll, wanted, heads, across, most_tokens))
+    most = max(1, min(heads, MOST_IN_FLIGHT // work.held_bytes, MOST_UNROLL))
+    choices = range(min(most, max(2, wanted // 2)), most + 1)
+    limits = most_tokens, MOST_THREADS_WITH_TAILS if work.macros["TAIL_VECTOR"] else MOST_THREADS
+    unroll = min(choices, key=lambda unroll: _cost(unroll, wanted, heads, across, limits))
     lanes = max(1, min(-(-heads // unroll), MAX_THREADS // across))
-    return Tuning(lanes, _tokens(lanes * across, most_tokens), unroll, 1, guesses)
+    tokens = _tokens(lanes * across, limits)
+    return Tuning(lanes, tokens, unroll, 1, guesses, loads_first=guesses and work.is_partial)
 
 
-def _tokens(threads: int, most: int) -> int:
+def _tokens(threads: int, limits: tuple[int, int]) -> int:
     """Return the fewest tokens of so many threads that fill a block and its warps."""
+    most, most_threads = limits
     enough = range(min(-(-FEWEST_THREADS // threads), most), most + 1)
-    fitting = [tokens for tokens in enough if tokens * threads <= max(MOST_THREADS, threads)]
+    fitting = [tokens for tokens in enough if tokens * threads <= max(most_threads, threads)]
     return next((n for n in fitting if _waste(n * threads) <= MOST_WASTE), min(enough))
 
 
@@ -114,11 +123,11 @@ def _waste(threads: int) -> float:
 
 
 def _cost(
-    unroll: int, wanted: int, heads: int, across: int, most_tokens: int
+    unroll: int, wanted: int, heads: int, across: int, limits: tuple[int, int]
 ) -> tuple[int, bool, bool, bool, int]:
     """Return what speaks against a number of heads in flight, the worst first."""
     threads = across * -(-heads // unroll)
-    tokens = _tokens(threads, most_tokens)
+    tokens = _tokens(threads, limits)
     wasteful = _waste(threads * tokens) > MOST_WASTE
-    too_many = max(0, threads - MOST_THREADS)
+    too_many = max(0, threads - limits[1])
     return too_many, wasteful, tokens > 1, heads % unroll > 0, abs(unroll - wanted)

@@ -15,6 +15,8 @@ from .tokens import Axes, walk
 from .views import View
 
 __all__ = [
+    "HEADS_IN_FLIGHT",
+    "MULTIPROCESSORS",
     "Operand",
     "Scale",
     "Work",
@@ -27,10 +29,11 @@ __all__ = [
 LAYOUTS = {"half": "Half", "interleaved": "Interleaved"}
 VECTOR_BYTES = 16  # the widest load and store
 MULTIPROCESSORS = 132  # of an H100 or H200
-# Pairs of a thread at most: eight make both vectors of a half as wide as can be, four leave enough
-# threads where a token has few.
+# Pairs of a thread at most: eight make both vectors of a half as wide as can be; four are better
+# where a token would then have too few threads, each with several heads, which share its cosines.
 FEW_PAIRS, MANY_PAIRS = 4, 8
-FEWEST_THREADS = 128  # of a token, for many
+HEADS_IN_FLIGHT = 4
+FEWEST_THREADS = 96  # of a token, for many
 
 Operand = tuple[View, View]  # a tensor, and where its rotation goes
 Scale = float | View  # a number, or where a float32 lies in device memory
@@ -56,6 +59,8 @@ class Work:
         Bytes of a head that a thread holds.
     angle_bytes : int
         Bytes of the cosines and sines of one token.
+    is_partial : bool
+        Whether some channels of a head are not rotated.
     macros : dict
         The part of it that is compiled in.
     """
@@ -68,6 +73,7 @@ class Work:
     across: int
     held_bytes: int
     angle_bytes: int
+    is_partial: bool
     macros: Macros
 
     @property
@@ -156,7 +162,7 @@ def arrange(
         return widest_access((view, (*walk_strides, *lengths)) for view, walk_strides in rows_of)
 
     halves = "half" in layouts
-    threads = sum(heads) * pairs // MANY_PAIRS
+    threads = sum(heads) * pairs // (MANY_PAIRS * HEADS_IN_FLIGHT)
     many = are_few(outer * inner) or (threads >= FEWEST_THREADS and not tail)
     most = MANY_PAIRS if many and weights is None else FEW_PAIRS
     vector = widest(pairs if halves else 2 * pairs)
@@ -193,6 +199,7 @@ def arrange(
         across=min(units, MAX_THREADS),
         held_bytes=2 * pairs_held * first.item_bytes,
         angle_bytes=2 * pairs * max(4, *(view.item_bytes for view in views)),
+        is_partial=2 * pairs < head_dim,
         macros={
             "FORMAT": FORMATS[first.dtype],
             "OUTPUT_FORMAT": OUTPUT_FORMATS[output.dtype],

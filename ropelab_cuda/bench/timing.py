@@ -121,9 +121,8 @@ def _captured(call: Call, cycle: Cycle, pool: Any) -> torch.cuda.CUDAGraph | Exc
 def _replay(
     graphs: Sequence[torch.cuda.CUDAGraph], queue: deque[torch.cuda.Event]
 ) -> list[tuple[torch.cuda.Event, torch.cuda.Event]]:
-    # Each is launched while the one before it runs, and not sooner. Launched into an idle device, a
-    # graph would begin by waiting for the host; behind a queue of several, each of its nodes takes
-    # up to a third of a microsecond longer, even a copy.
+    # Each is launched while the one before it runs: into an idle device, it would begin by waiting
+    # for the host.
     import torch
 
     spans = []

@@ -93,8 +93,11 @@ FORMATS = (Workload(8, 4096, 32, 8, dtype="float16"), Workload(8, 4096, 32, 8, d
 WORKLOADS = tuple(dict.fromkeys((BAR, FEW_HEADS, *RESIDENT, *DECODE, *PARTIAL, *PREFILL, *FORMATS)))
 
 TIMES_L2 = 4  # by which the sets of inputs are to exceed the cache
-MOST_SETS = 1024  # more would make graphs of tens of thousands of nodes
-SETS_IN_CACHE = 64  # where so many do not exceed it: few enough that all stay there
+# Nodes of all graphs that are alive are kept in the cache, too, until they are too many: then each
+# takes up to a third of a microsecond longer, even a copy. So graphs are short where calls are.
+MOST_SETS = 128
+SETS_IN_CACHE = 32  # where so many do not exceed it: few enough that all stay there
+MOST_CALLS = 256
 MEMORY_SHARE = 0.25  # of what is free, for inputs and outputs
 SECONDS = 2e-3  # of one graph, so that the events around it cost nothing beside it
 GUESSED_BANDWIDTH, GUESSED_LAUNCH = 4e12, 1e-6  # bytes a second and seconds; only to count calls
@@ -141,5 +144,5 @@ def cycle_for(workload: Workload, l2_bytes: int, free_bytes: int) -> Cycle:
     affordable = int(MEMORY_SHARE * free_bytes / workload.moved_bytes)
     sets = max(2, min(wanted if wanted <= MOST_SETS else SETS_IN_CACHE, affordable))
     seconds = workload.moved_bytes / GUESSED_BANDWIDTH + GUESSED_LAUNCH
-    rounds = max(1, math.ceil(SECONDS / (sets * seconds)))
+    rounds = max(1, min(math.ceil(SECONDS / (sets * seconds)), MOST_CALLS // sets))
     return Cycle(sets, sets * rounds, sets * input_bytes / l2_bytes)

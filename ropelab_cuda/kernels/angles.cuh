@@ -64,6 +64,9 @@ template <class Angle> struct TokenAngles {
   }
 };
 
+// More blocks than that are not resident at once.
+constexpr int EARLY_BLOCKS = MULTIPROCESSORS * (2048 / (ACROSS * LANES * TOKENS));
+
 template <class Angle>
 __device__ TokenAngles<Angle> token_angles(const SharedAngles& shared, Angle angle, bool outdated) {
   return {shared, angle, outdated};
@@ -76,6 +79,8 @@ __device__ TokenAngles<Angle> token_angles(const SharedAngles& shared, Angle ang
 //   FEW_TOKENS   the device is not full, so that each kernel waits for the one before it to let it
 //                start: that comes first, and the arithmetic hides behind the loads. Otherwise it
 //                hides behind the predecessor, and in later blocks behind what is on its way to L2.
+//   LOADS_FIRST  later blocks, which have nothing to guess, load first: where rows are fetched in
+//                parts, the loads hide the arithmetic better than the way to L2 does
 template <class AnglesOf, class Prefetch, class Load>
 __device__ auto angles_and_loads(SharedAngles& shared, const AnglesOf& angles_of,
                                  const Prefetch& prefetch, const Load& load) {
@@ -94,6 +99,15 @@ __device__ auto angles_and_loads(SharedAngles& shared, const AnglesOf& angles_of
   const bool outdated = angle.was_outdated();
   shared.compute_from(guess, frequency);
   __syncthreads();
+#elif GUESSES && LOADS_FIRST
+  const bool is_early = blockIdx.x < EARLY_BLOCKS;
+  if (!is_early) wait_and_load();
+  auto angle = angles_of();
+  if (is_early) prefetch();
+  shared.compute(angle);
+  __syncthreads();
+  if (is_early) wait_and_load();
+  const bool outdated = is_early && angle.was_outdated();
 #elif GUESSES
   auto angle = angles_of();
   prefetch();
@@ -102,7 +116,7 @@ __device__ auto angles_and_loads(SharedAngles& shared, const AnglesOf& angles_of
   wait_and_load();
   const bool outdated = angle.was_outdated();
 #else
-  prefetch();
+  if (blockIdx.x < EARLY_BLOCKS) prefetch();
   wait_and_load();
   const auto angle = angles_of();
   shared.compute(angle);

@@ -41,7 +41,7 @@ struct Flight {
 #pragma unroll
     for (int j = 0; j < UNROLL; ++j) {
       const int head = start + j * STRIDE;
-      if (head < rows.heads) Source::prefetch(row_in(t, rows, head), unit);
+      if (head < rows.heads) prefetch_share(row_in(t, rows, head), unit);
     }
   }
 

@@ -6,16 +6,18 @@
 #include "dependent.cuh"
 #include "formats.cuh"
 
+// Ask for a unit's share of the row: as many bytes as it holds, but side by side in either layout. That
+// is one request a unit and at most a sector of 32 bytes; all units together ask for the whole row.
+template <class Bits> __device__ void prefetch_share(const Bits* row, int unit) {
+  prefetch_to_l2(row + unit * 2 * PAIRS_HELD);
+}
+
 // Pair i = (i, i + PAIRS). A unit is one vector of each half: PAIRS_HELD is VECTOR.
 template <class Format> struct Half {
   using Bits = typename Format::Bits;
 
   Vector<Format, VECTOR> low, high;
 
-  static __device__ void prefetch(const Bits* row, int unit) {
-    prefetch_to_l2(row + unit * VECTOR);
-    prefetch_to_l2(row + PAIRS + unit * VECTOR);
-  }
   __device__ void load(const Bits* row, int unit) {
     low.load(row + unit * VECTOR);
     high.load(row + PAIRS + unit * VECTOR);
@@ -42,9 +44,6 @@ template <class Format> struct Interleaved {
   static constexpr int ACCESSES = 2 * PAIRS_HELD / VECTOR;
   Vector<Format, VECTOR> part[ACCESSES];
 
-  static __device__ void prefetch(const Bits* row, int unit) {
-    prefetch_to_l2(row + unit * 2 * PAIRS_HELD);
-  }
   __device__ void load(const Bits* row, int unit) {
 #pragma unroll
     for (int i = 0; i < ACCESSES; ++i) {

@@ -89,7 +89,7 @@ template <class Units, class Some> struct Held {
   static __device__ void prefetch(const Bits* row) {
 #pragma unroll
     for (int round = 0; round < ROUNDS; ++round) {
-      if (has_unit(round)) Units::prefetch(row, unit_of(round));
+      if (has_unit(round)) prefetch_share(row, unit_of(round));
     }
 #if TAIL_VECTORS > 0
 #pragma unroll

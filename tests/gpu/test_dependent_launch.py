@@ -24,7 +24,7 @@ from tests.gpu.chain import SECOND_LOOK, WAIT, Chain, spectrum
 pytestmark = pytest.mark.gpu
 
 REPLAYS = 10_000
-SHAPES = {"few tokens": (7, 4, 2), "many tokens": (2048, 2, 1)}
+SHAPES = {"few tokens": (7, 4, 2), "many tokens": (2048, 2, 1), "late blocks": (20_000, 2, 1)}
 # Cycles by which the producer is late: in a stream longer than the host takes to launch a chain, so
 # that the device is never idle and each kernel meets its predecessor.
 LATE = {"stream": 100_000, "graph": 20_000}
@@ -90,9 +90,11 @@ def test_no_element_is_ever_wrong(
 
 
 # When angles are computed: see angles.cuh.
-AFTER_THE_LOADS = {"guesses": False, "few_tokens": False}
-BEFORE_THE_WAIT = {"guesses": True, "few_tokens": False}
-BESIDE_THE_LOADS = {"guesses": True, "few_tokens": True}
+AFTER_THE_LOADS = {"guesses": False, "few_tokens": False, "loads_first": False}
+BEFORE_THE_WAIT = {"guesses": True, "few_tokens": False, "loads_first": False}
+LATE_AFTER_THE_LOADS = {"guesses": True, "few_tokens": False, "loads_first": True}
+BESIDE_THE_LOADS = {"guesses": True, "few_tokens": True, "loads_first": False}
+ORDERS = [AFTER_THE_LOADS, BEFORE_THE_WAIT, LATE_AFTER_THE_LOADS, BESIDE_THE_LOADS]
 
 
 def plan_of(chain: Chain, monkeypatch: pytest.MonkeyPatch, order: dict[str, bool]) -> Plan:
@@ -132,7 +134,7 @@ def by_hand(plan: Plan, change: tuple[str, str]) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("mode", LATE)
-@pytest.mark.parametrize("order", [AFTER_THE_LOADS, BEFORE_THE_WAIT, BESIDE_THE_LOADS])
+@pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
 def test_the_kernel_by_hand_is_right(
     monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int], order: dict[str, bool], mode: str
@@ -148,13 +150,16 @@ def test_the_kernel_by_hand_is_right(
     [
         ((WAIT, ""), AFTER_THE_LOADS),
         ((WAIT, ""), BEFORE_THE_WAIT),
+        ((WAIT, ""), LATE_AFTER_THE_LOADS),
         ((WAIT, ""), BESIDE_THE_LOADS),
         ((SECOND_LOOK, "false;"), BEFORE_THE_WAIT),
+        ((SECOND_LOOK, "false;"), LATE_AFTER_THE_LOADS),
         ((SECOND_LOOK, "false;"), BESIDE_THE_LOADS),
     ],
     ids=[
-        *("no wait", "no wait, angles first", "no wait, angles beside the loads"),
-        *("no second look", "no second look, angles beside the loads"),
+        *("no wait", "no wait, angles first", "no wait, late blocks load first"),
+        *("no wait, angles beside the loads", "no second look"),
+        *("no second look, late blocks load first", "no second look, angles beside the loads"),
     ],
 )
 def test_a_kernel_that_believes_too_early_is_caught(

@@ -13,6 +13,7 @@ import ropelab_cuda
 from ropelab.golden import verify
 from ropelab.golden.case import Array
 from ropelab.layouts import pair_channels
+from ropelab.positions import Consecutive, Packed
 from ropelab.precision import eps, widen
 from ropelab.scaling import LongRoPE
 from tests.gpu.devices import CuPy, Framework, Torch
@@ -88,6 +89,25 @@ def test_the_largest_of_many_positions_wherever_it_is(torch: Any, count: int, dt
             spectrum = ropelab_cuda.spectrum_on_device(rope, view)
             assert spectrum.numbers_on_host().length == 70_001 + place
         ids[place] = 0
+
+
+def test_the_host_does_not_wait_for_positions_that_are_counted(torch: Any) -> None:
+    rope = SWITCHING["dynamic"]
+    q, k = queries_and_keys(torch, rope.head_dim)
+    bounds = torch.tensor([0, 3, 3, 4], device="cuda", dtype=torch.int32)
+    offsets = torch.tensor([2**31 - 3, 2**40, 7], device="cuda")
+    places: list[tuple[Any, Any, str]] = [
+        (Consecutive(offsets[:1]), Consecutive(take(offsets[:1])), "bshd"),
+        (Packed(bounds, offsets), Packed(take(bounds), take(offsets)), "thd"),
+    ]
+    for place, on_host, tensor_format in places:
+        x, y = (q, k) if tensor_format == "bshd" else (q[0], k[0])
+        ropelab_cuda.rotate(rope, x, y, place, tensor_format=tensor_format)  # compile
+        with without_synchronising(torch):
+            rotated = ropelab_cuda.rotate(rope, x, y, place, tensor_format=tensor_format)
+        wanted = ropelab.rotate(rope, take(x), take(y), on_host, tensor_format=tensor_format)
+        for got, want in zip(rotated, wanted, strict=True):
+            assert pair_error(take(got), want) <= BOUNDS["float32"]
 
 
 def test_no_plan_keeps_the_numbers_of_a_call(torch: Any) -> None:

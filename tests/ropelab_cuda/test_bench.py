@@ -62,8 +62,8 @@ def test_inputs_exceed_the_cache_where_a_graph_can_hold_so_many(workload: Worklo
     assert cycle.sets >= 2
     assert cycle.calls % cycle.sets == 0
     assert cycle.times_l2 == cycle.sets * workload.moved_bytes / 2 / H200_L2
-    if workload == DECODE[-1]:  # too small, so all stays inside
-        assert cycle.times_l2 < 1 / 32
+    if workload in DECODE[1:]:  # too small, so all stays inside, with the outputs
+        assert 2 * cycle.times_l2 < 1 / 2
     else:
         assert cycle.times_l2 >= TIMES_L2
 

@@ -145,14 +145,15 @@ def test_a_grid_stays_within_its_limits() -> None:
 @pytest.mark.parametrize(
     ("shape", "block"),
     [
-        ((8, 4096, 40, 128), (8, 20, 1)),  # 64 bytes in flight, two heads
+        ((8, 4096, 40, 128), (16, 10, 1)),  # four heads in flight, of four pairs
         ((1, 1, 40, 128), (8, 20, 1)),  # few tokens: one head a thread, eight pairs of it
         ((1, 132, 72, 128), (8, 18, 1)),  # and blocks that share its heads evenly
-        ((1, 133, 40, 128), (8, 20, 1)),
-        ((8, 4096, 72, 128), (8, 24, 1)),  # three, or the block would be too large
+        ((1, 133, 40, 128), (16, 10, 1)),
+        ((8, 4096, 64, 128), (8, 16, 1)),  # or of eight, where threads are many
+        ((8, 4096, 72, 256), (16, 12, 1)),  # six, or the block would be too large
         ((1, 131072, 9, 128), (16, 3, 2)),  # few heads: four pairs a thread, and whole warps
-        ((8, 4096, 40, 64), (4, 20, 2)),
-        ((8, 4096, 40, 96), (6, 20, 1)),
+        ((8, 4096, 40, 64), (8, 8, 1)),  # five fill the warps
+        ((8, 4096, 40, 96), (12, 10, 1)),
         ((8, 4096, 40, 256), (16, 10, 1)),
         ((8, 4096, 1, 2), (1, 1, 64)),
     ],

@@ -10,7 +10,8 @@ import pytest
 import ropelab
 import ropelab_cuda
 from ropelab import Rope
-from ropelab.scaling import Scaling
+from ropelab.positions import Consecutive, Packed
+from ropelab.scaling import DynamicNTK, Scaling
 from tests.ropelab.support import refuses
 from tests.shim.on_cpu import on_cpu
 
@@ -41,6 +42,30 @@ def test_a_rope_that_does_not_fit_is_refused_as_by_the_specification(
 def test_a_layer_without_a_rope_is_told_what_to_do() -> None:
     with refuses(TypeError, "rope", "None stands for", "leave its q and k as they are"):
         ropelab_cuda.rotate(None, X, X, TEXT)  # type: ignore[arg-type]
+
+
+FAR = 2**31 - 5
+COUNTED: dict[str, tuple[Any, str]] = {
+    "offsets": (Consecutive(np.array([3, FAR], np.int32)), "bshd"),
+    "negative offsets": (Consecutive(np.array([-9, -7])), "bshd"),
+    "one offset": (Consecutive(np.array(70_000)), "bshd"),
+    "a pack": (Packed(np.array([0, 3, 3, 6], np.int32), 11), "thd"),
+    "a pack behind caches": (Packed(np.array([0, 2, 2, 6]), np.array([FAR, 2**40, 5])), "thd"),
+    "a shard": (Packed(np.array([0, 4, 12]), 5, 2, 1), "thd"),
+}
+
+
+@pytest.mark.shim
+@pytest.mark.parametrize("kind", COUNTED)
+def test_the_device_finds_the_length_of_positions_that_are_counted(kind: str) -> None:
+    rope = Rope(8, scaling=DynamicNTK(4.0), max_position_embeddings=4)
+    place, tensor_format = COUNTED[kind]
+    x = X if tensor_format == "bshd" else X.reshape(6, 5, 8)
+    with on_cpu(), mock.patch("ropelab_cuda.ropes._length", side_effect=AssertionError):
+        rotated = ropelab_cuda.rotate(rope, x, x, place, tensor_format=tensor_format)
+    wanted = ropelab.rotate(rope, x, x, place, tensor_format=tensor_format)
+    for got, want in zip(rotated, wanted, strict=True):
+        assert np.abs(got - want).max() <= 1e-6
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,10 @@ class Host:
         """Return the array itself."""
         return x
 
+    def int64(self, x: Any) -> Any:
+        """Convert by NumPy."""
+        return x.astype(np.int64)
+
     def written(self, x: Any) -> None:
         """Check the guards around an array that has been written."""
         whole = x
