@@ -18,9 +18,10 @@ from .style import (
     check_count,
     check_ropes,
     draw_curve,
+    draw_dense,
     legend,
     listed,
-    log_if_wide,
+    scale_tokens,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def cosine_sums(
     seq_len: int | None = None,
 ) -> Axes:
     """Draw the mean cosine of the pairs by distance, and where it first falls below zero.
+
+    Of more than 240 distances, neighbours are drawn as their mean, in a tint that spans them.
 
     Parameters
     ----------
@@ -72,11 +75,19 @@ def cosine_sums(
         limit = max(int(given.max()), 0) + 1
         breach = bands.first_breach(rope, limit, seq_len=seq_len)
         told = f"below 0 from {breach.distance:,}" if breach else f"never below 0 to {limit - 1:,}"
-        draw_curve(ax, given, total / pairs, order, f"{name}: {told}")
+        draw_dense(ax, given, total / pairs, order, f"{name}: {told}")
         if breach:
-            ax.plot(breach.distance, 0.0, marker="|", markersize=13, color=INK, linestyle="none")
+            ax.plot(
+                breach.distance,
+                0.0,
+                marker="|",
+                markersize=13,
+                color=INK,
+                linestyle="none",
+                zorder=5,
+            )
     ax.axhline(0.0, color=FAINT, linewidth=0.9, zorder=0)
-    log_if_wide(ax, given)
+    scale_tokens(ax, given)
     ax.set_xlabel("distance (tokens)")
     ax.set_ylabel("mean cosine of the pairs")
     bare(ax)
@@ -92,6 +103,8 @@ def decay(
     seq_len: int | None = None,
 ) -> Axes:
     """Draw RoFormer's bound on a score by distance, the mean length of the partial sums.
+
+    Of more than 240 distances, neighbours are drawn as their mean, in a tint that spans them.
 
     Parameters
     ----------
@@ -121,8 +134,8 @@ def decay(
     ax, given = axes_or_new(ax), listed(distances, "distances")
     for order, (name, rope) in enumerate(check_ropes(ropes).items()):
         bound = bands.decay_bound(rope, on_every_axis(rope, given), seq_len=seq_len)
-        draw_curve(ax, given, bound, order, name)
-    log_if_wide(ax, given)
+        draw_dense(ax, given, bound, order, name)
+    scale_tokens(ax, given)
     ax.set_ylim(bottom=0.0)
     ax.set_xlabel("distance (tokens)")
     ax.set_ylabel("mean length of the partial sums (pairs)")
@@ -175,12 +188,10 @@ def similarity(
     for order, (name, (a, b)) in enumerate(readings.items()):
         cosines = bands.similarity(a, b, on_every_axis(a, given), seq_len=seq_len)
         draw_curve(ax, given, cosines, order, name)
-    for level in (0.0, 1.0):
-        ax.axhline(level, color=FAINT, linewidth=0.9, zorder=0)
-    log_if_wide(ax, given)
-    ax.set_ylim(top=1.05)
+    scale_tokens(ax, given)
+    ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]), top=1.05)
     ax.set_xlabel("position (tokens)")
     ax.set_ylabel("cosine similarity")
     bare(ax)
-    legend(ax)
+    legend(ax, loc="lower left")
     return ax

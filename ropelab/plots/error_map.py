@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .. import bands
 from ..bands.cosines import on_every_axis
 from ..rope import Rope
-from .style import FAINT, axes_or_new, listed, log_if_wide
+from .style import FAINT, axes_or_new, listed, scale_tokens
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,7 @@ def angle_errors(
         norm=LogNorm(vmin=_LEAST, vmax=np.pi),
         rasterized=True,
     )
-    log_if_wide(ax, given, axis="y")
+    scale_tokens(ax, given, axis="y")
     figure = ax.get_figure()
     assert figure is not None
     bar = figure.colorbar(mesh, ax=ax)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from .style import BLUE, FAINT, INK, ORANGE, VERMILLION, axes_or_new, bare, chec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.text import Text
 
 __all__ = ["grid", "ownership", "position_axes", "token_positions"]
 
@@ -121,6 +122,8 @@ def token_positions(
     tokens = np.arange(given.shape[1])
     for order, (name, positions) in enumerate(zip(names, given, strict=False)):
         draw_curve(ax, tokens, positions, order, name, marks=24)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     ax.set_xlabel("token index")
     ax.set_ylabel("position")
     bare(ax)
@@ -199,14 +202,15 @@ def ownership(
     held = [shard_tokens(cu_seqlens, cp_size, 0, shards=shards)]
     held += [shard_tokens(cu_seqlens, cp_size, rank, shards=shards) for rank in range(1, cp_size)]
     bounds, positions = checked_cu_seqlens(cu_seqlens), packed_positions(cu_seqlens)
-    ax = axes_or_new(ax, height=1.4 + 0.5 * cp_size)
+    ax = axes_or_new(ax, height=1.4 + 0.6 * cp_size)
+    labels = []
     for rank, tokens in enumerate(held):
         for run in _runs(tokens, bounds):
             first, last = int(run[0]), int(run[-1])
             style = {"edgecolor": INK, "linewidth": 0.8, **_FILLS[rank % 2]}
             ax.broken_barh([(first, last - first + 1)], (rank - 0.36, 0.72), **style)
             ends = dict.fromkeys((int(positions[first]), int(positions[last])))
-            _write(ax, (first + last + 1) / 2, rank, "–".join(map(str, ends)))
+            labels.append((first, last + 1, _write(ax, first, last + 1, rank, ends)))
     for sequence, (first, last) in enumerate(pairwise(bounds.tolist())):
         ax.axvline(last, color=FAINT, linewidth=0.9, linestyle=(0, (5, 3)), zorder=0)
         if last > first:
@@ -216,6 +220,7 @@ def ownership(
     ax.set_yticks(range(len(held)), [f"rank {rank}" for rank in range(len(held))])
     ax.invert_yaxis()
     ax.set_xlim(0, max(int(bounds[-1]), 1))
+    _turn_where_narrow(ax, labels)
     ax.set_xlabel("token index in the pack (numbers in the bars: positions)")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(left=False)
@@ -228,18 +233,29 @@ def _runs(tokens: NDArray[np.int64], bounds: NDArray[np.int64]) -> list[NDArray[
     return [run for run in np.split(tokens, np.flatnonzero(breaks) + 1) if run.size]
 
 
-def _write(ax: Axes, x: float, y: float, text: str) -> None:
+def _write(ax: Axes, first: int, last: int, row: int, ends: Iterable[int]) -> Text:
     from matplotlib.patheffects import withStroke
 
-    ax.annotate(
-        text,
-        (x, y),
+    return ax.annotate(
+        "–".join(map(str, ends)),
+        ((first + last) / 2, row),
         ha="center",
         va="center",
         fontsize="small",
         color=INK,
         path_effects=[withStroke(linewidth=2.5, foreground="white")],
     )
+
+
+def _turn_where_narrow(ax: Axes, labels: Iterable[tuple[int, int, Text]]) -> None:
+    """Turn each text by a quarter that is wider than its bar."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # lays out, so that widths are known
+    for first, last, text in labels:
+        (left, _), (right, _) = ax.transData.transform([(first, 0), (last, 0)])
+        if text.get_window_extent().width > right - left:
+            text.set(rotation="vertical", fontsize="x-small")
 
 
 def _by_axis(position_ids: ArrayLike, expected: str, axes: Sequence[int]) -> NDArray[np.int64]:

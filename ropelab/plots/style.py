@@ -33,9 +33,10 @@ __all__ = [
     "check_count",
     "check_ropes",
     "draw_curve",
+    "draw_dense",
     "legend",
     "listed",
-    "log_if_wide",
+    "scale_tokens",
     "token_ticks",
 ]
 
@@ -80,6 +81,7 @@ STROKES = (
     Stroke(_SKY, (0, (2, 2)), "P", filled=True),
 )
 _MARKS = 9  # on a curve of many points
+_BINS = 120
 
 
 def axes_or_new(ax: Axes | None, *, height: float = 4.4) -> Axes:
@@ -148,15 +150,31 @@ def draw_curve(
     )
 
 
+def draw_dense(ax: Axes, x: NDArray[Any], y: NDArray[np.float64], order: int, label: str) -> None:
+    """Draw a curve; one of many points, which may leap, as means of neighbours in their range."""
+    if x.size <= 2 * _BINS:
+        draw_curve(ax, x, y, order, label)
+        return
+    # The first point stands by itself: where a curve begins is often what matters.
+    middles = [float(part.mean()) for part in (x[:1], *np.array_split(x[1:], _BINS))]
+    parts = [y[:1], *np.array_split(y[1:], _BINS)]
+    lowest, highest = [part.min() for part in parts], [part.max() for part in parts]
+    color = STROKES[order].color
+    ax.fill_between(middles, lowest, highest, color=color, alpha=0.16, linewidth=0.0)
+    draw_curve(ax, middles, [part.mean() for part in parts], order, label)
+
+
 def legend(ax: Axes, **style: Any) -> None:
     """Explain the curves, without a frame."""
     ax.legend(frameon=False, handlelength=3.2, **style)
 
 
-def log_if_wide(ax: Axes, values: NDArray[Any], *, axis: str = "x") -> None:
-    """Scale an axis by powers where its values span more than two of ten."""
+def scale_tokens(ax: Axes, values: NDArray[Any], *, axis: str = "x") -> None:
+    """Count tokens along an axis, by powers of ten where they span more than two of them."""
     if values.min() > 0 and values.max() > 100 * values.min():
         (ax.set_xscale if axis == "x" else ax.set_yscale)("log")
+    else:
+        (ax.xaxis if axis == "x" else ax.yaxis).set_major_formatter("{x:,.0f}")
 
 
 def token_ticks(ax: Axes, lengths: Sequence[int]) -> None:
