@@ -55,20 +55,7 @@ def by_distance(
     seq_len: int | None = None,
     name: str = "distances",
 ) -> NDArray[_T]:
-    """Return what a function makes of the unit turns of each distance.
-
-    Parameters
-    ----------
-    rope, distances, seq_len, name
-        As in `unit_turns`.
-    reduce : callable
-        Takes unit turns of shape (rows, d/2), and returns an array whose first axis is as long.
-
-    Returns
-    -------
-    ndarray
-        The first axis has become the shape of the distances.
-    """
+    """Return what a function makes of each (rows, d/2) unit turns, in the shape of the distances."""
     check_rope(rope)
     spectrum = replace(rope.spectrum(seq_len), attention_factor=1.0)
     positions = as_integers(distances, name)

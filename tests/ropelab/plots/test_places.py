@@ -21,7 +21,8 @@ def cells(ax: Axes) -> list[tuple[float, float, float]]:
     for bars in ax.collections:
         assert isinstance(bars, PolyCollection)
         for path in bars.get_paths():
-            (left, low), (right, high) = path.vertices.min(axis=0), path.vertices.max(axis=0)
+            corners = np.asarray(path.vertices)
+            (left, low), (right, high) = corners.min(axis=0), corners.max(axis=0)
             found.append((float(left), float(right), float(low + high) / 2))
     return sorted(found, key=lambda cell: (round(cell[2]), cell[0]))
 
@@ -33,7 +34,10 @@ def test_each_pair_has_a_cell_in_the_strip_of_its_rope(ax: Axes) -> None:
     assert len(cells(ax)) == 16
     assert [len(bars.get_paths()) for bars in ax.collections] == [2, 3, 3, 4, 2, 2]
     # Interleaved: t h w t h w t t.
-    rows = [sorted(p.vertices[:, 0].min() + 0.5 for p in b.get_paths()) for b in ax.collections[3:]]
+    rows = [
+        sorted(np.asarray(path.vertices)[:, 0].min() + 0.5 for path in bars.get_paths())
+        for bars in ax.collections[3:]
+    ]
     assert rows == [[0, 3, 6, 7], [1, 4], [2, 5]]
     looks = {(str(b.get_facecolor()), b.get_hatch()) for b in ax.collections}
     assert len(looks) == len({hatch for _, hatch in looks}) == 3

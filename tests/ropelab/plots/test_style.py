@@ -43,7 +43,7 @@ def test_a_dense_curve_keeps_its_beginning_its_means_and_its_range(ax: Axes) -> 
     assert drawn.size < 200
     # 1199 points in 120 parts of nearly the same size
     assert drawn[1:].mean() == pytest.approx(y[1:].mean(), abs=2e-3)
-    heights = tint.get_paths()[0].vertices[:, 1]
+    heights = np.asarray(tint.get_paths()[0].vertices)[:, 1]
     assert (heights.min(), heights.max()) == (y.min(), y.max())
 
 
