@@ -55,7 +55,7 @@ def by_distance(
     seq_len: int | None = None,
     name: str = "distances",
 ) -> NDArray[_T]:
-    """Return what a function makes of each (rows, d/2) unit turns, in the shape of the distances."""
+    """Return what a function makes of (rows, d/2) unit turns, in the distances' shape."""
     check_rope(rope)
     spectrum = replace(rope.spectrum(seq_len), attention_factor=1.0)
     positions = as_integers(distances, name)

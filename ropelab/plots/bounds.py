@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["base_bound", "critical_bases", "critical_dimensions", "effective_contexts"]
 
+_BASES = tuple(np.geomspace(1e3, 1e7, 33).tolist())
 _LENGTHS = tuple(1024 * 2**k for k in range(6))
 
 
@@ -77,7 +78,11 @@ def base_bound(
     if printed:
         x = [row.context_length for row in printed]
         paper, su = [row.paper for row in printed], [row.su for row in printed]
-        open_marks = {"linestyle": "none", "markersize": 9, "markerfacecolor": "none"}
+        open_marks: dict[str, Any] = {
+            "linestyle": "none",
+            "markersize": 9,
+            "markerfacecolor": "none",
+        }
         ax.plot(x, paper, marker="s", markeredgecolor=VERMILLION, label="Men et al.", **open_marks)
         ax.plot(x, su, marker="x", markeredgecolor=INK, label="Su", **open_marks)
     ax.plot(
@@ -175,7 +180,7 @@ def effective_contexts(
 def critical_dimensions(
     trained_lengths: Sequence[int],
     *,
-    bases: ArrayLike = tuple(10.0 ** (k / 8) for k in range(24, 57)),
+    bases: ArrayLike = _BASES,
     rotary_dim: int = 128,
     ax: Axes | None = None,
 ) -> Axes:

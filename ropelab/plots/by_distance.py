@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
@@ -179,13 +179,7 @@ def similarity(
     ropelab.bands.similarity : The numbers.
     """
     ax, given = axes_or_new(ax), listed(positions, "positions")
-    if not isinstance(readings, Mapping) or not all(
-        isinstance(two, tuple) and len(two) == 2 for two in readings.values()
-    ):
-        msg = "readings: expected a mapping of names to pairs (Rope, Rope); got something else"
-        raise TypeError(msg)
-    check_count(readings, "readings")
-    for order, (name, (a, b)) in enumerate(readings.items()):
+    for order, (name, (a, b)) in enumerate(_pairs(readings).items()):
         cosines = bands.similarity(a, b, on_every_axis(a, given), seq_len=seq_len)
         draw_curve(ax, given, cosines, order, name)
     scale_tokens(ax, given)
@@ -195,3 +189,14 @@ def similarity(
     bare(ax)
     legend(ax, loc="lower left")
     return ax
+
+
+def _pairs(readings: Any) -> Mapping[str, tuple[Rope, Rope]]:
+    named = isinstance(readings, Mapping)
+    if not named or not all(isinstance(two, tuple) and len(two) == 2 for two in readings.values()):
+        kind = type(readings).__name__
+        msg = f"readings: expected a mapping of names to two Ropes, a tuple; got {kind} of others"
+        raise TypeError(msg)
+    check_count(readings, "readings")
+    checked: Mapping[str, tuple[Rope, Rope]] = readings
+    return checked

@@ -117,13 +117,15 @@ def token_positions(
     TypeError, ValueError
         If the positions have another type or shape, or an axis has no name.
     """
+    from matplotlib.ticker import MaxNLocator
+
     given = _by_axis(position_ids, "(axes, tokens)", range(1, len(names) + 1))
     ax = axes_or_new(ax)
     tokens = np.arange(given.shape[1])
     for order, (name, positions) in enumerate(zip(names, given, strict=False)):
         draw_curve(ax, tokens, positions, order, name, marks=24)
     for axis in (ax.xaxis, ax.yaxis):
-        axis.get_major_locator().set_params(integer=True)
+        axis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("token index")
     ax.set_ylabel("position")
     bare(ax)

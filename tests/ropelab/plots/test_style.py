@@ -25,9 +25,8 @@ def test_no_two_strokes_look_alike_without_hue() -> None:
 def test_markers_of_curves_that_coincide_do_not_hide_one_another(ax: Axes) -> None:
     for order in range(len(STROKES)):
         draw_curve(ax, np.arange(64), np.zeros(64), order, str(order))
-    marked = [
-        set(range(64)[line.get_markevery()[0] :: line.get_markevery()[1]]) for line in ax.lines
-    ]
+    steps: list[Any] = [line.get_markevery() for line in ax.lines]
+    marked = [set(range(first, 64, step)) for first, step in steps]
     for k, places in enumerate(marked):
         assert places
         assert not places & set().union(*marked[:k])
@@ -39,7 +38,7 @@ def test_a_dense_curve_keeps_its_beginning_its_means_and_its_range(ax: Axes) -> 
     draw_dense(ax, x, y, 0, "noise")
     (line,), (tint,) = ax.lines, ax.collections
     drawn = np.asarray(line.get_ydata())
-    assert line.get_xydata()[0].tolist() == [5.0, y[0]]
+    assert np.asarray(line.get_xydata())[0].tolist() == [5.0, y[0]]
     assert drawn.size < 200
     # 1199 points in 120 parts of nearly the same size
     assert drawn[1:].mean() == pytest.approx(y[1:].mean(), abs=2e-3)
