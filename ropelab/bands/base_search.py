@@ -77,8 +77,9 @@ def smallest_base(
 
     Bases are tried from the context's length on, each a step larger than the one before, until one
     passes; bisection then finds the border between it and the last that failed. A window of passing
-    bases narrower than a step may be missed, so the result is an upper bound. Of 64 pairs: a second
-    or so for 4096 tokens.
+    bases narrower than a step may be missed, so the result is an upper bound: of Su's eleven bases
+    ten are found, to both of their digits, and 6.1e7 for 5.8e7 at 512k, where the window is 1e-5
+    wide. Of 64 pairs: a second for 4k, six for 128k, under a minute for 1M.
 
     Parameters
     ----------
