@@ -23,6 +23,7 @@ from ropelab.bands import stretches
 from ropelab.golden.cards import CARDS, LENGTHS, Card
 from ropelab.golden.implementation import rope_of_card
 from ropelab.models import MODELS
+from ropelab.plots.style import FAINT, INK
 from ropelab.scaling import Scaling
 
 PAGE = Path(__file__).parent / "rules.md"
@@ -250,8 +251,8 @@ def reads_length(rope_type: str) -> str:
 def draw_stretches(ax: Axes, stretch: NDArray[np.float64]) -> None:
     """Draw how many times longer each pair's wavelength is."""
     turning = np.isfinite(stretch)
-    ax.plot(np.flatnonzero(turning), stretch[turning], ".", color="#333333", markersize=4)
-    ax.axhline(1.0, color="#8c8c8c", linewidth=0.9, linestyle=(0, (5, 3)), zorder=0)
+    ax.plot(np.flatnonzero(turning), stretch[turning], ".", color=INK, markersize=4)
+    ax.axhline(1.0, color=FAINT, linewidth=0.9, linestyle=(0, (5, 3)), zorder=0)
     ax.set_xlim(-1, stretch.size)
     ax.set_xlabel("pair index")
     ax.set_ylabel("times the unscaled wavelength")
