@@ -20,29 +20,31 @@ def _tokens(length: int, factor: float) -> int:
 
 @kind(
     "note",
-    "no max_position_embeddings",
     reason="Nothing says how long a text may be: a runtime takes a default of its own, and rules "
     "that need the length cannot be computed.",
     source="ExLlamaV2's config.py takes 2048; Megatron-LM!1418",
 )
 def length_missing(subject: Subject) -> Iterator[Defect]:
+    """Find no max_position_embeddings."""
     if subject.limit is None and subject.refusal is None:
         told = [getattr(rope.scaling, LENGTH, None) for rope in subject.ropes.values()]
         factors = [getattr(rope.scaling, "factor", None) for rope in subject.ropes.values()]
         fix = f'add "{MAXIMUM}", the tokens that the model was trained for'
         if told[0] and factors[0]:
-            fix = written({MAXIMUM: _tokens(told[0], factors[0])}) + ", the original times the factor"
+            fix = (
+                written({MAXIMUM: _tokens(told[0], factors[0])}) + ", the original times the factor"
+            )
         yield Defect(f"{MAXIMUM} is missing", fix, (MAXIMUM,))
 
 
 @kind(
     "warning",
-    "no original length for a rule that needs it",
-    reason="Transformers puts max_position_embeddings in its place, so that the rule is blended for "
-    "another model, and LongRoPE never takes its long list.",
+    reason="Transformers puts max_position_embeddings in its place, so that the rule is blended "
+    "for another model, and LongRoPE never takes its long list.",
     source="standardize_rope_params of Transformers 5",
 )
 def original_length_missing(subject: Subject) -> Iterator[Defect]:
+    """Find no original length for a rule that needs it."""
     for note in subject.noted("original-length-missing"):
         factors = [getattr(rope.scaling, "factor", None) for rope in subject.ropes.values()]
         factor, limit = next((f for f in factors if f), None), subject.limit
@@ -58,13 +60,13 @@ def original_length_missing(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "warning",
-    "an original length not below the advertised one",
     reason="The rule stretches from the original to the advertised length; the other way round, "
     "nothing is to be stretched, and LongRoPE's long list is never used.",
     source="validate_rope of Transformers 5",
 )
 def original_not_below(subject: Subject) -> Iterator[Defect]:
-    notes = list(subject.noted("original-not-below"))
+    """Find an original length not below the advertised one."""
+    notes = subject.noted("original-not-below")
     for note in notes:
         yield Defect(note.message, _swapped(subject), (LENGTH, MAXIMUM))
     for _, rope in subject.different_ropes():
@@ -93,11 +95,11 @@ def _swapped(subject: Subject) -> str:
 
 @kind(
     "warning",
-    "a factor that is not the quotient of the lengths",
     reason="Transformers takes the factor, ExLlamaV3 the quotient; they stretch differently.",
     source="transformers#38224; row 5 of docs/differences.md",
 )
 def factor_disagrees(subject: Subject) -> Iterator[Defect]:
+    """Find a factor that is not the quotient of the lengths."""
     for note in subject.noted("factor-disagrees"):
         for rope in subject.ropes.values():
             original, limit = getattr(rope.scaling, LENGTH, None), subject.limit
@@ -113,12 +115,12 @@ def factor_disagrees(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "note",
-    "a stretch without its length",
     reason="max_position_embeddings means the stretched length to some and the original to others: "
     "where it equals the original, ExLlamaV3 scales nothing and servers stop at the original.",
     source="Megatron-LM!1418; row 5 of docs/differences.md",
 )
 def length_not_stretched(subject: Subject) -> Iterator[Defect]:
+    """Find a stretch without its length."""
     for layer, rope in subject.different_ropes():
         rule, limit = rope.scaling, subject.limit
         if isinstance(rule, YaRN) and rule.factor and rule.factor > 1:
@@ -134,12 +136,12 @@ def length_not_stretched(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "note",
-    "no factor",
     reason="It is worked out from two lengths, and changes when somebody edits "
     "max_position_embeddings to serve shorter texts.",
     source="validate_rope of Transformers 5, which recommends to give it; transformers#38224",
 )
 def factor_missing(subject: Subject) -> Iterator[Defect]:
+    """Find no factor."""
     for note in subject.noted("factor-missing"):
         for rope in subject.ropes.values():
             original, limit = getattr(rope.scaling, LENGTH, None), subject.limit
@@ -151,12 +153,12 @@ def factor_missing(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "warning",
-    "a factor below 1",
-    reason="It makes wavelengths shorter, and so the context; often it is the inverse that is meant, "
-    "as GGUF's rope_scale and freq_scale are.",
+    reason="It makes wavelengths shorter, and so the context; often it is the inverse that is "
+    "meant, as GGUF's rope_scale and freq_scale are.",
     source="validate_rope of Transformers 5; llama.cpp's --rope-freq-scale",
 )
 def factor_below_one(subject: Subject) -> Iterator[Defect]:
+    """Find a factor below 1."""
     for note in subject.noted("factor-below-one"):
         for name, values, _ in subject.dictionaries:
             value = values.get("factor")
@@ -168,12 +170,12 @@ def factor_below_one(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "warning",
-    "a rule that changes nothing",
     reason="With these parameters every frequency and amplitude is that of an unscaled model; "
     "runtimes that compute their own factor may scale all the same.",
     source="the rule's own numbers; row 5 of docs/differences.md",
 )
 def scaling_without_effect(subject: Subject) -> Iterator[Defect]:
+    """Find a rule that changes nothing."""
     for layer, rope in subject.different_ropes():
         rule = rope.scaling
         if isinstance(rule, Default) or rule.depends_on_length:
@@ -192,30 +194,30 @@ def scaling_without_effect(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "warning",
-    "dynamic NTK with factor 1",
-    reason="It does not switch the rule off: the base still grows by the quotient of the lengths as "
-    "soon as a text is longer than max_position_embeddings.",
+    reason="It does not switch the rule off: the base still grows by the quotient of the lengths "
+    "as soon as a text is longer than max_position_embeddings.",
     source="the formula, (s L / L_max - s + 1) with s = 1; Transformers' 'dynamic'",
 )
 def dynamic_factor_one(subject: Subject) -> Iterator[Defect]:
+    """Find dynamic NTK with factor 1."""
     for layer, rope in subject.different_ropes():
         if isinstance(rope.scaling, DynamicNTK) and rope.scaling.factor == 1.0:
             yield Defect(
                 f"{subject.of_layer(layer)}dynamic with factor 1 scales texts past {MAXIMUM}",
                 written({"rope_type": "default"}, subject.home)
-                + f", if no scaling is meant; else {written({'factor': 2.0}, subject.home)} or more",
+                + f", or {written({'factor': 2.0}, subject.home)} or more, as is meant",
                 ("rope_type", "factor"),
             )
 
 
 @kind(
     "note",
-    "a stretch smaller than the quotient of the lengths",
     reason="Pairs that never turned round in the original length reach new angles before the "
     "advertised length ends; the model must have been trained further on long texts.",
     source="Llama 3.1 is made so: factor 8, lengths 131072 / 8192 = 16",
 )
 def stretch_below_lengths(subject: Subject) -> Iterator[Defect]:
+    """Find a stretch smaller than the quotient of the lengths."""
     for layer, rope in subject.different_ropes():
         rule, limit = rope.scaling, subject.reach(layer)
         if not isinstance(rule, Llama3) or limit is None:

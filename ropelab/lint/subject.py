@@ -58,20 +58,20 @@ class Subject:
         value = self.values.get(MAXIMUM, self.values.get("n_positions"))
         return None if value is None else positive_int(value, MAXIMUM)
 
-    def noted(self, kind: str) -> Iterator[Finding]:
-        """Yield what the reader found of a kind.
+    def noted(self, kind: str) -> list[Finding]:
+        """Return what the reader found of a kind.
 
         Parameters
         ----------
         kind : str
             One of `ropelab.lint.KINDS`.
 
-        Yields
-        ------
-        Finding
+        Returns
+        -------
+        list of Finding
             The reader's.
         """
-        return (note for note in self.notes if note.kind == kind)
+        return [note for note in self.notes if note.kind == kind]
 
     def refused(self, *starts: str) -> str | None:
         """Return why the config is refused, if that begins with one of some words.
