@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from ropelab.lint import KINDS, SEVERITIES, Kind, lint
@@ -40,17 +41,30 @@ TABLE = """
 | --- | --- | --- | --- | --: |
 """
 
+MODELS_HEAD = """
+## What published models have
+
+Each is a fact about the config as it is published, or as the file that was read has it, and none
+is a reason not to use the model. The base bound, above all, was found after most were trained.
+
+| kind | models |
+| --- | --- |
+"""
+
 TITLES = {"error": "Errors", "warning": "Warnings", "note": "Notes"}
 
 
-def occurrences() -> Counter[str]:
-    """Return how many models of the registry have each kind."""
-    found: Counter[str] = Counter()
-    for model in MODELS.values():
+@cache
+def published() -> Mapping[str, tuple[str, ...]]:
+    """Return the models of the registry that have a defect of each kind, without a warning."""
+    found: dict[str, list[str]] = {}
+    for name, model in MODELS.items():
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            found.update({finding.kind for finding in lint(model.config)})
-    return found
+            kinds = {finding.kind for finding in lint(model.config)}
+        for kind in kinds:
+            found.setdefault(kind, []).append(name)
+    return {kind: tuple(found[kind]) for kind in KINDS if kind in found}
 
 
 def cell(text: str) -> str:
@@ -70,12 +84,16 @@ def row(kind: Kind, models: int) -> str:
 
 def page() -> str:
     """Return the whole page."""
-    found = occurrences()
+    found = published()
     parts = [HEAD.format(count=len(KINDS), models=len(MODELS))]
     for severity, meaning in SEVERITIES.items():
         parts.append(TABLE.format(title=TITLES[severity], meaning=meaning))
         kinds = (kind for kind in KINDS.values() if kind.severity == severity)
-        parts += (row(kind, found[kind.name]) for kind in kinds)
+        parts += (row(kind, len(found.get(kind.name, ()))) for kind in kinds)
+    parts += [
+        MODELS_HEAD,
+        *(f"| `{kind}` | {', '.join(names)} |\n" for kind, names in found.items()),
+    ]
     return "".join(parts)
 
 

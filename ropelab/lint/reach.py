@@ -23,10 +23,8 @@ _COARSE = 1e-2  # radians, from which on float32 angles are worth a word
 
 def _on_one_axis(subject: Subject) -> Iterator[tuple[str, Rope, int]]:
     """Yield each rotary embedding as text is turned by it, and the distances it must tell apart."""
-    for layer, rope in subject.different_ropes():
-        reach = subject.reach(layer)
-        if reach is not None:
-            yield subject.of_layer(layer), replace(rope, axes=None), reach
+    for layer, rope, reach in subject.spans():
+        yield subject.of_layer(layer), replace(rope, axes=None), reach
 
 
 def _length(rope: Rope, reach: int) -> int | None:
@@ -68,7 +66,7 @@ def base_bound(subject: Subject) -> Iterator[Defect]:
     "note",
     reason="Every pair turns all the way round within the advertised length, so that none tells by "
     "itself which of two far tokens comes first.",
-    source="LongRoPE2, arXiv:2502.20082; Phi-3-mini's longest period is 51862 tokens",
+    source="the wavelengths; LongRoPE2, arXiv:2502.20082, gives 51862 tokens for Phi-3-mini",
 )
 def all_pairs_wrap(subject: Subject) -> Iterator[Defect]:
     """Find no pair slower than the context."""
@@ -102,8 +100,7 @@ def _dtype(subject: Subject) -> tuple[str, str] | None:
     "note",
     reason="Where positions are cast with the model, neighbours become one: bfloat16 has every "
     "whole number to 256 alone, float16 to 2048.",
-    source="mechanism M1 of the catalogue of bugs; rotalabs-accel and Transformer Engine after a "
-    "cast",
+    source="diffusers#13920, UNI-D2!6, keras-hub!1544",
 )
 def positions_alias(subject: Subject) -> Iterator[Defect]:
     """Find positions that alias in the model's format."""
@@ -127,7 +124,7 @@ def positions_alias(subject: Subject) -> Iterator[Defect]:
     "note",
     reason="Where the buffer inv_freq is cast with the model, every frequency is off by up to one "
     "part in 256 (bfloat16) or 2048 (float16, more where it is subnormal).",
-    source="rows 25 to 28 of docs/differences.md; ExLlamaV2's rope_freq_half",
+    source="transformers#25681, Megatron-LM#744, modalities!462; ExLlamaV2's rope_freq_half",
 )
 def frequencies_rounded(subject: Subject) -> Iterator[Defect]:
     """Find frequencies in the model's format."""

@@ -143,6 +143,25 @@ class Subject:
             return min(limit, positive_int(window, "sliding_window"))
         return limit
 
+    def spans(self) -> Iterator[tuple[str, Rope, int]]:
+        """Yield each rotary embedding with the largest distance that it must tell apart.
+
+        Yields
+        ------
+        layer : str
+            The kind of layers that has that reach.
+        rope : Rope
+            Once each, if the config tells a reach for it.
+        reach : int
+            In tokens.
+        """
+        for _, rope in self.different_ropes():
+            alike = [layer for layer, other in self.ropes.items() if other == rope]
+            reaches = {layer: self.reach(layer) or 0 for layer in alike}
+            widest = max(reaches, key=reaches.__getitem__)
+            if reaches[widest]:
+                yield widest, rope, reaches[widest]
+
     def of_layer(self, layer: str) -> str:
         """Return words for a kind of layers where there are several, to begin a message with.
 
