@@ -196,7 +196,7 @@ def subject_of(config: object) -> Subject:
     TypeError
         If it is no config, or a value has another type.
     ValueError
-        If it has no rotary embedding, or an unknown rope_type.
+        If it has no rotary embedding.
     """
     given, findings = read_config(config), Findings()
     ropes: Mapping[str, Rope] = {}
@@ -205,7 +205,7 @@ def subject_of(config: object) -> Subject:
         taken = config_of(given, findings)
         ropes = _ropes(taken, given, findings)
     except ValueError as error:
-        if str(error).startswith(("config:", "rope_type:")):
+        if str(error).startswith("config:"):
             raise
         refusal = error
     values = text_part(given, Findings())

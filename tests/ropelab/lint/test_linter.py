@@ -126,6 +126,29 @@ def test_a_misspelt_parameter_that_is_needed_is_recognised() -> None:
     assert finding.fix == 'rename "facter" to "factor" in rope_scaling'
 
 
+def test_a_share_survives_being_cut_off() -> None:
+    """44 times the float next to 30 / 44 is less than 30."""
+    config = changed({"model_type": "glm4", "head_dim": 44, "partial_rotary_factor": 29.9 / 44})
+    (finding,) = found_in(config, "odd-width")
+    config = mended(config, finding.fix) or {}
+    assert int(44 * config["partial_rotary_factor"]) == 30
+    assert found_in(config, "odd-width") == []
+
+
+def test_original_lengths_above_the_advertised_one() -> None:
+    """The first is MiniCPM-V 4's slip, 32786 for 32768, in small."""
+    key = "original_max_position_embeddings"
+    rule = {"rope_type": "yarn", "factor": 4.0}
+    said = [found_in(changed(scaled(rule, **{key: n})), "original-not-below") for n in (2048, 8192)]
+    assert said == [[], []]
+    (slip,) = found_in(changed(scaled(rule, **{key: 8200})), "original-not-below")
+    assert slip.message == f"{key} = 8200 is not below max_position_embeddings = 8192"
+    assert slip.fix.startswith(f'write "{key}": 8192 in rope_scaling')
+    lists = {"rope_type": "longrope", "short_factor": [1.0] * 64, "long_factor": [2.0] * 64}
+    (dead,) = found_in(changed(scaled(lists, factor=4.0, **{key: 8192})), "original-not-below")
+    assert dead.fix.startswith('write "max_position_embeddings": 32768 in the config')
+
+
 def test_the_published_first_breaches() -> None:
     """The numbers are those of mpmath at 40 digits."""
     plain = {**LLAMA, "max_position_embeddings": 131072}
