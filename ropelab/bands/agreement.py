@@ -122,10 +122,9 @@ def score(
     weights = lengths * np.exp(1j * _by_pair(phases, "phases", 0.0, pairs))
     factor = rope.spectrum(seq_len).attention_factor ** 2
 
-    def weighted(turns: NDArray[np.complex128]) -> NDArray[np.float64]:
-        return factor * (turns @ weights).real
-
-    return by_distance(rope, distances, weighted, seq_len=seq_len)
+    return by_distance(
+        rope, distances, lambda turns: factor * (turns @ weights).real, seq_len=seq_len
+    )
 
 
 def peak_phases(rope: Rope, distance: ArrayLike, *, seq_len: int | None = None) -> NDArray[Any]:
@@ -207,7 +206,8 @@ def similarity(
     >>> from ropelab import Rope
     >>> from ropelab.scaling import Llama3
     >>> rule = Llama3(8.0, 1.0, 4.0, 8192)
-    >>> similarity(Rope(128, base=5e5), Rope(128, base=5e5, scaling=rule), [0, 8192]).round(3).tolist()
+    >>> plain, scaled = Rope(128, base=5e5), Rope(128, base=5e5, scaling=rule)
+    >>> similarity(plain, scaled, [0, 8192]).round(3).tolist()
     [1.0, 0.769]
     """
     check_same_pairs(a, b)

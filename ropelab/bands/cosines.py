@@ -14,7 +14,7 @@ from ..checks import check_position_axes, check_rope
 from ..phases import cos_sin_values
 from ..rope import Rope
 
-__all__ = ["by_distance", "cosine_sum", "pair_cosines", "unit_turns"]
+__all__ = ["by_distance", "cosine_sum", "on_every_axis", "pair_cosines", "unit_turns"]
 
 _T = TypeVar("_T", bound=np.generic)
 
@@ -55,20 +55,7 @@ def by_distance(
     seq_len: int | None = None,
     name: str = "distances",
 ) -> NDArray[_T]:
-    """Return what a function makes of the unit turns of each distance.
-
-    Parameters
-    ----------
-    rope, distances, seq_len, name
-        As in `unit_turns`.
-    reduce : callable
-        Takes unit turns of shape (rows, d/2), and returns an array whose first axis is as long.
-
-    Returns
-    -------
-    ndarray
-        The first axis has become the shape of the distances.
-    """
+    """Return what a function makes of (rows, d/2) unit turns, in the distances' shape."""
     check_rope(rope)
     spectrum = replace(rope.spectrum(seq_len), attention_factor=1.0)
     positions = as_integers(distances, name)
@@ -83,6 +70,12 @@ def by_distance(
         parts.append(reduce(cos + 1j * sin))
     whole = np.concatenate(parts)
     return whole.reshape((*shape, *whole.shape[1:]))
+
+
+def on_every_axis(rope: Rope, distances: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return distances with the axes of a rope, the same on each, as between tokens of text."""
+    axes = rope.spectrum().position_axes
+    return distances if axes == 1 else np.broadcast_to(distances, (axes, *distances.shape))
 
 
 def pair_cosines(

@@ -25,7 +25,7 @@ __all__ = [
 def partial_sums(
     rope: Rope, distances: ArrayLike, *, seq_len: int | None = None
 ) -> NDArray[np.complex128]:
-    r"""Sums of the first 1, 2, ..., d/2 pairs' unit turns at a distance.
+    r"""Return the sums of the first 1, 2, ..., d/2 pairs' unit turns at a distance.
 
     .. math:: S_j(m) = \sum_{k=0}^{j-1} e^{i m \omega_k}, \qquad j = 1, \dots, d/2
 
@@ -104,11 +104,12 @@ def decay_bound(
     >>> decay_bound(Rope(128), [1, 16, 1024, 4096]).round(3).tolist()
     [31.538, 15.775, 4.024, 4.883]
     """
-
-    def mean_length(turns: NDArray[np.complex128]) -> NDArray[np.float64]:
-        return np.asarray(np.abs(np.cumsum(turns, axis=-1)).mean(axis=-1))
-
-    return by_distance(rope, distances, mean_length, seq_len=seq_len)
+    return by_distance(
+        rope,
+        distances,
+        lambda turns: np.abs(np.cumsum(turns, axis=-1)).mean(axis=-1),
+        seq_len=seq_len,
+    )
 
 
 def interpolation_bound(rope: Rope) -> float:

@@ -51,7 +51,8 @@ def first_alias(dtype: DTypeLike = "bfloat16") -> int:
     >>> first_alias("bfloat16"), first_alias("float16"), first_alias("float32")
     (257, 2049, 16777217)
     """
-    return 2 ** (1 - round(math.log2(eps(float_dtype(dtype))))) + 1
+    significant = 1 - round(math.log2(eps(float_dtype(dtype))))
+    return int(2**significant) + 1
 
 
 def distinct_positions(first: int, count: int, dtype: DTypeLike = "bfloat16") -> int:
@@ -166,7 +167,7 @@ def angle_errors(
         angles = _round(rounded * inv_freq, angles_in, "angles_in")
         turned = np.exp(1j * angles)
     cos, sin = cos_sin_values(given, replace(spectrum, attention_factor=1.0), "exact")
-    return np.abs(np.angle(turned * (cos - 1j * sin)))
+    return np.asarray(np.abs(np.angle(turned * (cos - 1j * sin))))
 
 
 def _round(values: NDArray[np.float64], dtype: DTypeLike, name: str) -> NDArray[np.float64]:

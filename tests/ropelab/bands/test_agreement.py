@@ -97,7 +97,7 @@ def test_ropes_that_cannot_be_compared_are_refused() -> None:
     with refuses(ValueError, "b", "1", "3"):
         similarity(Rope(12), Rope(12, axes=mrope_axes(12, (2, 2, 2))), 1)
     with refuses(TypeError, "positions", "float64"):
-        similarity(Rope(12), Rope(12), 1.0)  # type: ignore[arg-type]
+        similarity(Rope(12), Rope(12), 1.0)
 
 
 @pytest.mark.parametrize("name", ["amplitudes", "phases"])

@@ -30,11 +30,12 @@ def test_the_first_breach_is_that_of_a_walk_in_40_digits(dim: int, base: float) 
 
 def test_one_pair_breaks_the_bound_past_a_quarter_turn() -> None:
     # cos 2 is the first below zero.
-    assert first_breach(Rope(2), 10) == (2, pytest.approx(np.cos(2.0), abs=1e-15))
-    assert first_breach(Rope(2, scaling=Linear(1000.0)), 10_000) == (
-        1571,
-        pytest.approx(np.cos(1.571), abs=1e-12),
-    )
+    for rope, distance in ((Rope(2), 2), (Rope(2, scaling=Linear(1000.0)), 1571)):
+        found = first_breach(rope, 10_000)
+        assert found is not None
+        assert found.distance == distance
+        angle = distance * float(rope.spectrum().inv_freq[0])
+        assert found.value == pytest.approx(np.cos(angle), abs=1e-12)
 
 
 def test_the_limit_itself_is_not_tried() -> None:

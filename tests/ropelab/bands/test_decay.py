@@ -1,5 +1,7 @@
 """Decay against RoFormer's and Position Interpolation's numbers, and against walks in mpmath."""
 
+from typing import Any
+
 import mpmath
 import numpy as np
 import pytest
@@ -78,7 +80,7 @@ def test_no_interpolated_score_passes_the_bound_by_its_curvature() -> None:
     plain, between = Rope(16), Rope(16, scaling=Linear(8.0))
     for _ in range(20):
         h = generator.normal(size=8) + 1j * generator.normal(size=8)
-        weights = {"amplitudes": np.abs(h), "phases": np.angle(h)}
+        weights: dict[str, Any] = {"amplitudes": np.abs(h), "phases": np.angle(h)}
         whole = score(plain, np.arange(513), **weights)
         real = score(between, np.arange(4096), **weights)
         line = np.interp(np.arange(4096) / 8, np.arange(513), whole)
