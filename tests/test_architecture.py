@@ -45,7 +45,8 @@ ARROWS: dict[str, set[str]] = {
         *("positions", "formats", "models"),
     },  # the package's door
     "golden": {"", "bands", "plots"},
-    "cli": {"golden"},
+    "lint": {"formats", "bands"},
+    "cli": {"golden", "lint"},
 }
 
 # Third-party packages beside NumPy, and the rooms that may import them (always inside a function,

@@ -11,11 +11,17 @@ from ..dialect import layer_count
 from ..findings import Findings, warn_of
 from ..sources import read_config
 from .config import Config, config_of
+from .layer_bases import check_unread_bases
 from .layer_plan import LayerPlan, plan_of
 from .parameters import RopeParameters, all_parameters
 from .rope import rope_of
 
-__all__ = ["kinds_of", "layer_types_from_transformers", "layers_from_transformers"]
+__all__ = [
+    "kinds_of",
+    "layer_types_from_transformers",
+    "layers_from_transformers",
+    "ropes_of",
+]
 
 
 def layers_from_transformers(
@@ -61,7 +67,7 @@ def layers_from_transformers(
     taken = config_of(config, findings)
     if taken is None:
         return {"full_attention": None}
-    layers = _ropes(taken, findings)
+    layers = ropes_of(taken, findings)
     warn_of(findings)
     return layers
 
@@ -141,7 +147,26 @@ def kinds_of(config: Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*given, *(name for name in plan.names if name in plan.without))))
 
 
-def _ropes(config: Config, findings: Findings) -> dict[str, Rope | None]:
+def ropes_of(config: Config, findings: Findings) -> dict[str, Rope | None]:
+    """Return what `layers_from_transformers` does, of a config taken in.
+
+    Parameters
+    ----------
+    config : Config
+        The config.
+    findings : Findings
+        Is added to.
+
+    Returns
+    -------
+    dict
+        As there.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As there.
+    """
     plan = plan_of(config)
     ropes: dict[str, Rope | None] = {}
     for name in kinds_of(config):
@@ -151,6 +176,7 @@ def _ropes(config: Config, findings: Findings) -> dict[str, Rope | None]:
         if parameters is None or name in plan.without:
             ropes[name] = None
         else:
+            check_unread_bases(own.values, per_layer=parameters.per_layer)
             ropes[name] = rope_of(own, parameters, name, findings)
     return ropes
 

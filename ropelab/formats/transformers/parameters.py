@@ -29,6 +29,12 @@ class RopeParameters(NamedTuple):
         """Whether it is one of several, each for a type of layer."""
         return self.layer_type is not None
 
+    @property
+    def rope_type(self) -> str | None:
+        """The rule's name as it is given, None if it is not."""
+        names = (self.values.get(key) for key in ("rope_type", "type"))
+        return next((name for name in names if isinstance(name, str)), None)
+
 
 def all_parameters(
     config: Mapping[str, Any], findings: Findings
@@ -57,6 +63,7 @@ def all_parameters(
         findings.add(
             "rope_parameters",
             "rope_scaling replaces rope_parameters, as in Transformers; both were given",
+            "two-dictionaries",
         )
     name, given = ("rope_scaling", old) if old else ("rope_parameters", new)
     if not _is_per_layer(given, _layer_types(config), name):

@@ -16,7 +16,10 @@ from .rules import rule_of
 from .validation import check_rule
 from .widths import layer_head_dim, rotary_dim_of
 
-__all__ = ["rope_of"]
+__all__ = ["NO_ROPE", "rope_of"]
+
+NO_ROPE = "no-rope"
+"""The kind of the finding that nothing in a config speaks of rotary embeddings."""
 
 
 def rope_of(
@@ -51,6 +54,7 @@ def rope_of(
             "rope_parameters",
             f"rope_parameters: Transformers' {model_type} fills in a rule of its own where a "
             f"config gives none; it is not read; give it, as config.to_dict() does",
+            "rule-left-to-class",
         )
     strange = (
         values.get("position_embedding_type") is None
@@ -62,6 +66,7 @@ def rope_of(
             "rope_parameters",
             f"this config has no RoPE key, and its model_type {model_type!r} is not known to have "
             f"rotary embeddings; base {DEFAULT_THETA:g} and the whole head are assumed",
+            NO_ROPE,
         )
     base = _base(config, parameters, Findings() if strange else findings)
     head_dim = layer_head_dim(config, layer_type)
