@@ -1,10 +1,11 @@
 """Pictures of rotary embeddings, drawn with matplotlib (``pip install 'ropelab[plot]'``).
 
 ====================  =====================================================================
-one embedding         `wavelengths`, `angle_errors`
+one embedding         `wavelengths`, `angle_errors`, `rotations`
 several, by pair      `stretches`, `frequency_ratios`, `spectra`, `turns`, `position_axes`
 several, by distance  `cosine_sums`, `decay`, `similarity`
 bases and lengths     `base_bound`, `effective_contexts`, `critical_dimensions`, `critical_bases`
+channels              `layouts`
 tokens                `token_positions`, `grid`, `ownership`
 ====================  =====================================================================
 
@@ -20,6 +21,7 @@ from .bounds import base_bound, critical_bases, critical_dimensions, effective_c
 from .by_distance import cosine_sums, decay, similarity
 from .by_pair import frequency_ratios, spectra, stretches, turns
 from .error_map import angle_errors
+from .pairs import layouts, rotations
 from .places import grid, ownership, position_axes, token_positions
 from .wavelength_bands import wavelengths
 
@@ -33,8 +35,10 @@ __all__ = [
     "effective_contexts",
     "frequency_ratios",
     "grid",
+    "layouts",
     "ownership",
     "position_axes",
+    "rotations",
     "similarity",
     "spectra",
     "stretches",
