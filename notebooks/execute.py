@@ -45,6 +45,7 @@ async def execute(path: Path, *, write: bool, free: asyncio.Semaphore) -> Run:
                 extra_arguments=["--log-level=ERROR", "--InteractiveShell.colors=nocolor"],
                 timeout=int(LONGEST),
                 record_timing=False,
+                coalesce_streams=True,
                 resources={"metadata": {"path": folder}},
             )
             try:
