@@ -90,8 +90,8 @@ def bench(session: nox.Session) -> None:
 def figures(session: nox.Session) -> None:
     """Draw the pictures of the documentation again, and write the pages that are derived."""
     session.install("--editable", ".[plot,golden]")
-    session.run("python", "docs/figures.py")
-    session.run("python", "docs/rules.py")
+    session.run("python", "-m", "docs.figures")
+    session.run("python", "-m", "docs.rules")
     session.run("python", "-m", "docs.differences")
     check = ("python", "-m", "ropelab.golden", "--no-write", "--no-oracle")
     session.run(*check, "--kill-matrix", "docs/kill-matrix.md")
