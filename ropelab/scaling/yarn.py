@@ -21,7 +21,8 @@ class YaRN(Scaling):
     r"""Short wavelengths kept, long ones stretched, a ramp in the pair index between.
 
     .. math:: \omega'_i = (1 - \gamma_i)\,\omega_i / s + \gamma_i\,\omega_i, \qquad
-              \gamma_i = 1 - \mathrm{clip}\left(\frac{i - low}{high - low}, 0, 1\right)
+              \gamma_i = 1 - \mathrm{clip}\left(
+              \frac{i - \mathrm{low}}{\mathrm{high} - \mathrm{low}}, 0, 1\right)
 
     with :math:`\omega_i = b^{-2i/d}`, and low and high the pairs that turn beta_fast and beta_slow
     times in the original length: the whole numbers around :math:`c(\mathrm{beta\_fast})` and
