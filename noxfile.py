@@ -97,5 +97,13 @@ def figures(session: nox.Session) -> None:
     session.run(*check, "--kill-matrix", "docs/kill-matrix.md")
 
 
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Build the site, every warning an error; it lands in docs/_build/html."""
+    session.install(*_groups("docs", "torch"), "--editable", ".[golden]")
+    strict = ("-W", "--keep-going", "-n", "-E", "-q")
+    session.run("sphinx-build", *strict, "-c", "docs", ".", "docs/_build/html", *session.posargs)
+
+
 if __name__ == "__main__":
     nox.main()

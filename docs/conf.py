@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from docs.site import contents, mathml, nitpicks  # noqa: E402
+from docs.site import contents, mathml  # noqa: E402
 
 project = "ropelab"
 author = "the ropelab authors"
@@ -26,7 +26,6 @@ root_doc = "docs/index"
 
 default_role = "code"
 nitpicky = True
-nitpick_ignore_regex = nitpicks.IGNORED
 
 # Markdown, as a code host reads it; outputs of notebooks are those that they hold.
 myst_enable_extensions = ["deflist", "dollarmath"]

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib as mpl
 
+from docs.rule_families import FAMILIES
 from docs.rule_facts import COMMON, bugs, depends_on_length, models
 from docs.rule_figures import draw, save
 from docs.rule_page import bug_table, rule_page
@@ -18,7 +18,7 @@ from ropelab import SCALINGS
 from ropelab.golden.zoo import MUTANTS
 from ropelab.models import MODELS
 
-__all__ = ["FAMILIES", "index_page", "pages"]
+__all__ = ["index_page", "pages"]
 
 HERE = Path(__file__).parent
 
@@ -50,31 +50,6 @@ Each is a [mutant](kill-matrix.md) of the specification that changes the numbers
 are on its page.
 
 """
-
-# Every rule is in one family; a rule that only one runtime has stands with the runtimes.
-FAMILIES: Mapping[str, tuple[str, ...]] = {
-    "The progression, and interpolation": (
-        "default",
-        "linear",
-        "dynamic_linear",
-        "te_interpolation",
-        "inv_freq",
-    ),
-    "NTK: slow pairs more than fast ones": ("ntk_alpha", "dynamic", "ntk_by_parts", "llama3"),
-    "YaRN": ("yarn", "deepseek_yarn", "yarn_paper", "dynamic_yarn"),
-    "LongRoPE": ("longrope",),
-    "A share of the head": ("proportional", "hope"),
-    "Several position axes": ("axial",),
-    "Around another rule": ("resonance", "rounded", "stretched"),
-    "Single runtimes": (
-        "exllamav2_yarn",
-        "exllamav2_su",
-        "llama_cpp",
-        "vllm_ntk",
-        "vllm_dynamic",
-        "sglang_dynamic",
-    ),
-}
 
 
 def index_page() -> str:

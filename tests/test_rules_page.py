@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from docs.rule_facts import bugs, differences
-from docs.rules import FAMILIES, pages
+from docs.rule_families import FAMILIES
+from docs.rules import pages
 from ropelab import SCALINGS
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from docs.rules import FAMILIES
+from docs.rule_families import FAMILIES
 
 __all__ = ["CONTENTS", "children", "setup"]
 
