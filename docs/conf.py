@@ -25,6 +25,7 @@ exclude_patterns = [".*", "docs/_build", "ropelab", "ropelab_cuda", "tests", "**
 root_doc = "docs/index"
 
 default_role = "code"
+smartquotes = False  # what is quoted is code
 nitpicky = True
 
 # Markdown, as a code host reads it; outputs of notebooks are those that they hold.
@@ -36,7 +37,11 @@ nb_execution_mode = "off"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
-autodoc_default_options = {"members": True, "imported-members": True}
+autodoc_default_options = {
+    "members": True,
+    "imported-members": True,
+    "inherited-members": "ABC, Exception, Module, Protocol, dict, object, str, tuple",
+}
 numpydoc_show_class_members = False
 
 html_theme = "pydata_sphinx_theme"
@@ -45,11 +50,14 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_additional_pages = {"index": "front.html"}
 templates_path = ["_templates"]
+html_sidebars: dict[str, list[str]] = {
+    page: [] for page in ("docs/index", *contents.without_children())
+}
 html_show_sourcelink = False
 html_copy_source = False
 html_math_renderer = "mathml"
 html_theme_options = {
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 10,
     "navbar_align": "left",
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],

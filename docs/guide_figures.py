@@ -41,7 +41,8 @@ def one_pair() -> Figure:
         first, last = (np.degrees(_angle(m)) for m in (start, start + 3))
         ax.add_patch(Arc((0, 0), 0.9, 0.9, theta1=first, theta2=last, color=INK, linewidth=1.2))
         middle = np.radians((first + last) / 2)
-        ax.text(*(0.58 * _unit(middle)), "3ω", ha="center", va="center", color=INK)
+        x, y = (0.58 * _unit(middle)).tolist()
+        ax.text(x, y, "3ω", ha="center", va="center", color=INK)
         ax.set_title(f"key at {start}, query at {start + 3}")
         ax.set(xlim=(-1.25, 1.35), ylim=(-0.3, 1.3), aspect="equal", xlabel="channel x of the pair")
         ax.axhline(0, color=FAINT, linewidth=0.7, zorder=0)
@@ -66,9 +67,16 @@ def _turned(ax: Axes, name: str, position: int, colour: str) -> None:
         "",
         xy=tuple(end),
         xytext=(0, 0),
-        arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 2, "shrinkA": 0, "shrinkB": 0},
+        arrowprops={
+            "arrowstyle": "-|>",
+            "color": colour,
+            "linewidth": 2,
+            "shrinkA": 0,
+            "shrinkB": 0,
+        },
     )
-    ax.text(*(1.13 * end), name, ha="center", va="center", color=colour, fontsize=13)
+    x, y = (1.13 * end).tolist()
+    ax.text(x, y, name, ha="center", va="center", color=colour, fontsize=13)
 
 
 def three_pairs() -> Figure:
@@ -124,8 +132,15 @@ def layouts() -> Figure:
             ax.plot(*zip(*bow, strict=True), color=hues[number], linewidth=1.6)
             ax.plot([x, y], [0, 0], marks[number], color=hues[number], markersize=11, linestyle="")
             paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-            middle = ((x + y) / 2, height)
-            ax.text(*middle, f"pair {number}", ha="center", va="center", fontsize=9, bbox=paper)
+            ax.text(
+                (x + y) / 2,
+                height,
+                f"pair {number}",
+                ha="center",
+                va="center",
+                fontsize=9,
+                bbox=paper,
+            )
         ax.set(xlim=(-0.6, 7.6), ylim=(-0.25, 1.5), yticks=[], xticks=range(8), title=name)
         ax.set_xlabel("channel")
         ax.spines[:].set_visible(False)

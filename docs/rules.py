@@ -1,6 +1,6 @@
 """Writes rules.md and a page of each rule, and draws their pictures: ``nox -s figures``.
 
-    python -m docs.rules
+python -m docs.rules
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from docs.rule_families import FAMILIES
 from docs.rule_facts import COMMON, bugs, depends_on_length, models
+from docs.rule_families import FAMILIES
 from docs.rule_figures import draw, save
 from docs.rule_page import bug_table, rule_page
 from docs.rule_text import line, summary
@@ -25,13 +25,14 @@ HERE = Path(__file__).parent
 _HEAD = """\
 # Every frequency rule
 
-{count} rules, by the name that `ropelab.SCALINGS` has for them; a page of each has its formula, parameters, picture,
-models, bugs and sources. `docs/rules.py` takes all of it from the docstrings of `ropelab/scaling/`, the registry of
-models, the differences and the goldens.
+{count} rules, by the name that `ropelab.SCALINGS` has for them; a page of each has its formula,
+parameters, picture, models, bugs and sources. `docs/rules.py` takes all of it from the docstrings
+of `ropelab/scaling/`, the registry of models, the differences and the goldens.
 
-In the formulas $`b`$ is the base, $`d`$ the number of rotated channels, $`D`$ that of all channels of a head, $`L`$ a
-length and $`s`$ a stretch, and $`\\omega_i`$ the frequency of pair $`i`$ in radians per token. A picture shows the
-wavelength $`2\\pi / \\omega_i`$ of each pair before and after scaling.
+In the formulas $`b`$ is the base, $`d`$ the number of rotated channels, $`D`$ that of all channels
+of a head, $`L`$ a length and $`s`$ a stretch, and $`\\omega_i`$ the frequency of pair $`i`$ in
+radians per token. A picture shows the wavelength $`2\\pi / \\omega_i`$ of each pair before and
+after scaling.
 """
 
 _MODELS = """
@@ -46,8 +47,8 @@ Of the {count} models of `ropelab.models.MODELS`, {plain} have `default` in all 
 _BUGS = """
 ## Bugs that any rule attracts
 
-Each is a [mutant](kill-matrix.md) of the specification that changes the numbers of more than {common} rules. A rule's own
-are on its page.
+Each is a [mutant](kill-matrix.md) of the specification that changes the numbers of more than
+{common} rules. A rule's own are on its page.
 
 """
 

@@ -104,7 +104,9 @@ def test_the_python_of_a_page_runs(
 
 
 def test_each_block_that_does_not_run_is_listed_once_and_for_a_reason() -> None:
-    found = [key for page in PAGES for block in blocks(page, "python") for key in not_run(page, block)]
+    found = [
+        key for page in PAGES for block in blocks(page, "python") for key in not_run(page, block)
+    ]
     assert sorted(found) == sorted(NOT_RUN)
     assert all(reason.startswith((GPU, DOWNLOAD)) for reason in NOT_RUN.values())
 

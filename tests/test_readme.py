@@ -66,7 +66,11 @@ def test_every_call_of_the_table_runs() -> None:
 
 PAGES = sorted(
     str(page.relative_to(ROOT))
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "golden").glob("*.md")]
+    for page in [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "golden").glob("*.md"),
+    ]
     if "_build" not in page.parts
 )
 

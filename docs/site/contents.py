@@ -12,7 +12,7 @@ from typing import Any
 
 from docs.rule_families import FAMILIES
 
-__all__ = ["CONTENTS", "children", "setup"]
+__all__ = ["CONTENTS", "children", "setup", "without_children"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,10 +48,24 @@ CONTENTS: Mapping[str, tuple[str, ...]] = {
 }
 """Under each page, those below it; ``*`` stands for all that are there, by name."""
 
+SHORT: Mapping[str, str] = {
+    "docs/start": "Start here",
+    "docs/idea": "The idea",
+    "docs/rules": "Rules",
+    "docs/goldens": "Goldens",
+    "docs/gallery": "Notebooks",
+}
+"""Titles in the bar at the top, where a page's own is long."""
+
 
 def children(page: str) -> list[str]:
     """Return the pages under one."""
     return [one for entry in CONTENTS.get(page, ()) for one in _found(entry) if one != page]
+
+
+def without_children() -> list[str]:
+    """Return the pages of the bar that need no column of their own."""
+    return [page for page in children("docs/index") if not children(page)]
 
 
 def _found(entry: str) -> Iterator[str]:
@@ -72,14 +86,15 @@ def _title(_: Any, page: str, source: list[str]) -> None:
 
 def _append(_: Any, page: str, source: list[str]) -> None:
     """Give a page the hidden list of those below it."""
-    entries = "".join(f"/{one}\n" for one in children(page))
+    entries = [f"{SHORT[one]} </{one}>" if one in SHORT else f"/{one}" for one in children(page)]
     if not entries:
         return
     if (ROOT / page).with_suffix(".rst").exists():
-        indented = "".join(f"   {one}\n" for one in entries.split())
+        indented = "".join(f"   {one}\n" for one in entries)
         source[0] += f"\n.. toctree::\n   :hidden:\n\n{indented}"
     else:
-        source[0] += f"\n```{{toctree}}\n:hidden:\n\n{entries}```\n"
+        lines = "\n".join(entries)
+        source[0] += f"\n```{{toctree}}\n:hidden:\n\n{lines}\n```\n"
 
 
 def setup(app: Any) -> None:

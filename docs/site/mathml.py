@@ -11,11 +11,18 @@ from latex2mathml.converter import convert
 __all__ = ["code_host_math", "math", "setup"]
 
 
+_THIN = '<mspace width="0.17em"></mspace>'
+_LETTERS = re.compile(r'(?:<mi mathvariant="normal">\w</mi>){2,}')
+_FUNCTION = re.compile(r"<mi>(?:cos|sin|ln)</mi>(?!<mo[^>]*>&#x00028;)")  # of a bare argument
+_BEFORE = re.compile(r"(?:(?<=</mi>)|(?<=</mn>))(?=<mi>(?:cos|sin|ln)</mi>)")  # of a factor
+
+
 def math(latex: str, display: str) -> str:
     """Return a formula as MathML; names of several letters are one identifier."""
     text = convert(" ".join(latex.split()), display=display)
-    letters = re.compile(r'(?:<mi mathvariant="normal">\w</mi>){2,}')
-    return letters.sub(lambda found: f"<mi>{re.sub('<[^>]*>', '', found[0])}</mi>", text)
+    joined = _LETTERS.sub(lambda found: f"<mi>{re.sub('<[^>]*>', '', found[0])}</mi>", text)
+    spaced = _FUNCTION.sub(rf"\g<0>{_THIN}", joined)
+    return _BEFORE.sub(_THIN, spaced)
 
 
 def code_host_math(_: Any, __: str, source: list[str]) -> None:
