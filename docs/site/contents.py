@@ -85,7 +85,7 @@ def _title(_: Any, page: str, source: list[str]) -> None:
 
 
 def _append(_: Any, page: str, source: list[str]) -> None:
-    """Give a page the hidden list of those below it."""
+    """Give a page the list of those below it, which its own text shows, but for the notebooks."""
     entries = [f"{SHORT[one]} </{one}>" if one in SHORT else f"/{one}" for one in children(page)]
     if not entries:
         return
@@ -94,7 +94,8 @@ def _append(_: Any, page: str, source: list[str]) -> None:
         source[0] += f"\n.. toctree::\n   :hidden:\n\n{indented}"
     else:
         lines = "\n".join(entries)
-        source[0] += f"\n```{{toctree}}\n:hidden:\n\n{lines}\n```\n"
+        options = ":maxdepth: 1" if page == "docs/gallery" else ":hidden:"
+        source[0] += f"\n```{{toctree}}\n{options}\n\n{lines}\n```\n"
 
 
 def setup(app: Any) -> None:
