@@ -135,4 +135,5 @@ def test_commands_name_sessions_and_files_that_are_there(page: str) -> None:
         for named in re.findall(r"nox -s ([a-z ]+)", block):
             assert set(named.split()) <= set(sessions), named
         for file in re.findall(r"(?<![\w/.])((?:docs|tests|\.ci)/[\w./-]+)", block):
-            assert (ROOT / file).exists(), file
+            built = "_build" in file  # and so not in a fresh clone
+            assert built or (ROOT / file).exists(), file
