@@ -16,6 +16,7 @@ from .views import View
 
 __all__ = [
     "HEADS_IN_FLIGHT",
+    "MANY_PAIRS",
     "MULTIPROCESSORS",
     "Operand",
     "Scale",
@@ -163,12 +164,15 @@ def arrange(
 
     halves = "half" in layouts
     threads = sum(heads) * pairs // (MANY_PAIRS * HEADS_IN_FLIGHT)
-    many = are_few(outer * inner) or (threads >= FEWEST_THREADS and not tail)
-    most = MANY_PAIRS if many and weights is None else FEW_PAIRS
-    vector = widest(pairs if halves else 2 * pairs)
-    vector = min(vector, most if halves else 2 * most)
+    few = are_few(outer * inner) and weights is None
+    many = few or (threads >= FEWEST_THREADS and not tail and weights is None)
+    most = MANY_PAIRS if many else FEW_PAIRS
+    # Two vectors a unit: one of each half; or neighbours, where tokens are few.
+    two_vectors = halves or few
+    vector = widest(pairs if two_vectors else 2 * pairs)
+    vector = min(vector, most if two_vectors else 2 * most)
     tail_vector = widest(2 * pairs, tail, rotary_offset) if tail else 0
-    pairs_held = vector if halves else max(1, vector // 2)
+    pairs_held = vector if two_vectors else max(1, vector // 2)
     units = pairs // pairs_held
     one_layout = layouts[0] == layouts[1]
     if units > MAX_THREADS and not one_layout:
