@@ -201,6 +201,56 @@ def test_what_requires_grad_is_not_overwritten(kind: str) -> None:
     check_rotated((q, x), (before, k))
 
 
+@pytest.mark.parametrize("name", ["q", "k"])
+@pytest.mark.parametrize("grad_mode", [torch.enable_grad, torch.no_grad], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("subclass", [False, True], ids=["straight", "dispatched"])
+def test_what_inference_mode_made_is_overwritten_in_it_alone(
+    subclass: bool, grad_mode: Callable[[], Any], name: str
+) -> None:
+    q, k = given()
+    tensors = {"q": q.clone(), "k": k.clone()}
+    with torch.inference_mode():
+        tensors[name] = tensors[name].clone()
+    if subclass:
+        other = "k" if name == "q" else "q"
+        tensors[other] = tensors[other].as_subclass(Tagged)
+    x, y = tensors.values()
+    with grad_mode(), pytest.raises(ValueError, match=f"{name}: expected .* inference mode, which"):
+        apply_rotary_(x, y, IDS, SPECTRUM)
+    for now, before in ((x, q), (y, k)):
+        assert torch.equal(now.as_subclass(torch.Tensor), before)
+    with torch.inference_mode():
+        apply_rotary_(x, y, IDS, SPECTRUM)
+    check_rotated((x.as_subclass(torch.Tensor), y.as_subclass(torch.Tensor)), (q, k))
+
+
+IMMUTABLE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "zero": lambda x: torch._efficientzerotensor(x.shape),
+    "sparse": lambda x: x.to_sparse(),
+    "meta": lambda x: x.to("meta"),
+    "other dtype": lambda x: x.bfloat16(),
+    "float8": lambda x: x.to(torch.float8_e4m3fn),
+    "other tokens": lambda x: x[:, :4],
+    "negation": lambda x: torch.complex(x, x).conj().imag,
+    "expanded": lambda x: x[:, :1].expand_as(x),
+    "nested": lambda x: torch.nested.nested_tensor([*x]),
+    "none": lambda _: None,  # type: ignore[dict-item,return-value]
+}
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("place", [0, 1], ids=["q", "k"])
+@pytest.mark.parametrize("other", IMMUTABLE.values(), ids=IMMUTABLE)
+def test_nothing_has_been_written_when_one_of_two_is_refused(
+    other: Callable[[torch.Tensor], torch.Tensor], place: int
+) -> None:
+    tensors = [x.clone() for x in given()]
+    tensors[place] = other(tensors[place])
+    with pytest.raises((TypeError, ValueError, RuntimeError, NotImplementedError)):
+        apply_rotary_(tensors[0], tensors[1], IDS, SPECTRUM)
+    assert torch.equal(tensors[1 - place], given()[1 - place])
+
+
 def test_memory_that_is_shared_is_not_overwritten() -> None:
     q, _ = given()
     before = q.clone()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch._inductor import config
 from torch.utils.checkpoint import checkpoint
 
 import ropelab
@@ -18,6 +19,13 @@ from ropelab_cuda.torch import apply_rotary, apply_rotary_, apply_rotary_cached,
 from tests.torch_layer.support import NOISE, qk
 
 pytestmark = NOISE
+
+
+@pytest.fixture(autouse=True)
+def no_old_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile anew: graphs on disk know which results of an older version required grad."""
+    monkeypatch.setattr(config, "force_disable_caches", True)
+
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 Tensors = tuple[torch.Tensor, ...]
