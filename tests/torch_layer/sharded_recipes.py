@@ -120,16 +120,15 @@ def recipe_of_tensor_parallel(mesh: Any) -> None:
         same(found, rotated(tensors, ids))
 
 
-class Layers(torch.nn.Module):
-    """Two layers with residuals."""
+class Residual(torch.nn.Module):
+    """One layer, whose gradients are sums of one order, sharded or not."""
 
-    def __init__(self, *layers: torch.nn.Module) -> None:
+    def __init__(self, attention: torch.nn.Module) -> None:
         super().__init__()
-        self.first, self.second = layers
+        self.attention = attention
 
     def forward(self, x: torch.Tensor, position_ids: torch.Tensor) -> torch.Tensor:
-        x = x + self.first(x, position_ids)
-        made: torch.Tensor = x + self.second(x, position_ids)
+        made: torch.Tensor = x + self.attention(x, position_ids)
         return made
 
 
@@ -145,9 +144,9 @@ def recipe_of_sharded_parameters(mesh: Any) -> None:
     page = recipe("tensor-parallel.md")
     torch.manual_seed(0)  # on both ranks
     rope = Rope(16, scaling=DynamicNTK(2.0), max_position_embeddings=64)
-    plain = Layers(*(page["Attention"](20, 4, 2, rope) for _ in range(2))).to(mesh.device_type)
-    model = copy.deepcopy(plain)
-    for module in (model.first.rotary, model.first, model.second, model):
+    plain = Residual(page["Attention"](20, 4, 2, rope)).to(mesh.device_type)
+    model: Any = copy.deepcopy(plain)
+    for module in (model.attention.rotary, model.attention, model):
         fully_shard(module, mesh=mesh)
     before = [weight.detach().clone() for weight in plain.parameters()]
     batches, ids = (

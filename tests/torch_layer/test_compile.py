@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Any
 
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
-from torch._inductor import config
+from torch.compiler import config
 from torch.utils.checkpoint import checkpoint
 
 import ropelab
@@ -22,9 +22,10 @@ pytestmark = NOISE
 
 
 @pytest.fixture(autouse=True)
-def no_old_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_old_graphs() -> Iterator[None]:
     """Compile anew: graphs on disk know which results of an older version required grad."""
-    monkeypatch.setattr(config, "force_disable_caches", True)
+    with config.patch(force_disable_caches=True):
+        yield
 
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
