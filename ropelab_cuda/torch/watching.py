@@ -212,7 +212,7 @@ def _comparing(
 ) -> Callable[[str, Callable[..., Any]], Callable[..., Any]]:
     """Return what wraps a layer's functions, so that their results are compared."""
 
-    def wrapped(_: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapped(_: str, function: Callable[..., Any]) -> Any:
         signature, third = inspect.signature(function), parameters_of(function)[2]
 
         @torch.compiler.disable  # type: ignore[untyped-decorator]

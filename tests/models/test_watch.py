@@ -6,6 +6,7 @@ import contextlib
 import copy
 import math
 import pickle
+from typing import Any
 
 import pytest
 import torch
@@ -213,7 +214,7 @@ def test_a_compiled_model_can_be_watched(patched: bool, before: bool) -> None:
     model, batch = build("Llama"), make_batch("Llama", "left-padded")
     if patched:
         patch(model)
-    compiled = torch.compile(model, backend="aot_eager")
+    compiled: Any = torch.compile(model, backend="aot_eager")
     wanted = logits(compiled if before else model, batch)
     with watch(compiled) as errors:
         found = logits(compiled, batch)

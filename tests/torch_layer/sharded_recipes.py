@@ -81,7 +81,7 @@ def recipe_of_tensor_parallel(mesh: Any) -> None:
     x, ids = torch.randint(-4, 5, (3, 7, 20)).to(device, torch.float32), inputs(mesh, "bshd")[1]
     seen: dict[str, list[torch.Tensor]] = {}
 
-    def remember(module: torch.nn.Module, given: Any, made: Any) -> None:
+    def remember(_: torch.nn.Module, given: Any, made: Any) -> None:
         seen["rotated"], seen["given"] = list(made), list(given[:2])
 
     attention.rotary.register_forward_hook(remember)
@@ -92,8 +92,8 @@ def recipe_of_tensor_parallel(mesh: Any) -> None:
     (expected,) = torch.autograd.grad(wanted.sum(), attention.q.weight)
     whole, (heads,) = [*seen["rotated"], *back], seen["heads"]
 
-    def mine(y: torch.Tensor, axis: int = 2) -> torch.Tensor:
-        return y.chunk(2, axis)[rank]
+    def mine(y: torch.Tensor) -> Any:
+        return y.chunk(2, 2)[rank]
 
     page["shard_heads"](attention, mesh)
     found = attention(x, ids)
@@ -109,9 +109,7 @@ def recipe_of_tensor_parallel(mesh: Any) -> None:
     # DTensors, whose keys may be whole
     tensors, ids = inputs(mesh, "bshd")
     for kv in (Shard(2), Replicate()):
-        given = [
-            distribute_tensor(y, mesh, [(Shard(2), kv)[n % 2]]) for n, y in enumerate(tensors)
-        ]
+        given = [distribute_tensor(y, mesh, [(Shard(2), kv)[n % 2]]) for n, y in enumerate(tensors)]
         q, k = (y.requires_grad_() for y in given[:2])
         with silence():
             made = page["rotate_sharded_heads"](q, k, ids, SPECTRUM)

@@ -135,7 +135,8 @@ def test_what_one_transform_freezes_another_may_differentiate() -> None:
         made = rotate(q, k)
         return weighted(made[0]), made[1]
 
-    grad, turned_k = torch.func.grad(loss, has_aux=True)(q.detach())
+    differentiate: Callable[..., Any] = torch.func.grad(loss, has_aux=True)
+    grad, turned_k = differentiate(q.detach())
     assert not grad.requires_grad
     (k_grad,) = torch.autograd.grad(weighted(turned_k), k)
     assert torch.equal(k_grad, torch.autograd.grad(weighted(rotate(q, k)[1]), k)[0])

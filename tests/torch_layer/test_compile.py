@@ -24,7 +24,7 @@ pytestmark = NOISE
 @pytest.fixture(autouse=True)
 def no_old_graphs() -> Iterator[None]:
     """Compile anew: graphs on disk know which results of an older version required grad."""
-    with config.patch(force_disable_caches=True):
+    with config.patch(force_disable_caches=True):  # type: ignore[attr-defined]
         yield
 
 

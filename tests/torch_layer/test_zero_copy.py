@@ -10,6 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+import ropelab.arrays
+import ropelab.pairs
 import ropelab.rotary
 import ropelab.tables
 from ropelab_cuda.torch import apply_rotary, apply_rotary_, apply_rotary_cached
@@ -31,7 +33,7 @@ def address(array: NDArray[Any]) -> int:
 def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     """Write down where the arrays lie that the specification turns."""
     addresses: Seen = []
-    turned = ropelab.rotary.turned
+    turned = ropelab.pairs.turned
 
     def spy(x: NDArray[Any], *others: Any) -> NDArray[Any]:
         made = turned(x, *others)
@@ -70,7 +72,7 @@ def test_given_tables_are_read_where_they_lie(
     tables = [torch.rand(5, 6, requires_grad=requires_grad).to(dtype) for _ in range(2)]
     q, k = qk(dtype=dtype)
     read: list[int] = []
-    as_floats: Callable[..., NDArray[Any]] = ropelab.tables.as_floats
+    as_floats: Callable[..., NDArray[Any]] = ropelab.arrays.as_floats
 
     def spy(x: object, name: str) -> NDArray[Any]:
         made = as_floats(x, name)
@@ -101,7 +103,7 @@ def test_positions_are_read_where_they_lie(
 ) -> None:
     ids = torch.arange(40, dtype=dtype)[::4].reshape(2, 5)
     read: list[NDArray[Any]] = []
-    by_token: Callable[..., Any] = ropelab.rotary.cos_sin_by_token
+    by_token: Callable[..., Any] = ropelab.pairs.cos_sin_by_token
 
     def spy(shape: Any, name: str, position_ids: Any, *others: Any) -> Any:
         read.append(ropelab.arrays.as_array(position_ids, "position_ids"))
