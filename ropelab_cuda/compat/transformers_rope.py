@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from ropelab.layouts import pair_channels
@@ -142,14 +144,16 @@ def _leading(q: torch.Tensor, k: torch.Tensor, *tables: torch.Tensor) -> tuple[i
     """Return the axes that lead in what queries and keys are broadcast to."""
     try:
         lead, other = (
-            torch.broadcast_shapes(*(x.shape[:-3] for x in (one, *tables))) for one in (q, k)
+            torch.broadcast_shapes(*(x.shape[:-3] for x in (one, *tables)))  # type: ignore[no-untyped-call]
+            for one in (q, k)
         )
     except RuntimeError:
         lead, other = (), None
     if lead != other:
+        batches = ", ".join(str(tuple(x.shape)) for x in (q, k, *tables))
         msg = (
-            f"q: expected a batch that broadcasts with that of the tables, and k alike; got "
-            f"{tuple(q.shape)}, {tuple(k.shape)} and {', '.join(str(tuple(x.shape)) for x in tables)}"
+            f"q: expected a batch that broadcasts with that of the tables, and k alike; got shapes "
+            f"{batches}"
         )
         raise ValueError(msg)
     return tuple(lead)
@@ -157,4 +161,4 @@ def _leading(q: torch.Tensor, k: torch.Tensor, *tables: torch.Tensor) -> tuple[i
 
 def _one_batch(x: torch.Tensor, lead: tuple[int, ...]) -> torch.Tensor:
     """Return a tensor with one axis in place of those that lead."""
-    return x.expand(*lead, *x.shape[-3:]).reshape(-1, *x.shape[-3:])
+    return x.expand(*lead, *x.shape[-3:]).reshape(math.prod(lead), *x.shape[-3:])

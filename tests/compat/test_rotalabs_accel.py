@@ -261,7 +261,7 @@ REFUSED: dict[str, tuple[type[Exception], str, Callable[[], object]]] = {
         f"{name} of {axes} axes": (
             ValueError,
             "q",
-            partial(call, torch.ones(2, 1, S, H, D).flatten(0, 4 - axes)),
+            partial(call, torch.ones(2, 1, S, H, D).flatten(0, 5 - axes)),
         )
         for axes in (2, 3, 5)
         for name, call in (

@@ -287,11 +287,12 @@ def test_vmap_over_nothing_gives_nothing(tensor_format: str, batched: str) -> No
         spectrum = spectrum_for(rope, ids) if batched == "length" else SPECTRUM
         return apply_rotary(q, k, ids, spectrum, tensor_format=tensor_format)
 
-    made = torch.vmap(turn, tuple(dims))(*none)
+    each: Callable[..., Any] = torch.vmap(turn, tuple(dims))
+    made = each(*none)
     assert [tuple(y.shape) for y in made] == [(0, *given[name].shape) for name in "qk"]
     assert {y.dtype for y in made} == {torch.float64}
     with pytest.raises(ValueError, match=r"(position_ids|cos): expected"):
-        torch.vmap(turn, tuple(dims))(*none[:2], none[2][..., :2])
+        each(*none[:2], none[2][..., :2])
 
 
 @pytest.mark.parametrize("size", [0, 3])
