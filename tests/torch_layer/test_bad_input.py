@@ -181,7 +181,7 @@ def test_tables_on_another_device(name: str, requires_grad: bool) -> None:
     tensors = {"q": q, "k": k, "cos": torch.ones(5, 6), "sin": torch.zeros(5, 6)}
     tensors[name] = tensors[name].to("meta")
     with pytest.raises(ValueError, match=r"(x|cos|sin): expected a tensor on the device of x, "):
-        apply_rotary_cached(**tensors)
+        apply_rotary_cached(*tensors.values())
 
 
 def test_a_length_found_on_another_device() -> None:
