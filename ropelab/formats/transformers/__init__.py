@@ -1,8 +1,13 @@
 """Transformers' dialect: what its config classes and its models' code make of a config."""
 
-from .layers import layer_types_from_transformers, layers_from_transformers
+from .layers import (
+    layer_types_from_transformers,
+    layers_from_transformers,
+    read_layers_transformers,
+)
 from .query_scales import query_scales_from_transformers
 from .reading import from_transformers, read_transformers
+from .rope import shows_rope
 from .writing import to_transformers
 
 __all__ = [
@@ -10,6 +15,8 @@ __all__ = [
     "layer_types_from_transformers",
     "layers_from_transformers",
     "query_scales_from_transformers",
+    "read_layers_transformers",
     "read_transformers",
+    "shows_rope",
     "to_transformers",
 ]

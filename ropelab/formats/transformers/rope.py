@@ -16,7 +16,7 @@ from .rules import rule_of
 from .validation import check_rule
 from .widths import layer_head_dim, rotary_dim_of
 
-__all__ = ["rope_of"]
+__all__ = ["rope_of", "shows_rope"]
 
 
 def rope_of(
@@ -52,11 +52,7 @@ def rope_of(
             f"rope_parameters: Transformers' {model_type} fills in a rule of its own where a "
             f"config gives none; it is not read; give it, as config.to_dict() does",
         )
-    strange = (
-        values.get("position_embedding_type") is None
-        and model_type not in ROPE_MODELS
-        and not SIGNS & set(values)
-    )
+    strange = not shows_rope(config)
     if strange:
         findings.add(
             "rope_parameters",
@@ -80,6 +76,16 @@ def rope_of(
         axes=axes_of(config, parameters, rotary_dim // 2, findings),
         output_layout=output_layout,
         rotary_offset=head_dim - rotary_dim if model_type in ROTATES_LAST else 0,
+    )
+
+
+def shows_rope(config: Config) -> bool:
+    """Return whether anything in a config says that its model has a rotary embedding."""
+    values, model_type = config
+    return (
+        values.get("position_embedding_type") is not None
+        or model_type in ROPE_MODELS
+        or bool(SIGNS & set(values))
     )
 
 
