@@ -1,0 +1,42 @@
+"""The command line: ``ropelab``, also ``python -m ropelab``.
+
+One file a command; they ask the library and print what it says. Needs click and rich, the extra
+``cli``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from .exits import MISSING
+
+__all__ = ["main"]
+
+_NEEDED = ("click", "rich")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        The exit code, one of those in `ropelab.cli.exits`.
+    """
+    try:
+        from .app import run
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _NEEDED:
+            raise
+        print(
+            f'ropelab: the command line needs {error.name}; pip install "ropelab[cli]"',
+            file=sys.stderr,
+        )
+        return MISSING
+    return run(arguments)

@@ -1,0 +1,105 @@
+"""Metadata of GGUF files, through ggml-org's package ``gguf``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import exits
+from .failure import Failure, needed
+
+__all__ = ["is_gguf", "read_gguf_file"]
+
+_MAGIC = b"GGUF"
+# Tensors that say how positions turn, and the arguments of from_gguf that take them.
+_TENSORS = {
+    "rope_freqs.weight": "rope_freqs",
+    "rope_factors_long.weight": "rope_factors_long",
+    "rope_factors_short.weight": "rope_factors_short",
+}
+
+
+def is_gguf(path: Path) -> bool:
+    """Return whether a file starts as GGUF files do, or bears their suffix."""
+    if path.suffix.lower() == ".gguf":
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False  # whoever reads it next will say why
+
+
+def read_gguf_file(path: Path) -> tuple[Mapping[str, Any], Mapping[str, NDArray[np.float64]]]:
+    """Return the metadata of a file that speak of the architecture, and its tensors of factors.
+
+    The reader maps the file and slices it: what lies behind its end comes as a short slice, and
+    fails only when it is looked at, as one of several errors, or not at all if it is the text of
+    the last key. So the end of every tensor is held against the size of the file here.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+
+    Returns
+    -------
+    metadata : mapping
+        Keys of the architecture and ``general.*``; no tokens.
+    tensors : mapping of str to ndarray
+        Arguments of `ropelab.from_gguf`.
+
+    Raises
+    ------
+    Failure
+        If the file cannot be opened, is no GGUF file or breaks off.
+    """
+    _check_start(path)
+    gguf = needed("gguf", "cli", f"{path}: a GGUF file")
+    try:
+        with np.errstate(all="ignore"):
+            reader = gguf.GGUFReader(path)
+            end = max((each.data_offset + each.n_bytes for each in reader.tensors), default=0)
+            architecture = str(_value(reader, "general.architecture"))
+            wanted = ("general.", f"{architecture}.")
+            metadata = {
+                key: entry.contents()
+                for key, entry in reader.fields.items()
+                if key.startswith(wanted)
+            }
+            tensors = {
+                _TENSORS[each.name]: np.array(each.data, np.float64)
+                for each in reader.tensors
+                if each.name in _TENSORS
+            }
+    except Exception as error:  # IndexError, ValueError, KeyError ...: whatever a slice gives rise to
+        raise Failure(exits.UNREADABLE, _broken(path, f"{type(error).__name__}: {error}")) from error
+    size = path.stat().st_size
+    if end > size:
+        reason = f"its tensors end at byte {end:,}, the file at {size:,}"
+        raise Failure(exits.UNREADABLE, _broken(path, reason))
+    return metadata, tensors
+
+
+def _check_start(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_MAGIC))
+    except OSError as error:
+        raise Failure(exits.UNREADABLE, f"{path}: {error.strerror}") from error
+    if start != _MAGIC:
+        line = f"{path}: not a GGUF file (it starts with {start!r}, not {_MAGIC!r})"
+        raise Failure(exits.UNREADABLE, line)
+
+
+def _value(reader: Any, key: str) -> Any:
+    entry = reader.get_field(key)
+    return None if entry is None else entry.contents()
+
+
+def _broken(path: Path, reason: str) -> str:
+    return f"{path}: this GGUF file breaks off or is damaged ({reason}); fetch it again"
