@@ -24,7 +24,7 @@ from .positions.token_positions import check_listed
 from .precision import float_dtype, narrow
 from .spectrum import Spectrum, check_spectrum
 
-__all__ = ["cos_sin", "cos_sin_values", "exact_phases"]
+__all__ = ["cos_sin", "cos_sin_values", "exact_phases", "positions_by_pair"]
 
 
 def exact_phases(position_ids: ArrayLike, spectrum: Spectrum) -> NDArray[np.uint64]:
@@ -60,7 +60,7 @@ def exact_phases(position_ids: ArrayLike, spectrum: Spectrum) -> NDArray[np.uint
     >>> [hex(phase) for phase in exact_phases([0, 1, -1], Spectrum([1.0]))[:, 0].tolist()]
     ['0x0', '0x28be60db9391054a', '0xd7419f246c6efab6']
     """
-    positions = _positions_by_pair(position_ids, spectrum)
+    positions = positions_by_pair(position_ids, spectrum)
     return positions.astype(np.uint64) * spectrum.turns  # wraps modulo 2**64
 
 
@@ -138,7 +138,7 @@ def _cos_sin_of_turns(
 def _float32_cos_sin(
     position_ids: ArrayLike, spectrum: Spectrum
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    positions = _positions_by_pair(position_ids, spectrum).astype(np.float32)
+    positions = positions_by_pair(position_ids, spectrum).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # no angle beyond float32 has a cosine
         angle = positions * spectrum.inv_freq.astype(np.float32)
         factor = np.float32(spectrum.attention_factor)
@@ -149,7 +149,7 @@ def _float32_cos_sin(
     return cos.astype(np.float64), sin.astype(np.float64)
 
 
-def _positions_by_pair(position_ids: ArrayLike, spectrum: Spectrum) -> NDArray[Any]:
+def positions_by_pair(position_ids: ArrayLike, spectrum: Spectrum) -> NDArray[Any]:
     """Return the positions with a last axis that broadcasts against the pairs."""
     check_spectrum(spectrum)
     check_listed(position_ids)

@@ -38,7 +38,7 @@ ARROWS: dict[str, set[str]] = {
     "weights": {"layouts"},
     "formats": {"rope", "scaling", "positions", "query_scale"},
     "models": {"formats"},
-    "bands": {"rope"},
+    "bands": {"rope", "phases"},
     "plots": {"bands"},
     "": {
         *("rotary", "kv_cache", "xpos", "norm_rotary", "query_scale", "weights"),

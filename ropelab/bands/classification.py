@@ -12,11 +12,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import positive_int
-from .rope import Rope
-from .scaling import Default
+from ..checks import check_rope
+from ..rope import Rope
+from ..scaling import Default
 
-__all__ = ["Band", "BandName", "classify", "completes_turn", "stretches"]
+__all__ = ["Band", "BandName", "check_same_pairs", "classify", "frequency_ratios", "stretches"]
 
 BandName = Literal["kept", "blended", "stretched"]
 
@@ -76,6 +76,7 @@ def stretches(rope: Rope, *, seq_len: int | None = None) -> NDArray[np.float64]:
     >>> stretches(Rope(4, scaling=Linear(factor=8.0))).tolist()
     [8.0, 8.0]
     """
+    check_rope(rope)
     scaled = rope.spectrum(seq_len).inv_freq
     unscaled = replace(rope, scaling=Default()).spectrum().inv_freq
     with np.errstate(divide="ignore"):
@@ -130,44 +131,53 @@ def classify(rope: Rope, *, seq_len: int | None = None) -> tuple[Band, Band, Ban
     )
 
 
-def completes_turn(
-    rope: Rope, context_length: int, *, seq_len: int | None = None
-) -> NDArray[np.bool]:
-    """Which pairs turn all the way round within a context.
+def frequency_ratios(
+    a: Rope, b: Rope, *, seq_len: int | None = None
+) -> NDArray[np.float64]:
+    r"""How many times faster each pair of `b` turns than the same pair of `a`.
 
-    A pair that does not has shown the model only part of a circle by the end of the context: every
-    longer distance is an angle it has never met.
+    .. math:: \omega^b_i / \omega^a_i
 
     Parameters
     ----------
-    rope : Rope
-        The rotary embedding to look at.
-    context_length : int
-        Length of the context in tokens; positive.
+    a, b : Rope
+        The rotary embeddings to compare; as many pairs in both.
     seq_len : int, optional
-        Length of the sequence in tokens, for a rule that depends on it.
+        Length of the sequence in tokens, for rules that depend on it.
 
     Returns
     -------
-    ndarray of bool, shape (rotary_dim // 2,)
-        True where one wavelength fits into `context_length`.
+    ndarray of float64, shape (d/2,)
+        1 where they agree, and where both stand still; infinite where `a` alone does.
 
     Raises
     ------
     TypeError, ValueError
-        If `context_length` is not a positive integer.
+        If an argument is no Rope, or they differ in the number of pairs.
 
     Examples
     --------
-    Of Llama-2's 64 pairs, 18 never complete a turn in its 4096 tokens.
-
     >>> from ropelab import Rope
-    >>> turning = completes_turn(Rope(128, base=10_000.0), 4096)
-    >>> turning.size - int(turning.sum())
-    18
+    >>> from ropelab.scaling import Linear
+    >>> frequency_ratios(Rope(4), Rope(4, scaling=Linear(4.0))).tolist()
+    [0.25, 0.25]
     """
-    context_length = positive_int(context_length, "context_length")
-    return np.asarray(rope.spectrum(seq_len).wavelengths <= context_length)
+    check_same_pairs(a, b)
+    before, after = (rope.spectrum(seq_len).inv_freq for rope in (a, b))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(before == after, 1.0, after / before)
+
+
+def check_same_pairs(a: Rope, b: Rope) -> None:
+    """Raise unless both are ropes of as many pairs."""
+    check_rope(a)
+    check_rope(b)
+    if a.rotary_dim != b.rotary_dim:
+        msg = (
+            f"b: expected the rotary_dim of a, {a.rotary_dim}; got {b.rotary_dim}; "
+            f"pairs of different widths do not correspond"
+        )
+        raise ValueError(msg)
 
 
 def _same(stretch: NDArray[np.float64], value: float) -> NDArray[np.bool]:

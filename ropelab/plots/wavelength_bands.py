@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .bands import Band, classify
-from .rope import Rope
-from .scaling import Axial, Default, ExplicitFrequencies
-from .spectrum import Spectrum
+from ..bands import Band, classify
+from ..rope import Rope
+from ..scaling import Axial, Default, ExplicitFrequencies
+from ..spectrum import Spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,0 +1,161 @@
+"""Each pair's turn at a distance, as a point of the unit circle, and the sum over the pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..arrays import as_integers
+from ..checks import check_position_axes, check_rope
+from ..phases import cos_sin_values
+from ..rope import Rope
+
+__all__ = ["by_distance", "cosine_sum", "pair_cosines", "unit_turns"]
+
+_T = TypeVar("_T", bound=np.generic)
+
+# Distances taken at once, lest a million of them ask for gigabytes.
+_ROWS = 1 << 13
+
+
+def unit_turns(
+    rope: Rope, distances: ArrayLike, *, seq_len: int | None = None
+) -> NDArray[np.complex128]:
+    r"""Return :math:`e^{i m \omega_k}` of each pair at each distance m, without the amplitude.
+
+    Parameters
+    ----------
+    rope : Rope
+        The rotary embedding.
+    distances : array-like of int, any shape
+        Tokens between query and key; if the rope has several position axes, the first axis counts
+        them.
+    seq_len : int, optional
+        Length of the sequence in tokens, for a rule that depends on it.
+
+    Returns
+    -------
+    ndarray of complex128, shape distances.shape + (d/2,)
+        Points of the unit circle, from exact phases.
+    """
+    return by_distance(rope, distances, lambda turns: turns, seq_len=seq_len)
+
+
+def by_distance(
+    rope: Rope,
+    distances: ArrayLike,
+    reduce: Callable[[NDArray[np.complex128]], NDArray[_T]],
+    *,
+    seq_len: int | None = None,
+) -> NDArray[_T]:
+    """Return what a function makes of the unit turns of each distance.
+
+    Parameters
+    ----------
+    rope, distances, seq_len
+        As in `unit_turns`.
+    reduce : callable
+        Takes unit turns of shape (rows, d/2), and returns an array whose first axis is as long.
+
+    Returns
+    -------
+    ndarray
+        The first axis has become the shape of the distances.
+    """
+    check_rope(rope)
+    spectrum = replace(rope.spectrum(seq_len), attention_factor=1.0)
+    positions = as_integers(distances, "distances")
+    axes = spectrum.position_axes
+    check_position_axes(positions.shape, axes, name="distances")
+    lead = () if axes == 1 else (axes,)
+    shape = positions.shape[len(lead) :]
+    rows = positions.reshape(*lead, -1)
+    parts = []
+    for first in range(0, max(rows.shape[-1], 1), _ROWS):
+        cos, sin = cos_sin_values(rows[..., first : first + _ROWS], spectrum, "exact")
+        parts.append(reduce(cos + 1j * sin))
+    whole = np.concatenate(parts)
+    return whole.reshape(*shape, *whole.shape[1:])
+
+
+def pair_cosines(
+    rope: Rope, distances: ArrayLike, *, seq_len: int | None = None
+) -> NDArray[np.float64]:
+    r"""Cosine of the angle that each pair turns over a distance, :math:`\cos m\omega_i`.
+
+    Parameters
+    ----------
+    rope : Rope
+        The rotary embedding.
+    distances : array-like of int, any shape
+        Tokens m between query and key; if the rope has several position axes, the first axis
+        counts them.
+    seq_len : int, optional
+        Length of the sequence in tokens, for a rule that depends on it.
+
+    Returns
+    -------
+    ndarray of float64, shape distances.shape + (d/2,)
+        Without the amplitude of the rule.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has another type, or the distances lack the rope's axes.
+
+    Examples
+    --------
+    >>> from ropelab import Rope
+    >>> pair_cosines(Rope(4), [0, 314]).round(3).tolist()
+    [[1.0, 1.0], [1.0, -1.0]]
+    """
+    return by_distance(rope, distances, lambda turns: turns.real, seq_len=seq_len)
+
+
+def cosine_sum(
+    rope: Rope, distances: ArrayLike, *, seq_len: int | None = None
+) -> NDArray[np.float64]:
+    r"""Sum of all pairs' cosines at a distance: whether like attracts like there.
+
+    .. math:: B(m) = \sum_{i=0}^{d/2-1} \cos m\omega_i
+
+    For a key that is the query plus independent noise the expected score, less that of a random
+    key, is :math:`2\sigma^2 B(m)`, if the components have variance :math:`\sigma^2`. Where B is
+    negative, a model prefers random keys to similar ones.
+
+    Parameters
+    ----------
+    rope : Rope
+        The rotary embedding.
+    distances : array-like of int, any shape
+        Tokens m between query and key; if the rope has several position axes, the first axis
+        counts them.
+    seq_len : int, optional
+        Length of the sequence in tokens, for a rule that depends on it.
+
+    Returns
+    -------
+    ndarray of float64, shape distances.shape
+        From -d/2 to d/2, without the amplitude of the rule.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has another type, or the distances lack the rope's axes.
+
+    References
+    ----------
+    .. [1] Men et al., "Base of RoPE Bounds Context Length", 2024, arXiv:2405.14591, the condition
+       on the base; Su, https://kexue.fm/archives/10122.
+
+    Examples
+    --------
+    >>> from ropelab import Rope
+    >>> cosine_sum(Rope(128), [0, 1706, 1707]).round(3).tolist()
+    [64.0, 0.278, -0.499]
+    """
+    return by_distance(rope, distances, lambda turns: turns.real.sum(axis=-1), seq_len=seq_len)
