@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from ..formats import LayersReading, read_layers
 from ..formats.sources import parse_config, read_config
-from ..formats.transformers import shows_rope
+from ..formats.transformers.rope import NO_ROPE
 from ..models import MODELS
 from . import exits
 from .failure import Failure, refusals
@@ -107,10 +107,10 @@ def reading_of(source: Source, dialect: str | None = None) -> LayersReading:
         line = f"{source.name}: {chosen} does not read {held}"
         raise Failure(exits.REFUSED, f"{line}; choose another implementation or another file")
     with refusals(source.name):
-        if chosen == "transformers" and not shows_rope(source.values):
-            msg = "no rotary embedding: no key of this config speaks of one, nor its model_type"
-            raise ValueError(msg)
         reading = read_layers(source.values, chosen, tensors=source.tensors)
+    if any(finding.kind == NO_ROPE for finding in reading.findings):
+        line = f"{source.name}: no rotary embedding: neither a key nor the model_type speaks of one"
+        raise Failure(exits.REFUSED, line)
     if not any(reading.ropes.values()):
         line = f"{source.name}: no rotary embedding in any layer, as {chosen} reads it"
         raise Failure(exits.REFUSED, line)

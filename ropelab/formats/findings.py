@@ -21,6 +21,8 @@ class Finding:
         The key of the config that it is about.
     message : str
         One sentence for the user, which `str` returns.
+    kind : str, default ""
+        One of `ropelab.lint.KINDS`, of findings that the Transformers dialect makes.
 
     Examples
     --------
@@ -30,6 +32,7 @@ class Finding:
 
     key: str
     message: str
+    kind: str = ""
 
     def __str__(self) -> str:
         return self.message
@@ -70,9 +73,9 @@ class LayersReading:
 class Findings(list[Finding]):
     """A list of findings that a reader's helpers add to."""
 
-    def add(self, key: str, message: str) -> None:
+    def add(self, key: str, message: str, kind: str = "") -> None:
         """Add a finding about a key, unless it is there already."""
-        finding = Finding(key, message)
+        finding = Finding(key, message, kind)
         if finding not in self:
             self.append(finding)
 

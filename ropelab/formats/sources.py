@@ -111,6 +111,7 @@ def text_part(config: Mapping[str, Any], findings: Findings) -> Mapping[str, Any
         findings.add(
             "text_config",
             "text_config is not read: the config has num_attention_heads beside it",
+            "outside-text-config",
         )
         return config
     outside = sorted(
@@ -120,7 +121,9 @@ def text_part(config: Mapping[str, Any], findings: Findings) -> Mapping[str, Any
     )
     if outside:
         findings.add(
-            outside[0], f"{', '.join(outside)} beside text_config is not read; text_config is"
+            outside[0],
+            f"{', '.join(outside)} beside text_config is not read; text_config is",
+            "outside-text-config",
         )
     return text
 
@@ -145,6 +148,7 @@ def first_given(key: str, places: list[tuple[str, Any]], findings: Findings) -> 
                 key,
                 f"{key} = {given[0][1]!r}{given[0][0]} is used, as in Transformers; "
                 f"{value!r}{place} disagrees with it",
+                "two-bases" if key == "rope_theta" else "two-values",
             )
     return given[0][1] if given else None
 

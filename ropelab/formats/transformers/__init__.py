@@ -7,7 +7,6 @@ from .layers import (
 )
 from .query_scales import query_scales_from_transformers
 from .reading import from_transformers, read_transformers
-from .rope import shows_rope
 from .writing import to_transformers
 
 __all__ = [
@@ -17,6 +16,5 @@ __all__ = [
     "query_scales_from_transformers",
     "read_layers_transformers",
     "read_transformers",
-    "shows_rope",
     "to_transformers",
 ]

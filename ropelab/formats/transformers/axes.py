@@ -54,6 +54,7 @@ def axes_of(
         findings.add(
             "mrope_interleaved",
             f"mrope_interleaved = {flag} has no effect: {model_type} is {order} in any case",
+            "unused-mrope-flag",
         )
     if order == "row_column":
         return row_column_axes(2 * pairs)
@@ -67,6 +68,7 @@ def axes_of(
             "mrope_section",
             f"mrope_section is missing, and Transformers' default {list(default)} does not "
             f"fit {pairs} pairs; all turn by one axis",
+            "mrope-unread",
         )
         return None
 

@@ -143,5 +143,6 @@ def default_theta(model_type: str | None, findings: Findings) -> float:
             "rope_theta",
             f"rope_theta is missing and {known}; base {DEFAULT_THETA:g} is assumed, which is not "
             f"every model's default; give rope_theta",
+            "base-missing",
         )
     return DEFAULT_THETA

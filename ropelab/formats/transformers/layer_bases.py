@@ -100,7 +100,9 @@ def layer_parameters(
     dropped = {"rope_scaling", "rope_theta", spelling.full, spelling.sliding}
     if spelling is _MODERNBERT and values.get("rope_theta") is not None:
         findings.add(
-            "rope_theta", f"rope_theta is not read beside {spelling.full} and {spelling.sliding}"
+            "rope_theta",
+            f"rope_theta is not read beside {spelling.full} and {spelling.sliding}",
+            "two-bases",
         )
     kept = {key: value for key, value in values.items() if key not in dropped}
     return {**kept, "rope_parameters": merged}

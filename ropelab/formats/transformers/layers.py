@@ -20,6 +20,7 @@ __all__ = [
     "layer_types_from_transformers",
     "layers_from_transformers",
     "read_layers_transformers",
+    "ropes_of",
 ]
 
 
@@ -95,7 +96,7 @@ def read_layers_transformers(
     """
     findings = Findings()
     taken = config_of(config, findings)
-    ropes = {"full_attention": None} if taken is None else _ropes(taken, findings)
+    ropes = {"full_attention": None} if taken is None else ropes_of(taken, findings)
     return LayersReading(ropes, tuple(findings))
 
 
@@ -174,7 +175,26 @@ def kinds_of(config: Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*given, *(name for name in plan.names if name in plan.without))))
 
 
-def _ropes(config: Config, findings: Findings) -> dict[str, Rope | None]:
+def ropes_of(config: Config, findings: Findings) -> dict[str, Rope | None]:
+    """Return what `layers_from_transformers` does, of a config taken in.
+
+    Parameters
+    ----------
+    config : Config
+        The config.
+    findings : Findings
+        Is added to.
+
+    Returns
+    -------
+    dict
+        As there.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As there.
+    """
     plan = plan_of(config)
     ropes: dict[str, Rope | None] = {}
     for name in kinds_of(config):

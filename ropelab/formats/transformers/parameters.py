@@ -57,6 +57,7 @@ def all_parameters(
         findings.add(
             "rope_parameters",
             "rope_scaling replaces rope_parameters, as in Transformers; both were given",
+            "two-dictionaries",
         )
     name, given = ("rope_scaling", old) if old else ("rope_parameters", new)
     if not _is_per_layer(given, _layer_types(config), name):

@@ -16,7 +16,10 @@ from .rules import rule_of
 from .validation import check_rule
 from .widths import layer_head_dim, rotary_dim_of
 
-__all__ = ["rope_of", "shows_rope"]
+__all__ = ["NO_ROPE", "rope_of"]
+
+NO_ROPE = "no-rope"
+"""The kind of the finding that nothing in a config speaks of rotary embeddings."""
 
 
 def rope_of(
@@ -51,13 +54,19 @@ def rope_of(
             "rope_parameters",
             f"rope_parameters: Transformers' {model_type} fills in a rule of its own where a "
             f"config gives none; it is not read; give it, as config.to_dict() does",
+            "rule-left-to-class",
         )
-    strange = not shows_rope(config)
+    strange = (
+        values.get("position_embedding_type") is None
+        and model_type not in ROPE_MODELS
+        and not SIGNS & set(values)
+    )
     if strange:
         findings.add(
             "rope_parameters",
             f"this config has no RoPE key, and its model_type {model_type!r} is not known to have "
             f"rotary embeddings; base {DEFAULT_THETA:g} and the whole head are assumed",
+            NO_ROPE,
         )
     base = _base(config, parameters, Findings() if strange else findings)
     head_dim = layer_head_dim(config, layer_type)
@@ -76,16 +85,6 @@ def rope_of(
         axes=axes_of(config, parameters, rotary_dim // 2, findings),
         output_layout=output_layout,
         rotary_offset=head_dim - rotary_dim if model_type in ROTATES_LAST else 0,
-    )
-
-
-def shows_rope(config: Config) -> bool:
-    """Return whether anything in a config says that its model has a rotary embedding."""
-    values, model_type = config
-    return (
-        values.get("position_embedding_type") is not None
-        or model_type in ROPE_MODELS
-        or bool(SIGNS & set(values))
     )
 
 

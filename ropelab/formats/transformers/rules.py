@@ -76,6 +76,7 @@ def rule_of(config: Config, parameters: RopeParameters, findings: Findings) -> S
             "truncate",
             f"{parameters.name}: truncate = {found.pop('truncate')!r} has no effect: Transformers "
             f"looks for it beside the layers, not in the parameters of one",
+            "truncate-unread",
         )
     if name == "yarn" and model in SCALES_SOFTMAX:
         name = "deepseek_yarn"
@@ -90,12 +91,13 @@ def rule_of(config: Config, parameters: RopeParameters, findings: Findings) -> S
             f"{parameters.name}: {', '.join(sorted(axes))} not read; the rope is right for "
             f"positions of text, which are the same on every axis, not for those of images or "
             f"video",
+            "mrope-unread",
         )
         found = {key: value for key, value in found.items() if key not in axes}
     typed = any(parameters.values.get(key) is not None for key in ("rope_type", "type"))
     reader = f"rope_type {name!r}" if typed else f"rope_type is missing and read as {name!r}, which"
     for key in sorted(set(found) - set(wanted) - read_elsewhere):
-        findings.add(key, f"{parameters.name}: {reader} does not read {key}")
+        findings.add(key, f"{parameters.name}: {reader} does not read {key}", "ignored-key")
     if "original_max_position_embeddings" in wanted:
         found |= original_length(config.values, parameters, findings)
     given = {key: value for key, value in found.items() if key in wanted}
@@ -122,7 +124,9 @@ def _name(parameters: RopeParameters, model: str | None, findings: Findings) -> 
     meant = [_RULES.get(each, each) for each in (new, old) if each is not None]
     if len(set(meant)) == 2 and not (model in PHI3 and meant == ["longrope", "yarn"]):
         findings.add(
-            "type", f"rope_type {new!r} is used, as in Transformers; type {old!r} disagrees"
+            "type",
+            f"rope_type {new!r} is used, as in Transformers; type {old!r} disagrees",
+            "two-types",
         )
     name = str(new or old or "default")
     if name == "axial":
@@ -195,5 +199,6 @@ def original_length(
         findings.add(
             name,
             f"{name} is missing; max_position_embeddings = {limit} is used, as in Transformers",
+            "original-length-missing",
         )
     return {} if length is None else {name: length}

@@ -46,7 +46,9 @@ def check_rule(
     factor, rule = getattr(scaling, "factor", None), scaling.rope_type
     if factor is not None and factor < 1:
         findings.add(
-            "factor", f"factor: expected at least 1; got {given['factor']}, which shortens contexts"
+            "factor",
+            f"factor: expected at least 1; got {given['factor']}, which shortens contexts",
+            "factor-below-one",
         )
     limit = config.values.get("max_position_embeddings")
     original = getattr(scaling, "original_max_position_embeddings", None)
@@ -62,6 +64,7 @@ def check_rule(
                 "long_factor",
                 "long_factor is used past original_max_position_embeddings, as in Transformers 4; "
                 "Transformers 5 uses short_factor there too, and changes the mscale alone",
+                "list-by-version",
             )
         if factor is None:
             _check_stretch(None, stretch, limit, original, findings)
@@ -72,6 +75,7 @@ def check_rule(
             "partial_rotary_factor",
             "partial_rotary_factor is missing; all pairs turn, which makes 'proportional' the same "
             "as 'linear'",
+            "proportional-share-missing",
         )
 
 
@@ -85,10 +89,12 @@ def _check_stretch(
     lengths = "max_position_embeddings / original_max_position_embeddings"
     if factor is None:
         told = "which the config does not tell" if stretch is None else f"{stretch:g}"
-        findings.add("factor", f"factor is missing; {lengths} is used, {told}")
+        findings.add("factor", f"factor is missing; {lengths} is used, {told}", "factor-missing")
     elif stretch not in (None, 1, factor):
         findings.add(
-            "factor", f"factor = {factor} is used; {lengths} = {limit} / {original} disagrees"
+            "factor",
+            f"factor = {factor} is used; {lengths} = {limit} / {original} disagrees",
+            "factor-disagrees",
         )
 
 
@@ -111,10 +117,12 @@ def _check_llama3(
             "high_freq_factor",
             f"high_freq_factor and low_freq_factor are both {given['low_freq_factor']}: the rule "
             f"is a step without a blend",
+            "llama3-step",
         )
     if limit is not None and original is not None and original >= limit:
         findings.add(
             "original_max_position_embeddings",
             f"original_max_position_embeddings: expected less than max_position_embeddings = "
             f"{limit}; got {original}",
+            "original-not-below",
         )

@@ -144,7 +144,9 @@ def rotary_dim_of(
         width = positive_int(width, "rotary_dim", even=True)
         if model_type in ROPE_MODELS - READS_ROTARY_DIM:
             findings.add(
-                "rotary_dim", f"rotary_dim = {width} has no effect: {model_type} does not read it"
+                "rotary_dim",
+                f"rotary_dim = {width} has no effect: {model_type} does not read it",
+                "unused-rotary-dim",
             )
             width = None
     if share is None:
@@ -156,6 +158,7 @@ def rotary_dim_of(
                 name,
                 f"{name} = {share} has no effect: Transformers' {model_type} does not read it "
                 f"under rope_type {rule!r}",
+                "unused-share",
             )
             return width
         if model_type is not None:
@@ -163,6 +166,7 @@ def rotary_dim_of(
                 name,
                 f"{name} = {share} is honoured, though not all models do so under rope_type "
                 f"{rule!r}, and the model_type {model_type!r} is not known",
+                "share-by-model",
             )
     turned = int(head_dim * share) if share <= 1.0 else 0  # cut off as Transformers does
     if share != 1.0 and (turned == 0 or turned % 2):
@@ -175,7 +179,7 @@ def rotary_dim_of(
         used, other = (f"rotary_dim = {width}", f"{name} = {share}")
         if model_type in HONOURS_PARTIAL:
             used, other, width = other, used, None
-        findings.add("rotary_dim", f"{used} is used; {other} disagrees with it")
+        findings.add("rotary_dim", f"{used} is used; {other} disagrees with it", "two-values")
     return width or (turned if share != 1.0 else None)
 
 
