@@ -13,7 +13,7 @@ from rich.text import Text
 from ..bands import classify
 from ..rope import Rope
 from ..scaling import Default
-from .words import has_own_progression, of_length
+from .words import falls_into_bands, has_own_progression, of_length
 
 __all__ = ["band_plot"]
 
@@ -28,6 +28,7 @@ class _Signs(NamedTuple):
     kept: str
     blended: str
     stretched: str
+    changed: str
     plain: str
     length: str
     still: str
@@ -36,15 +37,22 @@ class _Signs(NamedTuple):
     floor: str
 
 
-_UNICODE = _Signs("●", "◆", "□", "·", "╌", "▲", "│", "└", "─")
-_ASCII = _Signs("o", "+", "#", ".", "-", "^", "|", "+", "-")
-_STYLES = {"kept": "blue", "blended": "yellow", "stretched": "red", "still": "red"}
+_UNICODE = _Signs("●", "◆", "□", "◆", "·", "╌", "▲", "│", "└", "─")
+_ASCII = _Signs("o", "+", "#", "+", ".", "-", "^", "|", "+", "-")
+_STYLES = {
+    "kept": "blue",
+    "blended": "yellow",
+    "stretched": "red",
+    "changed": "yellow",
+    "still": "red",
+}
 
 
 _LEGEND = {
     "kept": "kept",
     "blended": "blended",
     "stretched": "stretched",
+    "changed": "changed, each pair by another factor",
     "still": "standing still",
     "plain": "without scaling",
     "length": "a length that it is made for",
@@ -140,9 +148,14 @@ def _curves(
     if has_own_progression(rope):
         return [("kept", every, scaled)]
     curves = [("plain", every, replace(rope, scaling=Default()).spectrum().wavelengths)]
-    for band in classify(rope, seq_len=length):
+    bands = classify(rope, seq_len=length)
+    for band in bands:
         values = np.array(band.wavelengths, np.float64)
-        name = "still" if values.size and np.isinf(values).all() else band.name
+        name: str = band.name
+        if values.size and np.isinf(values).all():
+            name = "still"
+        elif name != "kept" and not falls_into_bands(*bands):
+            name = "changed"
         curves.append((name, np.array(band.pairs, np.int64), values))
     return curves
 

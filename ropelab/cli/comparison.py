@@ -14,6 +14,7 @@ from .words import rule_in_words
 __all__ = ["Comparison", "Frequencies", "compare"]
 
 _ROUNDING = 2.0**-40  # frequencies nearer than this differ by the order of operations alone
+_NAMES = {"base", "rule"}  # two of either may give the same numbers
 _FURTHEST = 131_072  # position looked at where neither embedding states a length
 
 
@@ -98,7 +99,7 @@ def compare(layers: str, a: Rope | None, b: Rope | None, length: int | None = No
         note = f"A turns {a.rotary_dim} channels of a head, B {b.rotary_dim}: no pair is comparable"
         return Comparison(layers, differs=True, settings=settings, note=note)
     found = _frequencies(a, b, length)
-    differs = bool(found.differing) or any(name != "rule" for name in settings)
+    differs = bool(found.differing) or bool(settings.keys() - _NAMES)
     values: dict[int, float] = {}
     note = ""
     if found.differing:
@@ -115,6 +116,7 @@ def _settings(a: Rope, b: Rope, length: int | None) -> dict[str, tuple[object, o
     """Return what differs beside the frequencies, in the order of its effect."""
     one, other = a.spectrum(length), b.spectrum(length)
     both: dict[str, tuple[object, object]] = {
+        "base": (a.base, b.base),
         "rule": (rule_in_words(a.scaling), rule_in_words(b.scaling)),
         "factor of cos and sin": (one.attention_factor, other.attention_factor),
         "factor of the softmax": (one.softmax_factor, other.softmax_factor),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from ..bands import Band, classify, completes_turn
 from ..rope import Rope
-from ..scaling import Axial, ExplicitFrequencies, Scaling
+from ..scaling import Axial, Default, ExplicitFrequencies, Scaling
 
 __all__ = [
     "bands_in_words",
     "describe",
+    "falls_into_bands",
     "grouped",
     "has_own_progression",
     "of_length",
@@ -85,13 +86,11 @@ def bands_in_words(rope: Rope, length: int | None = None) -> str:
     if len(kept) == pairs:
         return f"{pairs} pairs, none of them scaled"
     parts = [(len(kept), "untouched")] if len(kept) else []
-    still = len(stretched) > 0 and math.isinf(max(stretched.stretches))
-    if still:
+    if math.isinf(max(stretched.stretches)):
         if len(blended):
             parts.append((len(blended), f"changed, {_ends(blended)}"))
         parts.append((len(stretched), "standing still"))
-    elif len(blended) and not (len(kept) and len(stretched) > 1):
-        # A rule that changes every pair by another amount has no bands.
+    elif not falls_into_bands(kept, blended, stretched):
         parts.append((len(blended) + len(stretched), f"changed, {_ends(blended, stretched)}"))
     else:
         parts += [(len(blended), "blended")] if len(blended) else []
@@ -99,6 +98,11 @@ def bands_in_words(rope: Rope, length: int | None = None) -> str:
     (first, name), *rest = parts
     head = f"{first} {'pair' if first == 1 else 'pairs'} {name}"
     return ", ".join([head, *(f"{count} {name}" for count, name in rest)])
+
+
+def falls_into_bands(kept: Band, blended: Band, stretched: Band) -> bool:
+    """Return whether a rule has bands, rather than changing each pair by another amount."""
+    return not len(blended) or (len(kept) > 0 and len(stretched) > 1)
 
 
 def _ends(*bands: Band) -> str:
@@ -140,8 +144,10 @@ def describe(rope: Rope, length: int | None = None) -> Iterator[str]:
         A sentence or two.
     """
     spectrum = rope.spectrum(length)
-    longest = float(spectrum.wavelengths.max())
-    yield f"{bands_in_words(rope, length)}; longest wavelength {of_length(longest)} tokens"
+    longest = of_length(float(spectrum.wavelengths.max()))
+    unscaled = of_length(float(replace(rope, scaling=Default()).spectrum().wavelengths.max()))
+    before = "" if longest == unscaled or has_own_progression(rope) else f", {unscaled} unscaled"
+    yield f"{bands_in_words(rope, length)}; longest wavelength {longest} tokens{before}"
     yield f"base {rope.base:,.10g}; {_channels(rope)}"
     asks = "; it depends on the length of the sequence" if rope.scaling.depends_on_length else ""
     if asks:

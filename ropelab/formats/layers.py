@@ -80,7 +80,7 @@ def _by_kind(readings: Mapping[str, Reading]) -> LayersReading:
     findings = Findings()
     for reading in readings.values():
         for each in reading.findings:
-            findings.add(each.key, each.message)
+            findings.add(each.key, each.message, each.kind)
     return LayersReading({kind: each.rope for kind, each in readings.items()}, tuple(findings))
 
 
