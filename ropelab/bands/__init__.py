@@ -16,6 +16,7 @@ misreport it.
 
 from __future__ import annotations
 
+from .agreement import pair_products, peak_phases, score, similarity
 from .base_bound import (
     PUBLISHED_BASES,
     Breach,
@@ -25,10 +26,19 @@ from .base_bound import (
     first_breach,
     fitted_base,
 )
+from .base_search import bound_holds, smallest_base
 from .classification import Band, BandName, classify, frequency_ratios, stretches
 from .cosines import cosine_sum, pair_cosines
 from .coverage import completes_turn, turning, turns_within, unseen_angles
 from .critical import critical_base, critical_dimension, critical_pair, knee_bases
+from .decay import (
+    average_cosines,
+    decay_bound,
+    extrapolation_bound,
+    interpolation_bound,
+    partial_sums,
+)
+from .rounding import angle_errors, distinct_positions, first_alias
 
 __all__ = [
     "PUBLISHED_BASES",
@@ -36,19 +46,33 @@ __all__ = [
     "BandName",
     "Breach",
     "PublishedBase",
+    "angle_errors",
     "asymptotic_base",
+    "average_cosines",
+    "bound_holds",
     "classify",
     "completes_turn",
     "cosine_sum",
     "critical_base",
     "critical_dimension",
     "critical_pair",
+    "decay_bound",
+    "distinct_positions",
     "effective_context",
+    "extrapolation_bound",
+    "first_alias",
     "first_breach",
     "fitted_base",
     "frequency_ratios",
+    "interpolation_bound",
     "knee_bases",
     "pair_cosines",
+    "pair_products",
+    "partial_sums",
+    "peak_phases",
+    "score",
+    "similarity",
+    "smallest_base",
     "stretches",
     "turning",
     "turns_within",

@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 _ROWS = 1 << 13
+_K = 1024
 
 
 class Breach(NamedTuple):
@@ -45,17 +46,17 @@ class PublishedBase(NamedTuple):
 
 
 PUBLISHED_BASES = (
-    PublishedBase(1_000, 4.3e3, 4.3e3),
-    PublishedBase(2_000, 1.6e4, 1.2e4),
-    PublishedBase(4_000, 2.7e4, 2.7e4),
-    PublishedBase(8_000, 8.4e4, 8.4e4),
-    PublishedBase(16_000, 3.1e5, 2.3e5),
-    PublishedBase(32_000, 6.4e5, 6.3e5),
-    PublishedBase(64_000, 2.1e6, 2.1e6),
-    PublishedBase(128_000, 7.8e6, 4.9e6),
-    PublishedBase(256_000, 3.6e7, 2.4e7),
-    PublishedBase(512_000, 6.4e7, 5.8e7),
-    PublishedBase(1_000_000, 5.1e8, 6.5e7),
+    PublishedBase(1 * _K, 4.3e3, 4.3e3),
+    PublishedBase(2 * _K, 1.6e4, 1.2e4),
+    PublishedBase(4 * _K, 2.7e4, 2.7e4),
+    PublishedBase(8 * _K, 8.4e4, 8.4e4),
+    PublishedBase(16 * _K, 3.1e5, 2.3e5),
+    PublishedBase(32 * _K, 6.4e5, 6.3e5),
+    PublishedBase(64 * _K, 2.1e6, 2.1e6),
+    PublishedBase(128 * _K, 7.8e6, 4.9e6),
+    PublishedBase(256 * _K, 3.6e7, 2.4e7),
+    PublishedBase(512 * _K, 6.4e7, 5.8e7),
+    PublishedBase(1024 * _K, 5.1e8, 6.5e7),
 )
 """The table of arXiv:2405.14591 and that of https://kexue.fm/archives/10122."""
 

@@ -23,7 +23,7 @@ _ROWS = 1 << 13
 
 
 def unit_turns(
-    rope: Rope, distances: ArrayLike, *, seq_len: int | None = None
+    rope: Rope, distances: ArrayLike, *, seq_len: int | None = None, name: str = "distances"
 ) -> NDArray[np.complex128]:
     r"""Return :math:`e^{i m \omega_k}` of each pair at each distance m, without the amplitude.
 
@@ -36,13 +36,15 @@ def unit_turns(
         them.
     seq_len : int, optional
         Length of the sequence in tokens, for a rule that depends on it.
+    name : str, default "distances"
+        What messages call the distances.
 
     Returns
     -------
     ndarray of complex128, shape distances.shape + (d/2,)
         Points of the unit circle, from exact phases.
     """
-    return by_distance(rope, distances, lambda turns: turns, seq_len=seq_len)
+    return by_distance(rope, distances, lambda turns: turns, seq_len=seq_len, name=name)
 
 
 def by_distance(
@@ -51,12 +53,13 @@ def by_distance(
     reduce: Callable[[NDArray[np.complex128]], NDArray[_T]],
     *,
     seq_len: int | None = None,
+    name: str = "distances",
 ) -> NDArray[_T]:
     """Return what a function makes of the unit turns of each distance.
 
     Parameters
     ----------
-    rope, distances, seq_len
+    rope, distances, seq_len, name
         As in `unit_turns`.
     reduce : callable
         Takes unit turns of shape (rows, d/2), and returns an array whose first axis is as long.
@@ -68,9 +71,9 @@ def by_distance(
     """
     check_rope(rope)
     spectrum = replace(rope.spectrum(seq_len), attention_factor=1.0)
-    positions = as_integers(distances, "distances")
+    positions = as_integers(distances, name)
     axes = spectrum.position_axes
-    check_position_axes(positions.shape, axes, name="distances")
+    check_position_axes(positions.shape, axes, name=name)
     lead = () if axes == 1 else (axes,)
     shape = positions.shape[len(lead) :]
     rows = positions.reshape(*lead, -1)
@@ -79,7 +82,7 @@ def by_distance(
         cos, sin = cos_sin_values(rows[..., first : first + _ROWS], spectrum, "exact")
         parts.append(reduce(cos + 1j * sin))
     whole = np.concatenate(parts)
-    return whole.reshape(*shape, *whole.shape[1:])
+    return whole.reshape((*shape, *whole.shape[1:]))
 
 
 def pair_cosines(
@@ -110,8 +113,8 @@ def pair_cosines(
     Examples
     --------
     >>> from ropelab import Rope
-    >>> pair_cosines(Rope(4), [0, 314]).round(3).tolist()
-    [[1.0, 1.0], [1.0, -1.0]]
+    >>> pair_cosines(Rope(4), [0, 377]).round(3).tolist()
+    [[1.0, 1.0], [1.0, -0.809]]
     """
     return by_distance(rope, distances, lambda turns: turns.real, seq_len=seq_len)
 
@@ -156,6 +159,6 @@ def cosine_sum(
     --------
     >>> from ropelab import Rope
     >>> cosine_sum(Rope(128), [0, 1706, 1707]).round(3).tolist()
-    [64.0, 0.278, -0.499]
+    [64.0, 0.069, -0.499]
     """
     return by_distance(rope, distances, lambda turns: turns.real.sum(axis=-1), seq_len=seq_len)

@@ -1,13 +1,16 @@
 """Bands against the numbers published for Llama-3.1 and against the wavelengths of known models."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ropelab import Rope
-from ropelab.bands import classify, completes_turn, stretches
-from ropelab.scaling import DynamicNTK, Linear, Llama3, NTKAware
+from ropelab.bands import classify, frequency_ratios, stretches
+from ropelab.scaling import DynamicNTK, Linear, Llama3, NTKAware, Proportional
+from tests.ropelab.support import refuses
 
 
 def llama3(head_dim: int, factor: float) -> Rope:
@@ -84,27 +87,21 @@ def test_dynamic_ntk_is_judged_at_the_length_asked_for() -> None:
     assert stretches(rope, seq_len=4096)[-1] == pytest.approx(5.0, rel=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("rope", "context_length", "turning"),
-    [
-        pytest.param(Rope(128, base=1e4), 4_096, 46, id="Llama-2 4k"),
-        pytest.param(Rope(128, base=5e5), 8_192, 35, id="Llama-3 8k"),
-        pytest.param(Rope(128, base=5e5), 131_072, 49, id="Llama-3 base 128k"),
-        pytest.param(Rope(128, base=1e6), 32_768, 40, id="Qwen2.5 32k"),
-        pytest.param(Rope(256, base=1e4), 8_192, 100, id="Gemma-7B 8k"),
-    ],
-)
-def test_the_published_number_of_pairs_completes_a_turn(
-    rope: Rope, context_length: int, turning: int
-) -> None:
-    assert completes_turn(rope, context_length).sum() == turning
+def test_frequency_ratios_are_infinite_where_the_first_alone_stands() -> None:
+    half, whole = Rope(8, scaling=Proportional(0.5)), Rope(8)
+    assert frequency_ratios(half, whole).tolist() == [1.0, 1.0, math.inf, math.inf]
+    assert frequency_ratios(whole, half).tolist() == [1.0, 1.0, 0.0, 0.0]
+    assert frequency_ratios(half, half).tolist() == [1.0] * 4
 
 
-def test_scaling_leaves_ten_pairs_fewer_turning_within_llama_3_1s_context() -> None:
-    assert completes_turn(LLAMA_3_1, 131_072).sum() == 39
+def test_ropes_of_different_widths_have_no_ratios() -> None:
+    with refuses(ValueError, "b", "8", "16"):
+        frequency_ratios(Rope(8), Rope(16))
+    with refuses(TypeError, "rope", "Spectrum"):
+        frequency_ratios(Rope(8), Rope(8).spectrum())  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("length", [0, -1])
-def test_a_context_length_that_is_not_positive_is_refused(length: int) -> None:
-    with pytest.raises(ValueError, match=f"context_length.*got {length}"):
-        completes_turn(Rope(4), length)
+@pytest.mark.parametrize("function", [classify, stretches])
+def test_what_is_no_rope_is_refused(function: Callable[[Any], object]) -> None:
+    with refuses(TypeError, "rope", "NoneType"):
+        function(None)

@@ -1,0 +1,105 @@
+"""The base bound against the first negative sums that were found with 40 digits."""
+
+import mpmath
+import numpy as np
+import pytest
+
+from ropelab import Rope
+from ropelab.bands import (
+    PUBLISHED_BASES,
+    asymptotic_base,
+    effective_context,
+    first_breach,
+    fitted_base,
+)
+from ropelab.positions import mrope_axes
+from ropelab.scaling import Linear, Proportional
+from tests.ropelab.support import refuses
+
+
+@pytest.mark.parametrize(("dim", "base"), [(128, 1e4), (64, 700.0), (6, 1e4)])
+def test_the_first_breach_is_that_of_a_walk_in_40_digits(dim: int, base: float) -> None:
+    found = first_breach(Rope(dim, base=base), 4096)
+    assert found is not None
+    with mpmath.workdps(40):
+        inv_freq = [mpmath.mpf(w) for w in Rope(dim, base=base).spectrum().inv_freq.tolist()]
+        sums = [mpmath.fsum(mpmath.cos(m * w) for w in inv_freq) for m in range(found.distance + 1)]
+    assert [m for m, total in enumerate(sums) if total < 0] == [found.distance]
+    assert found.value == pytest.approx(float(sums[-1]), abs=1e-12)
+
+
+def test_one_pair_breaks_the_bound_past_a_quarter_turn() -> None:
+    # cos 2 is the first below zero.
+    assert first_breach(Rope(2), 10) == (2, pytest.approx(np.cos(2.0), abs=1e-15))
+    assert first_breach(Rope(2, scaling=Linear(1000.0)), 10_000) == (
+        1571,
+        pytest.approx(np.cos(1.571), abs=1e-12),
+    )
+
+
+def test_the_limit_itself_is_not_tried() -> None:
+    assert first_breach(Rope(128), 1707) is None
+    assert effective_context(Rope(128), 1707) == 1707
+    found = first_breach(Rope(128), 1708)
+    assert found is not None
+    assert found.distance == effective_context(Rope(128), 2**20) == 1707
+
+
+def test_a_breach_beyond_the_first_distances_taken_at_once() -> None:
+    assert effective_context(Rope(128, base=5e5), 18_438) == 18_438
+    assert effective_context(Rope(128, base=5e5), 20_000) == 18_438
+
+
+def test_pairs_that_stand_still_may_outweigh_all_others() -> None:
+    # An end in finite time shows that nothing is walked through.
+    assert first_breach(Rope(512, base=1e6, scaling=Proportional(0.25)), 2**62) is None
+    assert effective_context(Rope(8, scaling=Proportional(0.5)), 2**62) == 2**62
+    assert first_breach(Rope(8, scaling=Proportional(0.75)), 2**62) is not None
+
+
+def test_text_has_the_same_distance_on_every_axis() -> None:
+    rope = Rope(128, axes=mrope_axes(128, (16, 24, 24)))
+    assert first_breach(rope, 4096) == first_breach(Rope(128), 4096)
+
+
+def test_the_published_table_is_whole_and_sorted() -> None:
+    assert [row.context_length for row in PUBLISHED_BASES] == [1024 * 2**k for k in range(11)]
+    for row in PUBLISHED_BASES:
+        assert asymptotic_base(row.context_length) < row.su <= row.paper
+
+
+def test_the_fitted_law_is_within_a_factor_of_two_of_the_published_table() -> None:
+    # Its largest miss is at 1k: 0.79 times. The last column of the paper lies far above Su's.
+    ratios = [fitted_base(row.context_length) / row.paper for row in PUBLISHED_BASES]
+    assert 0.4 < min(ratios) < max(ratios) < 1.6
+
+
+def test_the_asymptote_is_the_zero_of_the_cosine_integral() -> None:
+    with mpmath.workdps(30):
+        zero = mpmath.findroot(mpmath.ci, 0.6)
+    assert f"{float(zero):.4f}" == "0.6165"
+    assert asymptotic_base(10**6) == pytest.approx(float(10**6 / zero), rel=1e-13)
+
+
+def test_many_pairs_come_near_the_asymptote() -> None:
+    # With 4096 pairs the bound breaks where the integral does.
+    rope = Rope(8192, base=asymptotic_base(1000))
+    assert effective_context(rope, 2000) == pytest.approx(1000, rel=0.03)
+
+
+@pytest.mark.parametrize("function", [fitted_base, asymptotic_base])
+def test_bases_of_no_length_are_refused(function) -> None:  # type: ignore[no-untyped-def]
+    with refuses(ValueError, "context_length", "0"):
+        function(0)
+    with refuses(TypeError, "context_length", "1.5"):
+        function(1.5)
+
+
+@pytest.mark.parametrize("function", [first_breach, effective_context])
+def test_a_limit_is_a_positive_integer(function) -> None:  # type: ignore[no-untyped-def]
+    with refuses(ValueError, "limit", "0"):
+        function(Rope(8), 0)
+    with refuses(TypeError, "limit", "8.0"):
+        function(Rope(8), 8.0)
+    with refuses(TypeError, "rope", "NoneType"):
+        function(None, 8)
