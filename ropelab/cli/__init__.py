@@ -32,11 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from .app import run
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _NEEDED:
+        name = (error.name or "").partition(".")[0]
+        if name not in _NEEDED:
             raise
-        print(
-            f'ropelab: the command line needs {error.name}; pip install "ropelab[cli]"',
-            file=sys.stderr,
-        )
+        line = f'ropelab: the command line needs {name}; pip install "ropelab[cli]"'
+        print(line, file=sys.stderr)
         return MISSING
     return run(arguments)

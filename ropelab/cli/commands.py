@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -84,10 +85,17 @@ def _failed(message: str, code: int) -> int:
 
 
 def _write_what_can_be_written() -> None:
-    """Let an encoding without a sign print a question mark, not fail."""
+    """Let an encoding without a sign print another in its place, and not fail."""
+    codecs.register_error("ropelab", _another_sign)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors="ropelab")
+
+
+def _another_sign(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    signs = error.object[error.start : error.end]
+    return "".join("x" if sign == "×" else "?" for sign in signs), error.end
 
 
 def _forget_stdout() -> None:

@@ -18,6 +18,7 @@ from rich.table import Table
 __all__ = ["jsonable", "print_json", "say", "standard_output", "table", "writes_unicode"]
 
 _PIPE_WIDTH = 120  # columns of a table where there is no terminal to measure
+_HEIGHT = 25  # lines; nothing here depends on them
 
 
 class _Console(Console):
@@ -28,10 +29,13 @@ class _Console(Console):
 
 def standard_output() -> Console:
     """Return a console on stdout as it is now: coloured, measured, or plain for a pipe."""
-    console = _Console(markup=False, highlight=False, emoji=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _PIPE_WIDTH
-    return console
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdecimal() and int(columns) > 0 else None
+    if width is None and not sys.stdout.isatty():
+        width = _PIPE_WIDTH
+    # With a width alone rich would measure, and take 80 columns where TERM is dumb.
+    height = None if width is None else _HEIGHT
+    return _Console(markup=False, highlight=False, emoji=False, width=width, height=height)
 
 
 def say(*parts: RenderableType) -> None:

@@ -67,9 +67,8 @@ def fails(code: int, *words: str, arguments: tuple[object, ...], given: bytes | 
 def process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run ``python -m ropelab`` as a process of its own."""
     command = [sys.executable, "-W", "error", "-m", "ropelab", *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", check=False, **options
-    )
+    settings = {"cwd": ROOT, "capture_output": True, "encoding": "utf-8", **options}
+    return subprocess.run(command, check=False, **settings)
 
 
 def config_file(folder: Path, config: Mapping[str, Any], name: str = "config.json") -> Path:

@@ -14,8 +14,8 @@ from ropelab.scaling import ExplicitFrequencies, Linear, NTKAware, Proportional,
     [
         (Rope(128), "64 pairs, none of them scaled"),
         (Rope(128, scaling=Linear(4.0)), "64 pairs stretched 4×"),
-        # NTK leaves pair 0 alone and stretches the last one by alpha^((d - 2) / d).. d / (d - 2).
-        (Rope(64, scaling=NTKAware(4.0)), "1 pair untouched, 31 changed, 1.047× to 4×"),
+        # NTK stretches pair i by alpha^(i / 31): 4^(1 / 31) = 1.0457 the first that it changes.
+        (Rope(64, scaling=NTKAware(4.0)), "1 pair untouched, 31 changed, 1.046× to 4×"),
         (Rope(64, scaling=Proportional(0.25)), "8 pairs untouched, 24 standing still"),
         (Rope(4, scaling=ExplicitFrequencies((1.0, 0.5))), "2 pairs with frequencies of their own"),
     ],
