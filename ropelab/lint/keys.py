@@ -34,7 +34,7 @@ def _own_type(subject: Subject, key: str) -> str | None:
     """Return the type of the dictionary that a key stands in."""
     for one in subject.dictionaries:
         if key in one.values:
-            return one.values.get("rope_type", one.values.get("type"))
+            return one.rope_type
     return None
 
 
@@ -102,7 +102,7 @@ def misspelt_key(subject: Subject) -> Iterator[Defect]:
 )
 def rope_type_missing(subject: Subject) -> Iterator[Defect]:
     for one in subject.dictionaries:
-        typed = any(one.values.get(key) is not None for key in ("rope_type", "type"))
+        typed = one.rope_type is not None
         parameters = [key for key in one.values if any(key in read for read in _READ.values())]
         parameters = [key for key in parameters if key != "attention_factor"]
         if typed or not parameters:
@@ -191,10 +191,11 @@ def outside_text_config(subject: Subject) -> Iterator[Defect]:
 )
 def old_spelling(subject: Subject) -> Iterator[Defect]:
     for name, values, _ in subject.dictionaries:
-        if values.get("type") is not None and values.get("rope_type") is None:
-            kind_now = {"su": "longrope", "mrope": "default"}.get(values["type"], values["type"])
+        old = values.get("type")
+        if isinstance(old, str) and values.get("rope_type") is None:
+            kind_now = {"su": "longrope", "mrope": "default"}.get(old, old)
             yield Defect(
-                f"{name}: the rule is named by type = {values['type']!r} alone",
+                f"{name}: the rule is named by type = {old!r} alone",
                 written({"rope_type": kind_now}, name) + ' in place of "type"',
                 ("type", "rope_type"),
             )
@@ -213,7 +214,7 @@ def old_spelling(subject: Subject) -> Iterator[Defect]:
 )
 def integer_factor(subject: Subject) -> Iterator[Defect]:
     for name, values, _ in subject.dictionaries:
-        linear = values.get("rope_type", values.get("type")) == "linear"
+        linear = "linear" in (values.get("rope_type"), values.get("type"))
         for key in ("factor", "attention_factor") if not linear else ("factor",):
             value = values.get(key)
             if isinstance(value, int) and (linear or key == "attention_factor"):

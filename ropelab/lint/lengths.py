@@ -13,9 +13,9 @@ from .subject import LENGTH, MAXIMUM, Subject
 from .words import written
 
 
-def _number(value: float) -> float | int:
-    """Return a whole number as int, for a config."""
-    return int(value) if float(value).is_integer() else float(value)
+def _tokens(length: int, factor: float) -> int:
+    """Return a stretched length; a factor may be absurd."""
+    return round(min(length * factor, 2.0**53))
 
 
 @kind(
@@ -31,7 +31,7 @@ def length_missing(subject: Subject) -> Iterator[Defect]:
         factors = [getattr(rope.scaling, "factor", None) for rope in subject.ropes.values()]
         fix = f'add "{MAXIMUM}", the tokens that the model was trained for'
         if told[0] and factors[0]:
-            fix = written({MAXIMUM: round(told[0] * factors[0])}) + ", the original times the factor"
+            fix = written({MAXIMUM: _tokens(told[0], factors[0])}) + ", the original times the factor"
         yield Defect(f"{MAXIMUM} is missing", fix, (MAXIMUM,))
 
 
@@ -83,7 +83,9 @@ def _swapped(subject: Subject) -> str:
     factors = [getattr(rope.scaling, "factor", None) for rope in subject.ropes.values()]
     factor = next((f for f in factors if f), None)
     if factor and factor > 1 and original == subject.limit:
-        return written({MAXIMUM: round(original * factor)}) + ", the original times the factor"
+        return written({MAXIMUM: _tokens(original, factor)}) + ", the original times the factor"
+    if subject.limit is not None and subject.limit < original < 2 * subject.limit:
+        return written({LENGTH: subject.limit}, subject.home) + ", or the length that is right"
     if original != subject.limit:
         return written({LENGTH: subject.limit, MAXIMUM: original}) + ", if the two were exchanged"
     return f'write a "{LENGTH}" below {original}, or "rope_type": "default"'
@@ -100,7 +102,7 @@ def factor_disagrees(subject: Subject) -> Iterator[Defect]:
         for rope in subject.ropes.values():
             original, limit = getattr(rope.scaling, LENGTH, None), subject.limit
             if original and limit and isinstance(rope.scaling, YaRN):
-                stretched = round(original * (rope.scaling.factor or 1.0))
+                stretched = _tokens(original, rope.scaling.factor or 1.0)
                 fix = (
                     written({"factor": limit / original}, subject.home)
                     + f", or {written({MAXIMUM: stretched})}"
@@ -125,7 +127,7 @@ def length_not_stretched(subject: Subject) -> Iterator[Defect]:
                 yield Defect(
                     f"{subject.of_layer(layer)}{MAXIMUM} is the {LENGTH} {limit}, though the "
                     f"factor is {rule.factor:g}",
-                    written({MAXIMUM: round(original * rule.factor)}),
+                    written({MAXIMUM: _tokens(original, rule.factor)}),
                     (MAXIMUM, LENGTH, "factor"),
                 )
 
@@ -215,16 +217,16 @@ def dynamic_factor_one(subject: Subject) -> Iterator[Defect]:
 )
 def stretch_below_lengths(subject: Subject) -> Iterator[Defect]:
     for layer, rope in subject.different_ropes():
-        rule, limit = rope.scaling, subject.limit
+        rule, limit = rope.scaling, subject.reach(layer)
         if not isinstance(rule, Llama3) or limit is None:
             continue
         original = rule.original_max_position_embeddings
         if rule.factor * original < limit:
             yield Defect(
                 f"{subject.of_layer(layer)}factor = {rule.factor:g} stretches {original} tokens to "
-                f"{_number(rule.factor * original)}; {MAXIMUM} is {limit}",
+                f"{_tokens(original, rule.factor)}; {MAXIMUM} is {limit}",
                 f"leave it if the model was trained on such lengths; else "
-                f"{written({MAXIMUM: int(rule.factor * original)})}, or "
+                f"{written({MAXIMUM: _tokens(original, rule.factor)})}, or "
                 f"{written({'factor': limit / original}, subject.home)}",
                 ("factor", LENGTH, MAXIMUM),
             )

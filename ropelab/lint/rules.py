@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any
 
 from ..formats.transformers_models import SCALES_SOFTMAX
@@ -39,8 +40,16 @@ def parameter_missing(subject: Subject) -> Iterator[Defect]:
     original = values.get(LENGTH, original)
     if "factor" in usual and isinstance(original, int) and limit and original < limit:
         usual["factor"] = limit / original
-    fix = written(usual, place) if usual else ""
+    for note in subject.noted("ignored-key"):
+        near = get_close_matches(note.key, keys, n=1, cutoff=0.75)
+        if near:
+            usual.pop(near[0], None)
+            keys.remove(near[0])
+            yield Defect(message, f'rename "{note.key}" to "{near[0]}" in {place}', (note.key, *near))
     others = [key for key in keys if key not in usual]
+    if not keys:
+        return
+    fix = written(usual, place) if usual else ""
     if others:
         fix += f"{' and ' if fix else ''}add {', '.join(others)} from the model's own config"
     yield Defect(message, fix, tuple(keys))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from .kind import Defect, kind
@@ -67,7 +68,10 @@ def odd_width(subject: Subject) -> Iterator[Defect]:
             width = values["hidden_size"] // values["num_attention_heads"]
         if width:
             turned = min(max(2, 2 * round(width * share / 2)), width - width % 2)
-            fix = f"{written({key: turned / width})}, which is {turned} of {width} channels"
+            even = turned / width
+            if int(width * even) != turned:  # readers cut off
+                even = math.nextafter(even, 1.0)
+            fix = f"{written({key: even})}, which is {turned} of {width} channels"
     elif isinstance(values.get(key), int):
         fix = written({key: values[key] + values[key] % 2})
     elif key == "head_dim":

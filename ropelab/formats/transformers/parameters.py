@@ -29,6 +29,12 @@ class RopeParameters(NamedTuple):
         """Whether it is one of several, each for a type of layer."""
         return self.layer_type is not None
 
+    @property
+    def rope_type(self) -> str | None:
+        """The rule's name as it is given, None if it is not."""
+        names = (self.values.get(key) for key in ("rope_type", "type"))
+        return next((name for name in names if isinstance(name, str)), None)
+
 
 def all_parameters(
     config: Mapping[str, Any], findings: Findings

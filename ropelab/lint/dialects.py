@@ -1,0 +1,202 @@
+"""Kinds about runtimes: configs from which one makes other numbers than Transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..bands import frequency_ratios
+from ..formats import read_exllamav2, read_nemo_automodel, read_vllm
+from ..formats.findings import Reading
+from ..rope import Rope
+from ..scaling import DynamicNTK, LlamaCppYaRN, LongRoPE, YaRN
+from .kind import Defect, kind
+from .subject import LENGTH, MAXIMUM, Subject
+from .words import written
+
+# Models that each runtime has, of those whose layers turn alike; None is a config without a name.
+_EXLLAMAV2 = frozenset(
+    {
+        *("cohere", "gemma", "gemma2", "glm4", "granite", "internlm2", "llama", "minicpm"),
+        *("mistral", "mixtral", "orion", "phi3", "qwen2", "qwen3", "qwen3_moe", "starcoder2"),
+        *("qwen2_vl", "qwen2_5_vl", None),
+    }
+)
+_AUTOMODEL = frozenset({"llama", "qwen2", None})
+_ROUNDING = 1e-6  # relative; implementations that agree differ by less
+_ELSEWHERE = "docs/differences.md"
+
+
+def _lengths(rope: Rope, limit: int | None) -> list[int | None]:
+    """Return the lengths at which a rule is to be looked at."""
+    if not rope.scaling.depends_on_length or limit is None:
+        return [None]
+    original = getattr(rope.scaling, LENGTH, limit)
+    factor = getattr(rope.scaling, "factor", None) or 1.0
+    past = limit if original < limit else int(max(factor, 2.0) * limit)
+    return [min(original, limit), past]
+
+
+def _told(ours: Rope, theirs: Rope, limit: int | None) -> str | None:
+    """Return how two rotary embeddings differ, None if they do not."""
+    if ours.rotary_dim != theirs.rotary_dim:
+        return f"{theirs.rotary_dim} channels turn, and {ours.rotary_dim} in Transformers"
+    for length in _lengths(ours, limit):
+        at = "" if length is None else f" at {length} tokens"
+        ratios = frequency_ratios(ours, theirs, seq_len=length)
+        with np.errstate(divide="ignore"):
+            sizes = np.maximum(ratios, 1.0 / ratios)
+        if sizes.max() > 1.0 + _ROUNDING:
+            pair = int(sizes.argmax())
+            return (
+                f"{int((sizes > 1.0 + _ROUNDING).sum())} of {sizes.size} frequencies differ{at}, "
+                f"that of pair {pair} by {sizes[pair]:.4g} times"
+            )
+        one, other = ours.spectrum(length), theirs.spectrum(length)
+        for what in ("attention_factor", "softmax_factor"):
+            a, b = getattr(one, what), getattr(other, what)
+            if abs(b / a - 1.0) > _ROUNDING:
+                name = "cos and sin are" if what == "attention_factor" else "the softmax scale is"
+                return f"{name} multiplied by {b:.6g}{at}, and by {a:.6g} in Transformers"
+    return None
+
+
+def _compared(
+    subject: Subject, read: Callable[[str | None], Reading], mend: Callable[[Rope], str]
+) -> Iterator[Defect]:
+    """Compare layer by layer; what another reader cannot read for want of a key is no difference."""
+    several = len(list(subject.different_ropes())) > 1
+    for layer, rope in subject.different_ropes():
+        words = subject.of_layer(layer)
+        try:
+            theirs = read(layer if several else None).rope
+        except (TypeError, ValueError) as error:
+            if str(error).startswith("rope_type:"):
+                yield Defect(f"{words}refused there: {error}", mend(rope), ("rope_type",))
+            continue
+        if theirs is None or theirs.head_dim != rope.head_dim:
+            continue
+        if theirs.rotary_dim != rope.rotary_dim and subject.values.get("rotary_dim") is not None:
+            continue  # their models' code reads it, not what is shared
+        told = _told(rope, theirs, subject.limit)
+        if told is not None:
+            yield Defect(f"{words}{told}", mend(rope), ("rope_type", "rope_theta"))
+
+
+@kind(
+    "note",
+    "vLLM reads it differently",
+    reason="Dynamic NTK needs a key of vLLM's own there, LongRoPE's list is chosen once for the "
+    "whole engine, M-RoPE makes YaRN's original length four times as long.",
+    source=f"rotary_embedding of vLLM 0.33; rows 4, 14 and 24 of {_ELSEWHERE}",
+)
+def differs_in_vllm(subject: Subject) -> Iterator[Defect]:
+    def mend(rope: Rope) -> str:
+        if isinstance(rope.scaling, DynamicNTK) and subject.limit:
+            key = {"max_trained_positions": subject.limit}
+            return f"{written(key, subject.home)}, without which vLLM does not scale"
+        if isinstance(rope.scaling, LongRoPE):
+            original = rope.scaling.original_max_position_embeddings
+            return (
+                f"start vLLM with max_model_len {original} for short texts and with {subject.limit} "
+                f"for long ones alone"
+            )
+        return "evaluate the model as vLLM serves it: ropelab.from_vllm gives that rope"
+
+    def read(layer: str | None) -> Reading:
+        return read_vllm(subject.given, layer_type=layer)
+
+    yield from _compared(subject, read, mend)
+
+
+@kind(
+    "note",
+    "ExLlamaV2 reads it differently",
+    reason="YaRN's ramp is by the loaded length and its keys are not read, dynamic NTK is ignored, "
+    "and LongRoPE's amplitude goes by the loaded length.",
+    source=f"rope.py of ExLlamaV2 0.3.2; rows 1, 6, 7, 20 and 21 of {_ELSEWHERE}",
+)
+def differs_in_exllamav2(subject: Subject) -> Iterator[Defect]:
+    def mend(rope: Rope) -> str:
+        if isinstance(rope.scaling, DynamicNTK):
+            alpha = rope.scaling.factor**2 - rope.scaling.factor + 1.0
+            return f"load it with scale_alpha_value {alpha:g}, which is dynamic's base at its end"
+        new = subject.values.get("rope_parameters")
+        if new and not subject.values.get("rope_scaling"):
+            rule = {key: value for key, value in new.items() if key != "rope_theta"}
+            old = {"rope_theta": rope.base, "rope_scaling": rule}
+            return f"{written(old)}, at the top level, where ExLlamaV2 looks"
+        return "evaluate it as ExLlamaV2 loads it: ropelab.from_exllamav2 gives that rope"
+
+    def read(layer: str | None) -> Reading:
+        return read_exllamav2(subject.given)
+
+    if subject.model_type in _EXLLAMAV2 and len(set(subject.ropes.values())) == 1:
+        yield from _compared(subject, read, mend)
+
+
+@kind(
+    "note",
+    "NeMo Automodel's Llama code reads it differently",
+    reason="It asks for frequencies once, without a length: dynamic NTK never scales and LongRoPE "
+    "never takes its long list; and a share inside the dictionary is not read.",
+    source=f"rope_utils.py of NeMo Automodel; rows 14 and 19 of {_ELSEWHERE}",
+)
+def differs_in_nemo_automodel(subject: Subject) -> Iterator[Defect]:
+    def mend(rope: Rope) -> str:
+        inner: dict[str, Any] = {}
+        for one in subject.dictionaries:
+            inner |= one.values
+        share = inner.get("partial_rotary_factor")
+        if share is not None:
+            return written({"partial_rotary_factor": share}) + ", at the top level, too"
+        return "train with texts as long as its frozen rule allows: ropelab.from_nemo_automodel"
+
+    def read(layer: str | None) -> Reading:
+        return read_nemo_automodel(subject.values)
+
+    if subject.model_type in _AUTOMODEL and len(set(subject.ropes.values())) == 1:
+        yield from _compared(subject, read, mend)
+
+
+@kind(
+    "note",
+    "llama.cpp computes YaRN differently",
+    reason="The ends of the ramp are rounded to whole pairs always, and loaders of most "
+    "architectures read no betas from a file.",
+    source=f"ggml_rope_yarn_corr_dims of llama.cpp; rows 10 and 13 of {_ELSEWHERE}",
+)
+def differs_in_llama_cpp(subject: Subject) -> Iterator[Defect]:
+    betas = subject.model_type in ("ministral3", "mistral3")
+    for layer, rope in subject.different_ropes():
+        rule = rope.scaling
+        if not isinstance(rule, YaRN):
+            continue
+        stretch, original = rule.stretch(rope), rule.original_max_position_embeddings
+        given = (rule.beta_fast, rule.beta_slow) if betas else (32.0, 1.0)
+        theirs = replace(rope, scaling=LlamaCppYaRN(1.0 / stretch, original, 1.0, 1.0, *given))
+        told = _frequencies_told(rope, theirs)
+        if told is not None:
+            wanted = {"truncate": True, "beta_fast": given[0], "beta_slow": given[1]}
+            yield Defect(
+                f"{subject.of_layer(layer)}{told}",
+                f"evaluate the converted file by itself; or train with a rule that both have, "
+                f"{written(wanted, subject.home)}",
+                ("truncate", "beta_fast", "beta_slow", MAXIMUM),
+            )
+
+
+def _frequencies_told(ours: Rope, theirs: Rope) -> str | None:
+    """Compare frequencies alone; amplitudes are set by the converter."""
+    ratios = frequency_ratios(ours, theirs)
+    sizes = np.maximum(ratios, 1.0 / ratios)
+    pair = int(sizes.argmax())
+    if sizes[pair] <= 1.0 + _ROUNDING:
+        return None
+    return (
+        f"{int((sizes > 1.0 + _ROUNDING).sum())} of {sizes.size} frequencies differ, that of pair "
+        f"{pair} by {sizes[pair]:.4g} times"
+    )
