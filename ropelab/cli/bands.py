@@ -58,9 +58,7 @@ def bands(
 
 def _pairs(rope: Rope, length: int | None) -> list[dict[str, Any]]:
     spectrum = rope.spectrum(length)
-    named = {
-        pair: band.name for band in classify(rope, seq_len=length) for pair in band.pairs
-    }
+    named = {pair: band.name for band in classify(rope, seq_len=length) for pair in band.pairs}
     ratios = stretches(rope, seq_len=length).tolist()
     return [
         {

@@ -7,6 +7,7 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -40,15 +41,26 @@ class Commands(click.Group):
             ctx.exit(exits.PIPE)
         return result
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
         """Run; exit with the code, or return it where that is wanted.
 
         Parameters
         ----------
-        *args, **extra : object
+        args : sequence of str, optional
+            By default those of the process.
+        prog_name, complete_var : str, optional
             As click has them.
         standalone_mode : bool, default True
             Whether to exit.
+        **extra : object
+            As click has it.
 
         Returns
         -------
@@ -58,14 +70,20 @@ class Commands(click.Group):
         _write_what_can_be_written()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # findings are printed, as such
-            code = self._run(*args, **extra)
+            code = self._run(args, prog_name, complete_var, **extra)
         if standalone_mode:
             sys.exit(code)
         return code
 
-    def _run(self, *args: Any, **extra: Any) -> int:
+    def _run(
+        self,
+        args: Sequence[str] | None,
+        prog_name: str | None,
+        complete_var: str | None,
+        **extra: Any,
+    ) -> int:
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "ropelab"
             return _failed(f"{error.format_message()} See '{where} --help'.", exits.USAGE)

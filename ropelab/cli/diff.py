@@ -95,7 +95,9 @@ def _print(found: Comparison) -> None:
             rows.add_row(name, str(first), str(second))
         say(rows)
     if found.similarity:
-        rows = table("position", "similarity of one vector, turned by A and by B", right=("position",))
+        rows = table(
+            "position", "similarity of one vector, turned by A and by B", right=("position",)
+        )
         for position, value in found.similarity.items():
             rows.add_row(of_length(position), f"{value:.6f}")
         say(rows)

@@ -30,7 +30,7 @@ class Failure(click.ClickException):
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(one_line(message))
-        self.exit_code = code
+        self.exit_code = code  # type: ignore[misc]  # click's own subclasses have a class each
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the line on stderr."""

@@ -100,7 +100,7 @@ def _value(reader: Any, key: str) -> Any:
 
 def _check_last(entry: Any) -> None:
     """Raise ValueError if the text that ends the metadata is shorter than it says."""
-    *_, size, text = [*entry.parts[-2:]]
+    size, text = entry.parts[-2:]
     if text.dtype == np.uint8 and int(size[0]) > text.nbytes:
         msg = f"{entry.name} has {text.nbytes} bytes of {int(size[0])}"
         raise ValueError(msg)

@@ -86,9 +86,7 @@ def list_(
         and (flag is None or flag in each.case.flags)
     ]
     if as_json:
-        print_json(
-            [{"id": e.case.id, "op": e.case.op, "flags": e.case.flags} for e in found]
-        )
+        print_json([{"id": e.case.id, "op": e.case.op, "flags": e.case.flags} for e in found])
     else:
         rows = table("id", "operation", "bugs that it catches")
         for each in found:
@@ -135,7 +133,9 @@ def _load(directory: Path | None) -> list[Golden]:
         with refusals(f"{folder}: the golden files are damaged", exits.UNREADABLE):
             found = load(folder)
     except (OSError, KeyError) as error:
-        raise Failure(exits.UNREADABLE, f"{folder}: the golden files are damaged: {error}") from error
+        raise Failure(
+            exits.UNREADABLE, f"{folder}: the golden files are damaged: {error}"
+        ) from error
     if not found:
         raise Failure(exits.UNREADABLE, f"{folder}: no goldens there")
     return found
@@ -175,7 +175,11 @@ def _print(found: Golden) -> None:
     for kind in ("arguments", "expected"):
         for name, array in document[kind].items():
             shape = " × ".join(map(str, array["shape"])) or "one number"
-            say("", f"{kind[:8].rstrip('s')} {name}: {array['dtype']}, {shape}", _head(array["values"]))
+            say(
+                "",
+                f"{kind[:8].rstrip('s')} {name}: {array['dtype']}, {shape}",
+                _head(array["values"]),
+            )
     bound = document["tolerance"]
     unit = "" if bound.metric == "equal" else f" at most {bound.bound:g} in eps of {bound.unit}"
     say("", f"tolerance: {bound.metric}{unit}; {bound.why}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ..lint import KINDS, Finding, lint as findings_of
+from ..lint import KINDS, Finding
+from ..lint import lint as findings_of
 from . import exits
 from .failure import refusals
 from .options import json_option

@@ -22,14 +22,20 @@ __all__ = ["models"]
 @json_option
 @click.pass_context
 def models(
-    context: click.Context, words: tuple[str, ...], rule: str | None, family: str | None, as_json: bool
+    context: click.Context,
+    words: tuple[str, ...],
+    rule: str | None,
+    family: str | None,
+    as_json: bool,
 ) -> None:
     """List the models of the registry whose names have all WORDS in them."""
     found = [row for row in map(_row, MODELS.values()) if _fits(row, words, rule, family)]
     if as_json:
         print_json(found)
     elif found:
-        shown = table("model", "family", "rule", "base", "tokens", "read in", right=("base", "tokens"))
+        shown = table(
+            "model", "family", "rule", "base", "tokens", "read in", right=("base", "tokens")
+        )
         for row in found:
             bases = ", ".join(f"{base:,.10g}" for base in row["bases"])
             length = row["max_position_embeddings"]
@@ -57,7 +63,9 @@ def _row(model: Model) -> dict[str, Any]:
     }
 
 
-def _fits(row: dict[str, Any], words: tuple[str, ...], rule: str | None, family: str | None) -> bool:
+def _fits(
+    row: dict[str, Any], words: tuple[str, ...], rule: str | None, family: str | None
+) -> bool:
     name = row["name"].casefold()
     return (
         all(word.casefold() in name for word in words)

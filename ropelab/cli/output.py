@@ -24,7 +24,7 @@ _HEIGHT = 25  # lines; nothing here depends on them
 class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Leave a closed pipe to `ropelab.cli.app`, which knows the exit code."""
-        raise  # noqa: PLE0704 - called while the BrokenPipeError is handled
+        raise  # called while the BrokenPipeError is handled
 
 
 def standard_output() -> Console:

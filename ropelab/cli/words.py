@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 
+import numpy as np
+
 from ..bands import Band, classify, completes_turn
 from ..rope import Rope
 from ..scaling import Axial, Default, ExplicitFrequencies, Scaling
@@ -154,17 +156,17 @@ def describe(rope: Rope, length: int | None = None) -> Iterator[str]:
         asks += f", here {length:,} tokens" if length else ", see --length"
     yield f"rule {rule_in_words(rope.scaling)}{asks}"
     if spectrum.position_axes > 1:
-        counts = [int((spectrum.axes == axis).sum()) for axis in range(spectrum.position_axes)]
+        counts = np.bincount(np.asarray(spectrum.axes)).tolist()
         yield f"{spectrum.position_axes} position axes, which turn {_listed(counts)} pairs"
-    if spectrum.attention_factor != 1.0:
-        square = spectrum.attention_factor**2
-        yield f"cos and sin are multiplied by {spectrum.attention_factor:.6g}, scores by {square:.6g}"
+    amplitude, pairs = spectrum.attention_factor, rope.rotary_dim // 2
+    if amplitude != 1.0:
+        yield f"cos and sin are multiplied by {amplitude:.6g}, scores by {amplitude**2:.6g}"
     if spectrum.softmax_factor != 1.0:
         yield f"the scale of the softmax is multiplied by {spectrum.softmax_factor:.6g}"
-    made_for = rope.max_position_embeddings
-    if made_for is not None:
-        turning = int(completes_turn(rope, made_for, seq_len=length).sum())
-        yield f"{turning} of {rope.rotary_dim // 2} pairs turn all the way round in its {made_for:,} tokens"
+    tokens = rope.max_position_embeddings
+    if tokens is not None:
+        turning = int(np.count_nonzero(completes_turn(rope, tokens, seq_len=length)))
+        yield f"{turning} of {pairs} pairs turn all the way round in its {tokens:,} tokens"
 
 
 def _channels(rope: Rope) -> str:

@@ -105,9 +105,7 @@ def _gguf(config: Values, tensors: Mapping[str, ArrayLike]) -> LayersReading:
     if not config.get(windows):
         return _all(read_gguf(config, **given))
     sliding = {_FULL: False, _SLIDING: True}
-    return _by_kind(
-        {kind: read_gguf(config, sliding=on, **given) for kind, on in sliding.items()}
-    )
+    return _by_kind({kind: read_gguf(config, sliding=on, **given) for kind, on in sliding.items()})
 
 
 def _megatron(arguments: Values) -> LayersReading:

@@ -51,13 +51,20 @@ def test_lengths(tokens: float, words: str) -> None:
 
 def test_rules() -> None:
     assert rule_in_words(Linear(4.0)) == "linear (factor 4)"
-    assert rule_in_words(Stretched(Linear(2.0), 3.0)) == "stretched (inner linear (factor 2), factor 3)"
+    assert (
+        rule_in_words(Stretched(Linear(2.0), 3.0))
+        == "stretched (inner linear (factor 2), factor 3)"
+    )
     assert "of 2 numbers, 0.5 to 1" in rule_in_words(ExplicitFrequencies((1.0, 0.5)))
 
 
 def test_equal_ropes_are_said_once() -> None:
     a, b = Rope(64), Rope(64, base=7.0)
-    assert grouped({"x": a, "y": b, "z": Rope(64), "w": None}) == [("x, z", a), ("y", b), ("w", None)]
+    assert grouped({"x": a, "y": b, "z": Rope(64), "w": None}) == [
+        ("x, z", a),
+        ("y", b),
+        ("w", None),
+    ]
 
 
 def test_descriptions() -> None:
