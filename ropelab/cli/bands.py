@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.table import Table
 
 from ..bands import classify, stretches
 from ..rope import Rope
@@ -52,8 +53,13 @@ def bands(
         elif output is not None:
             say(f"{output} written")
         else:
-            for kinds, rope in ropes.items():
-                _print(f"{source.name}: {kinds}", rope, length)
+            say(
+                *(
+                    part
+                    for kinds, rope in ropes.items()
+                    for part in _table(f"{source.name}: {kinds}", rope, length)
+                )
+            )
 
 
 def _pairs(rope: Rope, length: int | None) -> list[dict[str, Any]]:
@@ -74,14 +80,14 @@ def _pairs(rope: Rope, length: int | None) -> list[dict[str, Any]]:
     ]
 
 
-def _print(title: str, rope: Rope, length: int | None) -> None:
+def _table(title: str, rope: Rope, length: int | None) -> tuple[str, str, Table]:
     numbers = ("pair", "radians per token", "tokens per turn", "stretch")
     rows = table(*numbers[:3], "stretch", "band", right=numbers)
     for each in _pairs(rope, length):
         stretch = "infinite" if math.isinf(each["stretch"]) else times(each["stretch"])
         shown = (f"{each['inv_freq']:.6e}", of_length(each["wavelength"]), stretch, each["band"])
         rows.add_row(str(each["pair"]), *shown)
-    say(title, bands_in_words(rope, length), rows)
+    return title, bands_in_words(rope, length), rows
 
 
 def _draw(name: str, ropes: dict[str, Rope], output: Path, length: int | None) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
+from rich.console import RenderableType
 
 from ..bands import classify
 from ..formats import LayersReading, query_scales_from_transformers
@@ -39,14 +40,14 @@ def explain(
         if as_json:
             print_json(_document(source, reader, reading, scales, length))
         else:
-            _print(source, reader, reading, scales, length, plot=not no_plot)
+            say(*_lines(source, reader, reading, scales, length, plot=not no_plot))
 
 
 def _query_scales(source: Source, reader: str) -> Mapping[str, QueryScale | None]:
     return query_scales_from_transformers(source.values) if reader == "transformers" else {}
 
 
-def _print(
+def _lines(
     source: Source,
     reader: str,
     reading: LayersReading,
@@ -54,25 +55,25 @@ def _print(
     length: int | None,
     *,
     plot: bool,
-) -> None:
-    say(f"{source.name}, as {reader} reads it ({source.origin})")
+) -> Iterator[RenderableType]:
+    yield f"{source.name}, as {reader} reads it ({source.origin})"
+    width, unicode = standard_output().width, writes_unicode()
     for kinds, rope in grouped(reading.ropes):
-        alone = len(reading.ropes) == 1
-        say("", *([] if alone else [f"layers: {kinds}"]))
+        yield ""
+        if len(reading.ropes) > 1:
+            yield f"layers: {kinds}"
         if rope is None:
-            say("  no rotary embedding")
+            yield "  no rotary embedding"
             continue
-        say(*(f"  {line}" for line in describe(rope, length)))
-        console = standard_output()
-        unicode = writes_unicode()
-        picture = band_plot(rope, width=console.width, length=length, unicode=unicode)
-        if plot and picture is not None:
-            say("", picture)
+        yield from (f"  {line}" for line in describe(rope, length))
+        picture = band_plot(rope, width=width, length=length, unicode=unicode) if plot else None
+        if picture is not None:
+            yield from ("", picture)
     for kind, scale in scales.items():
         if scale is not None:
-            say("", f"queries of the layers {kind} are multiplied by their position's {scale}")
+            yield from ("", f"queries of the layers {kind} are multiplied by {scale}")
     if reading.findings:
-        say("", "To be known beside it:", *(f"- {each}" for each in reading.findings))
+        yield from ("", "To be known beside it:", *(f"- {each}" for each in reading.findings))
 
 
 def _document(

@@ -31,7 +31,7 @@ def length_option(function: F) -> F:
     """Give a command ``--length``, for rules that depend on it."""
     return click.option(
         "--length",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, 2**63 - 1),
         metavar="TOKENS",
         help="Length of the sequence, for rules that depend on it.",
     )(function)

@@ -39,7 +39,7 @@ def standard_output() -> Console:
 
 
 def say(*parts: RenderableType) -> None:
-    """Print texts and tables; the lines of a text are as long as they are in a pipe."""
+    """Print texts and tables, once all of them are there; a pipe gets texts unfolded."""
     console = standard_output()
     for part in parts:
         soft = isinstance(part, str) and not console.is_terminal

@@ -98,7 +98,18 @@ def test_any_width_will_do(columns: str) -> None:
         assert result.stderr == ""
 
 
+def test_nothing_is_printed_before_a_failure(tmp_path: Path) -> None:
+    lengths = {
+        "max_position_embeddings": 4096,
+        "rope_scaling": {"type": "dynamic", "factor": 1e300},
+    }
+    path = config_file(tmp_path, {**LLAMA_3_1, **lengths})
+    for command in ("explain", "bands"):
+        fails(4, "config.json: ", arguments=(command, path, "--length", 10**18))
+
+
 def test_options_that_there_are_not() -> None:
     fails(2, "--as", "'gorilla'", arguments=("explain", "Llama-3.1-8B", "--as", "gorilla"))
     fails(2, "--length", arguments=("explain", "Llama-3.1-8B", "--length", "0"))
+    fails(2, "--length", arguments=("explain", "Llama-3.1-8B", "--length", 2**63))
     fails(2, "CONFIG", "ropelab explain --help", arguments=("explain",))
