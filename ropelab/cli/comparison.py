@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 
 from ..bands import frequency_ratios, similarity
 from ..rope import Rope
+from ..spectrum import Spectrum
 from .words import rule_in_words
 
 __all__ = ["Comparison", "Frequencies", "compare"]
 
 _ROUNDING = 2.0**-40  # frequencies nearer than this differ by the order of operations alone
 _NAMES = {"base", "rule"}  # two of either may give the same numbers
+_RUNS = 8  # of neighbouring pairs with one axis; more are listed pair by pair
 _FURTHEST = 131_072  # position looked at where neither embedding states a length
 
 
@@ -125,13 +128,19 @@ def _settings(a: Rope, b: Rope, length: int | None) -> dict[str, tuple[object, o
         "first channel": (a.rotary_offset, b.rotary_offset),
         "layout": (a.layout, b.layout),
         "layout put out": (a.output_layout, b.output_layout),
-        "axes of the pairs": (_axes(one.axes), _axes(other.axes)),
+        "axes that turn the pairs": (_axes(one), _axes(other)),
     }
     return {name: values for name, values in both.items() if values[0] != values[1]}
 
 
-def _axes(axes: object) -> str:
-    return "".join(map(str, np.asarray(axes).tolist()))
+def _axes(spectrum: Spectrum) -> str:
+    """Return the axis of each pair in turn; of one axis, that alone."""
+    if spectrum.position_axes == 1:
+        return "0"
+    runs = [(axis, len(list(pairs))) for axis, pairs in groupby(np.asarray(spectrum.axes).tolist())]
+    if len(runs) <= _RUNS:
+        return ", ".join(f"{pairs} pairs by axis {axis}" for axis, pairs in runs)
+    return " ".join(str(axis) for axis, pairs in runs for _ in range(pairs))
 
 
 def _frequencies(a: Rope, b: Rope, length: int | None) -> Frequencies:

@@ -92,7 +92,7 @@ def _print(found: Comparison) -> None:
     if found.settings:
         rows = table("", "A", "B")
         for name, (first, second) in found.settings.items():
-            rows.add_row(name, str(first), str(second))
+            rows.add_row(name, _value(first), _value(second))
         say(rows)
     if found.similarity:
         rows = table(
@@ -101,6 +101,10 @@ def _print(found: Comparison) -> None:
         for position, value in found.similarity.items():
             rows.add_row(of_length(position), f"{value:.6f}")
         say(rows)
+
+
+def _value(value: object) -> str:
+    return f"{value:,.10g}" if isinstance(value, float) else str(value)
 
 
 def _lines(found: Comparison) -> list[str]:

@@ -104,7 +104,10 @@ def show(name: str, directory: Path | None, as_json: bool) -> None:
     """Print one case: its arrays, its tolerance, the bugs that it catches."""
     goldens = {each.case.id: each for each in _load(directory)}
     if name not in goldens:
-        near = get_close_matches(name, goldens, n=3)
+        near = (
+            get_close_matches(name, goldens, n=3)
+            or [known for known in goldens if name and name in known][:3]
+        )
         mend = f"the nearest ids are {', '.join(near)}" if near else "see `ropelab golden list`"
         raise Failure(exits.UNREADABLE, f"{name}: not one of the {len(goldens)} goldens; {mend}")
     found = goldens[name]

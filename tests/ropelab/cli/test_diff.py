@@ -98,6 +98,16 @@ def test_layouts_part(tmp_path: Path) -> None:
     assert layers["frequencies"]["differing"] == 0
 
 
+def test_axes_part() -> None:
+    [layers] = document("diff", "Qwen2.5-VL-7B", "Qwen2.5-7B", code=1)["layers"]
+    by_axis = "16 pairs by axis 0, 24 pairs by axis 1, 24 pairs by axis 2"
+    assert layers["settings"]["axes that turn the pairs"] == [by_axis, "0"]
+    assert layers["frequencies"]["differing"] == 0
+    both = document("diff", "Qwen2.5-VL-7B", "Qwen3-VL-30B-A3B", code=1)["layers"]
+    assert both[0]["settings"]["axes that turn the pairs"][1].startswith("0 1 2 0 1 2 0")
+    assert both[0]["similarity"]["1"] > 0.999
+
+
 def test_widths_part(tmp_path: Path) -> None:
     half = {**LLAMA_3_1, "partial_rotary_factor": 0.5}
     file = config_file(tmp_path, half)

@@ -55,6 +55,8 @@ def test_every_case_can_be_shown() -> None:
 
 def test_an_unknown_case() -> None:
     fails(3, "the nearest ids are", CASE, arguments=("golden", "show", "spectrum/llama-2-8b"))
+    fails(3, "nearest", "rotary/", arguments=("golden", "show", "rotary"))
+    fails(3, "ropelab golden list", arguments=("golden", "show", ""))
 
 
 def test_the_check_says_sound() -> None:

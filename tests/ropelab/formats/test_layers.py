@@ -16,7 +16,7 @@ GEMMA_3 = model("Gemma-3-27B").config
 
 def bases(config: Any, dialect: str, **options: Any) -> dict[str, float | None]:
     ropes = read_layers(config, dialect, **options).ropes
-    return {kind: rope and rope.base for kind, rope in ropes.items()}
+    return {kind: None if rope is None else rope.base for kind, rope in ropes.items()}
 
 
 def test_there_are_seven() -> None:
@@ -114,9 +114,10 @@ def test_bad_input() -> None:
 
 @pytest.mark.parametrize("dialect", list(DIALECTS))
 def test_the_table_reads_as_the_function_does(dialect: str) -> None:
-    config: dict[str, Any] = {
+    own: dict[str, dict[str, Any]] = {
         "gguf": GGUF,
         "megatron": {"position_embedding_type": "rope", "kv_channels": 64},
         "transformer_engine": {"dim": 64},
-    }.get(dialect, {"model_type": "llama", "head_dim": 64})
+    }
+    config = own.get(dialect, {"model_type": "llama", "head_dim": 64})
     assert DIALECTS[dialect](config) == read_layers(config, dialect)
