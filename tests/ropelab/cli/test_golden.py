@@ -73,6 +73,23 @@ def test_the_check_says_sound() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("given", "handed_on"),
+    [
+        ((), ["--no-write"]),
+        (("--write",), []),
+        (("--no-oracle", "--no-zoo"), ["--no-write", "--no-oracle", "--no-zoo"]),
+    ],
+)
+def test_the_check_writes_only_if_asked_to(
+    monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...], handed_on: list[str]
+) -> None:
+    calls: list[list[str]] = []
+    monkeypatch.setattr("ropelab.golden.__main__.main", lambda given: calls.append(given) or 1)
+    assert ropelab("golden", "check", *given).exit_code == 1
+    assert calls == [["--directory", str(DIRECTORY), *handed_on]]
+
+
 def test_the_check_says_broken(tmp_path: Path) -> None:
     folder = tmp_path / "golden"
     shutil.copytree(DIRECTORY, folder)
