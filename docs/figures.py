@@ -9,12 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ropelab import Rope, plots
+from ropelab.plots.style import BLUE, INK
 from ropelab.scaling import Llama3
 
 IMAGES = Path(__file__).parent / "images"
 MEASUREMENTS = Path(__file__).parent / "measurements"
-
-INK, BLUE = "#333333", "#0072B2"  # as in ropelab.plots
 
 LLAMA_3_1 = Rope(
     128,

@@ -5,14 +5,19 @@ Each test names where its numbers stand. What needs trained weights is not here.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from ropelab import Rope
-from ropelab.bands import classify, completes_turn
+from ropelab.bands import (
+    classify,
+    completes_turn,
+    critical_base,
+    critical_dimension,
+    frequency_ratios,
+    turns_within,
+)
 from ropelab.positions import shard_positions, shard_tokens
 from ropelab.scaling import (
     DeepSeekYaRN,
@@ -198,11 +203,13 @@ def test_longrope_attention_scale() -> None:
 
 @pytest.mark.parametrize(
     ("head_dim", "base", "length", "critical"),
-    [(96, 1e4, 2048, 31), (128, 5e5, 8192, 35), (128, 1e4, 4096, 46)],
+    [(96, 1e4, 2048, 62), (128, 5e5, 8192, 70), (128, 1e4, 4096, 92)],
     ids=["phi3-mini: dimension 62", "llama-3-8b: pair 35", "llama-2: dimension 92"],
 )
 def test_critical_dimension(head_dim: int, base: float, length: int, critical: int) -> None:
-    assert int(completes_turn(Rope(head_dim, base=base), length).sum()) == critical
+    rope = Rope(head_dim, base=base)
+    assert critical_dimension(rope, length) == critical
+    assert int(completes_turn(rope, length).sum()) == critical // 2
 
 
 def test_phi_3_mini_periods() -> None:
@@ -213,8 +220,8 @@ def test_phi_3_mini_periods() -> None:
 
 def test_pairs_of_ten_periods_begin_at() -> None:
     # d10: the first pair (from 0) with fewer than ten periods in the length.
-    assert int(completes_turn(Rope(96, base=1e4), 204).sum()) == 19
-    assert int(completes_turn(Rope(128, base=5e5), 819).sum()) == 24
+    assert int((turns_within(Rope(96, base=1e4), 2048) >= 10).sum()) == 19
+    assert int((turns_within(Rope(128, base=5e5), 8192) >= 10).sum()) == 24
 
 
 # Meta's rule for Llama 3.1, llama-models, July 2024; tiny-vllm!1 for the 1B model.
@@ -238,21 +245,14 @@ def test_llama_3_1_wavelengths_of_the_blended_pairs() -> None:
 
 
 def test_llama_3_2_1b_ratios_of_the_blended_pairs() -> None:
-    ratio = LLAMA_3_2_1B.spectrum().inv_freq / unscaled(LLAMA_3_2_1B)
+    ratio = frequency_ratios(Rope(64, base=5e5), LLAMA_3_2_1B)
     assert [f"{r:.6f}" for r in ratio[15:18]] == ["0.605573", "0.303743", "0.103448"]
-
-
-def turning_once(rope: Rope, length: int) -> float:
-    """Return the pair, in fractions of one, whose wavelength is a length."""
-    wavelengths = np.log(rope.spectrum().wavelengths)
-    return float(np.interp(math.log(length), wavelengths, np.arange(wavelengths.size)))
 
 
 @pytest.mark.parametrize(("target", "base"), [(8, 26784), (16, 71738), (32, 192144), (64, 514640)])
 def test_critical_bases_of_extrapolation(target: int, base: int) -> None:
     # arXiv:2310.05209: with this base the pair that turns once in 4096 turns once in the target.
-    share = turning_once(LLAMA_2, 4096) / 64
-    assert round((target * 1024 / (2 * math.pi)) ** (1 / share)) == base
+    assert round(critical_base(1e4, 4096, 1024 * target)) == base
 
 
 @pytest.mark.parametrize(
@@ -262,8 +262,7 @@ def test_critical_bases_of_extrapolation(target: int, base: int) -> None:
 )
 def test_ntk_bases_of_longrope2(base: float, length: int, target: int, found: str) -> None:
     # arXiv:2502.20082: the smallest base whose critical pair turns once in the target length.
-    share = turning_once(Rope(128, base=base), length) / 64
-    assert f"{(target / (2 * math.pi)) ** (1 / share):.3e}" == found
+    assert f"{critical_base(base, length, target):.3e}" == found
 
 
 @pytest.mark.parametrize(("rank", "held"), [(0, [0, 3, 4, 7]), (1, [1, 2, 5, 6])])

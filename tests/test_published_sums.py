@@ -5,15 +5,25 @@ Each test names where its numbers stand. `test_published_numbers` has those of s
 
 from __future__ import annotations
 
-import math
 from functools import cache
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ropelab import Rope, Spectrum, cos_sin
-from ropelab.precision import bfloat16, narrow
+from ropelab import Rope, cos_sin
+from ropelab.bands import (
+    angle_errors,
+    bound_holds,
+    decay_bound,
+    distinct_positions,
+    effective_context,
+    extrapolation_bound,
+    first_breach,
+    interpolation_bound,
+    similarity,
+    turning,
+)
 from ropelab.scaling import Linear, Llama3, Proportional, YaRN
 from tests.ropelab.support import printed
 
@@ -25,22 +35,7 @@ LLAMA_2_YARN = Rope(128, base=1e4, scaling=YaRN(16.0, 4096))
 GPT_OSS = Rope(64, base=150_000.0, scaling=YaRN(32.0, 4096, truncate=False))
 
 
-def unscaled(rope: Rope) -> NDArray[np.float64]:
-    return Rope(rope.head_dim, base=rope.base).spectrum().inv_freq
-
-
-def unit(positions: object, spectrum: Spectrum) -> NDArray[np.complex128]:
-    """Return the turn of each pair at each position as a complex number."""
-    cos, sin = cos_sin(np.asarray(positions), spectrum, dtype=np.float64)
-    return np.asarray((cos + 1j * sin) / spectrum.attention_factor)
-
-
 # RoFormer, arXiv:2104.09864, section 3.4.3: the mean of |S_j| over the pairs, d = 128, b = 1e4.
-
-
-def partial_sums(positions: object) -> NDArray[np.float64]:
-    sums = np.cumsum(unit(positions, LLAMA_2.spectrum()), axis=-1)
-    return np.asarray(np.abs(sums), np.float64)
 
 
 @pytest.mark.parametrize(
@@ -55,34 +50,33 @@ def partial_sums(positions: object) -> NDArray[np.float64]:
     ],
 )
 def test_roformer_long_term_decay(distance: int, decay: str) -> None:
-    assert printed(float(partial_sums([distance]).mean()), decay)
+    assert printed(float(decay_bound(LLAMA_2, distance)), decay)
 
 
 # Position Interpolation, arXiv:2306.15595, theorem 2.1: 32 ln c, and B(s) / d.
 
 
 def test_position_interpolation_bounds_by_294_73() -> None:
-    last = unscaled(LLAMA_2)[-1]
-    logarithm = -math.log(last) * 128 / 126  # ln b from the slowest frequency
-    assert printed(32 * logarithm, "294.7309")
-    assert printed(2 * 32 * logarithm, "589.5")
+    bound = interpolation_bound(LLAMA_2)
+    assert printed(1 / bound, "294.7309")
+    assert printed(2 / bound, "589.5")
 
 
 @cache
-def interpolation_bound() -> NDArray[np.float64]:
+def sums_over_d() -> NDArray[np.float64]:
     """B(s) / d at s = 0 to 4861."""
-    return np.asarray(partial_sums(np.arange(4862)).sum(axis=-1) / 128, np.float64)
+    return extrapolation_bound(LLAMA_2, np.arange(4862)) / 2
 
 
 @pytest.mark.parametrize(("longest", "smallest"), [(2048, "1.4075"), (4096, "1.1159")])
 def test_position_interpolation_sum_over_d_is_above_one(longest: int, smallest: str) -> None:
-    assert printed(float(interpolation_bound()[: longest + 1].min()), smallest)
+    assert printed(float(sums_over_d()[: longest + 1].min()), smallest)
 
 
 def test_position_interpolation_sum_first_falls_below_d_at_4861() -> None:
-    below = np.flatnonzero(interpolation_bound() < 1.0)
+    below = np.flatnonzero(sums_over_d() < 1.0)
     assert below.tolist() == [4861]
-    assert printed(float(interpolation_bound()[4861]), "0.99598")
+    assert printed(float(sums_over_d()[4861]), "0.99598")
 
 
 @pytest.mark.parametrize(
@@ -91,23 +85,11 @@ def test_position_interpolation_sum_first_falls_below_d_at_4861() -> None:
 )
 def test_parity_decays_where_llama_3_1_is_not_scaled(position: int, cosine: str) -> None:
     # mlx-vlm!1710 measured 0.959, 0.757, 0.619 and 0.503; this is the closed form.
-    plain = unit([position], Rope(128, base=5e5).spectrum())
-    turned = unit([position], LLAMA_3_1.spectrum()) * np.conj(plain)
-    assert printed(float(turned.real.mean()), cosine)
+    found = similarity(LLAMA_3_1, Rope(128, base=5e5), position)
+    assert printed(float(found), cosine)
 
 
 # "Base of RoPE Bounds Context Length", arXiv:2405.14591: B(m) = sum of cos(m w) >= 0.
-
-
-def first_negative(rope: Rope, limit: int) -> tuple[int, float]:
-    spectrum = rope.spectrum()
-    for start in range(0, limit, 4096):
-        cos, _ = cos_sin(np.arange(start, start + 4096), spectrum, dtype=np.float64)
-        total = (cos / spectrum.attention_factor).sum(axis=-1)
-        below = np.flatnonzero(total < 0.0)
-        if below.size:
-            return start + int(below[0]), float(total[below[0]])
-    return limit, math.inf
 
 
 @pytest.mark.parametrize(
@@ -115,9 +97,10 @@ def first_negative(rope: Rope, limit: int) -> tuple[int, float]:
     [(1e4, 1707, "-0.49893"), (5e5, 18_438, "-0.25626"), (1e6, 27_115, "-0.48676")],
 )
 def test_base_bound_is_first_broken_at(base: float, position: int, value: str) -> None:
-    found, total = first_negative(Rope(128, base=base), 32_768)
-    assert found == position
-    assert printed(total, value)
+    found = first_breach(Rope(128, base=base), 32_768)
+    assert found is not None
+    assert found.distance == position
+    assert printed(found.value, value)
 
 
 @pytest.mark.parametrize(
@@ -132,26 +115,25 @@ def test_base_bound_is_first_broken_at(base: float, position: int, value: str) -
     ids=["llama-3.1", "llama-3.2-1b", "qwen2.5-yarn-4", "llama-2-yarn-16", "gpt-oss"],
 )
 def test_base_bound_of_scaled_tables_is_first_broken_at(rope: Rope, position: int) -> None:
-    assert first_negative(rope, 131_072)[0] == position
+    assert effective_context(rope, 131_072) == position
 
 
 def test_base_bound_of_gemma_4_is_never_broken() -> None:
     # 192 of its 256 pairs stand still, and 64 cosines cannot outweigh them.
-    inv_freq = Rope(512, base=1e6, scaling=Proportional(0.25)).spectrum().inv_freq
-    assert int((inv_freq == 0.0).sum()) == 192
-    assert int((inv_freq > 0.0).sum()) == 64
+    rope = Rope(512, base=1e6, scaling=Proportional(0.25))
+    assert int(turning(rope).sum()) == 64
+    assert first_breach(rope, 2**60) is None
 
 
 @pytest.mark.parametrize(
     ("base", "length", "holds"),
-    [(4.294e3, 1000, True), (8.380e4, 8192, True), (3.94e5, 8192, False)],
+    [(4.294e3, 1024, True), (8.380e4, 8192, True), (3.94e5, 8192, False)],
 )
 def test_base_bound_is_not_monotone_in_the_base(base: float, length: int, holds: bool) -> None:
     # The smallest passing and the largest failing bases seen; both are rounded figures, so some
     # base within their last digit is meant.
-    steps = sorted(range(-12, 13), key=abs)
-    near = (Rope(128, base=base * (1 + step * 2e-4)) for step in steps)
-    assert any((first_negative(rope, length)[0] >= length) is holds for rope in near)
+    near = base * (1 + np.linspace(-2.4e-3, 2.4e-3, 25))
+    assert (bound_holds(near, length) == holds).any()
 
 
 # "When Precision Meets Position", arXiv:2411.13476, and what its formats do to positions.
@@ -162,8 +144,7 @@ def test_base_bound_is_not_monotone_in_the_base(base: float, length: int, holds:
     [(256, 193), (1024, 65), (2048, 33), (4096, 17), (65536, 2), (131072, 1)],
 )
 def test_distinct_bfloat16_positions_of_512(first: int, distinct: int) -> None:
-    values = narrow(np.arange(first, first + 512, dtype=np.float64), bfloat16)
-    assert len(np.unique(values.view(np.uint16))) == distinct
+    assert distinct_positions(first, 512, "bfloat16") == distinct
 
 
 @pytest.mark.parametrize(
@@ -171,10 +152,7 @@ def test_distinct_bfloat16_positions_of_512(first: int, distinct: int) -> None:
     [(4096, "1.2e-04"), (131_072, "3.9e-03"), (1_048_576, "3.1e-02"), (10_000_000, "7.7e-01")],
 )
 def test_float32_angles_err_by(position: int, error: str) -> None:
-    exact = unit([position], LLAMA_2.spectrum())
-    cos, sin = cos_sin([position], LLAMA_2.spectrum(), angles="float32", dtype=np.float64)
-    angle = np.abs(np.angle((cos + 1j * sin) * np.conj(exact)))
-    assert f"{angle.max():.1e}" == error
+    assert f"{angle_errors(LLAMA_2, position).max():.1e}" == error
 
 
 def test_a_float16_angle_of_1044_is_1045() -> None:
@@ -197,5 +175,6 @@ def test_cosines_that_candle_3520_misquotes(position: int, cosine: str) -> None:
 
 def test_position_interpolation_is_a_division_of_positions() -> None:
     # f'(x, m) = f(x, m L / L'), with L' = 4 L
-    scaled = unit(np.arange(0, 4096, 4), Rope(128, scaling=Linear(4.0)).spectrum())
-    assert np.abs(scaled - unit(np.arange(1024), LLAMA_2.spectrum())).max() < 1e-12
+    scaled = cos_sin(np.arange(0, 4096, 4), Rope(128, scaling=Linear(4.0)).spectrum(), dtype="f8")
+    plain = cos_sin(np.arange(1024), LLAMA_2.spectrum(), dtype="f8")
+    assert np.abs(np.subtract(scaled, plain)).max() < 1e-12

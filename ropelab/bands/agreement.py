@@ -207,7 +207,8 @@ def similarity(
     >>> from ropelab import Rope
     >>> from ropelab.scaling import Llama3
     >>> rule = Llama3(8.0, 1.0, 4.0, 8192)
-    >>> similarity(Rope(128, base=5e5), Rope(128, base=5e5, scaling=rule), [0, 8192]).round(3).tolist()
+    >>> plain, scaled = Rope(128, base=5e5), Rope(128, base=5e5, scaling=rule)
+    >>> similarity(plain, scaled, [0, 8192]).round(3).tolist()
     [1.0, 0.769]
     """
     check_same_pairs(a, b)

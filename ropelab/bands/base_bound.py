@@ -8,7 +8,7 @@ import numpy as np
 
 from ..checks import check_rope, positive_int
 from ..rope import Rope
-from .cosines import cosine_sum
+from .cosines import cosine_sum, on_every_axis
 from .coverage import turning
 
 __all__ = [
@@ -104,11 +104,9 @@ def first_breach(rope: Rope, limit: int, *, seq_len: int | None = None) -> Breac
     moving = turning(rope, seq_len=seq_len)
     if 2 * int(moving.sum()) <= moving.size:  # the cosines of the others, all 1, outweigh them
         return None
-    axes = rope.spectrum(seq_len).position_axes
     for first in range(0, limit, _ROWS):
         distances = np.arange(first, min(first + _ROWS, limit))
-        given = distances if axes == 1 else np.broadcast_to(distances, (axes, distances.size))
-        total = cosine_sum(rope, given, seq_len=seq_len)
+        total = cosine_sum(rope, on_every_axis(rope, distances), seq_len=seq_len)
         below = np.flatnonzero(total < 0.0)
         if below.size:
             return Breach(int(distances[below[0]]), float(total[below[0]]))
@@ -155,7 +153,9 @@ def effective_context(rope: Rope, limit: int, *, seq_len: int | None = None) -> 
 
 
 def fitted_base(context_length: int) -> float:
-    r"""Base by the power law that the paper fits to its table, :math:`0.0424\,L^{1.628}`.
+    r"""Return the base by the power law that the paper fits to its table.
+
+    .. math:: b = 0.0424\,L^{1.628}
 
     Parameters
     ----------

@@ -145,8 +145,8 @@ class _Search:
 
     def holds(self, base: float) -> bool:
         """Tell whether no distance of the context has a negative sum."""
-        # An ulp from the exact powers, which take a thousand times as long; a sum moves by 1e-9
-        # at a million tokens, and only a base within 1e-12 or so of a border could pass for another.
+        # An ulp from the exact powers, which take a thousand times as long: at a million tokens a
+        # sum moves by 1e-9, and so a border by far less than the millionth it is found to.
         inv_freq = np.power(base, self._exponents)
         near = [(self._breach - width, self._breach + width) for width in _WINDOWS]
         starts = sorted(range(0, self.length, _ROWS), key=lambda first: abs(first - self._breach))

@@ -131,9 +131,7 @@ def classify(rope: Rope, *, seq_len: int | None = None) -> tuple[Band, Band, Ban
     )
 
 
-def frequency_ratios(
-    a: Rope, b: Rope, *, seq_len: int | None = None
-) -> NDArray[np.float64]:
+def frequency_ratios(a: Rope, b: Rope, *, seq_len: int | None = None) -> NDArray[np.float64]:
     r"""How many times faster each pair of `b` turns than the same pair of `a`.
 
     .. math:: \omega^b_i / \omega^a_i

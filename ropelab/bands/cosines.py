@@ -14,7 +14,7 @@ from ..checks import check_position_axes, check_rope
 from ..phases import cos_sin_values
 from ..rope import Rope
 
-__all__ = ["by_distance", "cosine_sum", "pair_cosines", "unit_turns"]
+__all__ = ["by_distance", "cosine_sum", "on_every_axis", "pair_cosines", "unit_turns"]
 
 _T = TypeVar("_T", bound=np.generic)
 
@@ -83,6 +83,12 @@ def by_distance(
         parts.append(reduce(cos + 1j * sin))
     whole = np.concatenate(parts)
     return whole.reshape((*shape, *whole.shape[1:]))
+
+
+def on_every_axis(rope: Rope, distances: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return distances with the axes of a rope, the same on each, as between tokens of text."""
+    axes = rope.spectrum().position_axes
+    return distances if axes == 1 else np.broadcast_to(distances, (axes, *distances.shape))
 
 
 def pair_cosines(

@@ -51,7 +51,7 @@ def critical_pair(rope: Rope, trained_length: int) -> float:
 
 
 def critical_dimension(rope: Rope, trained_length: int) -> int:
-    r"""Number of channels whose pairs have turned once, or nearly, in the training length.
+    r"""Count the channels whose pairs have turned once, or nearly, in the training length.
 
     .. math:: d_{extra} = 2 \left\lceil \frac{d}{2} \log_b \frac{L_0}{2\pi} \right\rceil
 

@@ -25,7 +25,7 @@ __all__ = [
 def partial_sums(
     rope: Rope, distances: ArrayLike, *, seq_len: int | None = None
 ) -> NDArray[np.complex128]:
-    r"""Sums of the first 1, 2, ..., d/2 pairs' unit turns at a distance.
+    r"""Return the sums of the first 1, 2, ..., d/2 pairs' unit turns at a distance.
 
     .. math:: S_j(m) = \sum_{k=0}^{j-1} e^{i m \omega_k}, \qquad j = 1, \dots, d/2
 

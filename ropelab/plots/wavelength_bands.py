@@ -1,14 +1,10 @@
-"""Pictures of rotary embeddings, drawn with matplotlib (``pip install 'ropelab[plot]'``).
-
-Every picture reads without colour: what differs in hue differs in shape too. The hues are those of
-Okabe and Ito, "Color Universal Design", 2008, which colour-blind readers can tell apart.
-"""
+"""The wavelength of every pair, by band."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,31 +12,14 @@ from ..bands import Band, classify
 from ..rope import Rope
 from ..scaling import Axial, Default, ExplicitFrequencies
 from ..spectrum import Spectrum
+from .style import DIAMOND, DISK, FAINT, INK, SQUARE, TRIANGLE, Marker, axes_or_new, bare
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["wavelengths"]
 
-_INK = "#333333"
-_FAINT = "#8c8c8c"
-_BLUE = "#0072B2"
-_ORANGE = "#E69F00"
-_VERMILLION = "#D55E00"
-
-
-class _Marker(NamedTuple):
-    shape: str
-    edge: str
-    face: str
-
-
-_DISK = _Marker("o", edge=_BLUE, face=_BLUE)
-_DIAMOND = _Marker("D", edge=_ORANGE, face=_ORANGE)
-_SQUARE = _Marker("s", edge=_VERMILLION, face="white")
-_TRIANGLE = _Marker("^", edge=_VERMILLION, face="white")
-
-_AXES = (_DISK, _SQUARE, _DIAMOND, _TRIANGLE)
+_AXES = (DISK, SQUARE, DIAMOND, TRIANGLE)
 
 
 def wavelengths(rope: Rope, *, ax: Axes | None = None, seq_len: int | None = None) -> Axes:
@@ -70,21 +49,17 @@ def wavelengths(rope: Rope, *, ax: Axes | None = None, seq_len: int | None = Non
     --------
     ropelab.bands.classify : The bands that the markers show.
     """
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        _, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
-
+    ax = axes_or_new(ax)
     spectrum = rope.spectrum(seq_len)
     rule = getattr(rope.scaling, "inner", rope.scaling)
     own = isinstance(rule, Axial | ExplicitFrequencies)  # a progression not of the rope's base
     unscaled = replace(rope, scaling=Default()).spectrum().wavelengths
     if not own:
-        ax.plot(range(unscaled.size), unscaled, color=_INK, linewidth=1.0, label="without scaling")
+        ax.plot(range(unscaled.size), unscaled, color=INK, linewidth=1.0, label="without scaling")
     if spectrum.position_axes > 1:
         _draw_axes(ax, spectrum)
     elif own:
-        _draw(ax, range(unscaled.size), spectrum.wavelengths, _DISK, "given")
+        _draw(ax, range(unscaled.size), spectrum.wavelengths, DISK, "given")
     else:
         _draw_bands(ax, *classify(rope, seq_len=seq_len))
     unit = "patches" if isinstance(rule, Axial) else "tokens"
@@ -102,7 +77,7 @@ def wavelengths(rope: Rope, *, ax: Axes | None = None, seq_len: int | None = Non
 def _draw_bands(ax: Axes, kept: Band, blended: Band, stretched: Band) -> None:
     """Draw bands; pairs that a rule changes each by another amount are one group."""
     if len(kept):
-        _draw(ax, kept.pairs, kept.wavelengths, _DISK, "kept")
+        _draw(ax, kept.pairs, kept.wavelengths, DISK, "kept")
     if blended.pairs and not (kept.pairs and len(stretched) > 1):
         changed = sorted(
             (*band, stretch)
@@ -111,19 +86,19 @@ def _draw_bands(ax: Axes, kept: Band, blended: Band, stretched: Band) -> None:
         )
         pairs, lengths, stretches = zip(*changed, strict=True)
         ends = f"changed, ×{min(stretches):.4g} to ×{max(stretches):.4g}"
-        _draw(ax, pairs, lengths, _SQUARE, ends)
+        _draw(ax, pairs, lengths, SQUARE, ends)
         return
     if len(blended):
-        _draw(ax, blended.pairs, blended.wavelengths, _DIAMOND, "blended")
+        _draw(ax, blended.pairs, blended.wavelengths, DIAMOND, "blended")
     if len(stretched) and max(stretched.stretches) == math.inf:
         # Under the upper edge, pointing to where their wavelength is.
         ax.margins(y=0.1)
         upper = {"transform": ax.get_xaxis_transform()}
         name = "standing still, of infinite wavelength"
-        _draw(ax, stretched.pairs, [0.97] * len(stretched), _TRIANGLE, name, **upper)
+        _draw(ax, stretched.pairs, [0.97] * len(stretched), TRIANGLE, name, **upper)
     elif len(stretched):
         name = f"stretched ×{max(stretched.stretches):.4g}"
-        _draw(ax, stretched.pairs, stretched.wavelengths, _SQUARE, name)
+        _draw(ax, stretched.pairs, stretched.wavelengths, SQUARE, name)
 
 
 def _draw_axes(ax: Axes, spectrum: Spectrum) -> None:
@@ -134,7 +109,7 @@ def _draw_axes(ax: Axes, spectrum: Spectrum) -> None:
         _draw(ax, pairs, spectrum.wavelengths[pairs], marker, f"turned by axis {axis}")
 
 
-def _draw(ax: Axes, pairs: Any, values: Any, marker: _Marker, name: str, **style: Any) -> None:
+def _draw(ax: Axes, pairs: Any, values: Any, marker: Marker, name: str, **style: Any) -> None:
     """Draw a group of pairs, counted in its label."""
     ax.plot(
         pairs,
@@ -168,7 +143,7 @@ def _draw_length(ax: Axes, names: list[str], length: int, *, room: float, left: 
     """Draw a horizontal line and its text, in fewer columns if that is too long for the room."""
     from matplotlib.patheffects import withStroke
 
-    ax.axhline(length, color=_FAINT, linewidth=0.9, linestyle=(0, (5, 3)), zorder=0)
+    ax.axhline(length, color=FAINT, linewidth=0.9, linestyle=(0, (5, 3)), zorder=0)
     text = ax.annotate(
         f"{length:,} tokens = " + "\n= ".join(names),
         xy=(0.0 if left else 1.0, length),
@@ -177,7 +152,7 @@ def _draw_length(ax: Axes, names: list[str], length: int, *, room: float, left: 
         textcoords="offset points",
         horizontalalignment="left" if left else "right",
         verticalalignment="bottom" if left else "top",
-        color=_INK,
+        color=INK,
         fontsize="small",
         path_effects=[withStroke(linewidth=2.5, foreground="white")],
     )
@@ -196,4 +171,4 @@ def _dress(ax: Axes, *, pairs: int, unit: str) -> None:
     ax.set_xlim(-pairs / 64, pairs - 1 + pairs / 64)
     ax.set_xlabel("pair index")
     ax.set_ylabel(f"wavelength ({unit} per turn)")
-    ax.spines[["top", "right"]].set_visible(False)
+    bare(ax)

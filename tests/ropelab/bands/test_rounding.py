@@ -75,10 +75,7 @@ def test_errors_are_those_of_another_library_and_60_digits(
     )
     angles = product.astype(a).astype(np.float64)
     truth = [
-        [
-            exact_error(m, w, x)
-            for w, x in zip(inv_freq.tolist(), row.tolist(), strict=True)
-        ]
+        [exact_error(m, w, x) for w, x in zip(inv_freq.tolist(), row.tolist(), strict=True)]
         for m, row in zip(positions, angles, strict=True)
     ]
     np.testing.assert_allclose(found, truth, rtol=0, atol=1e-12)

@@ -26,11 +26,6 @@ RULE = Llama3(
 LLAMA_3_1 = Rope(128, base=500_000.0, scaling=RULE, max_position_embeddings=131_072)
 
 
-@pytest.fixture
-def ax() -> Axes:
-    return Figure().subplots()
-
-
 def test_the_line_is_unscaled_and_the_markers_are_scaled(ax: Axes) -> None:
     wavelengths(LLAMA_3_1, ax=ax)
     unscaled, *markers = ax.get_lines()[:4]

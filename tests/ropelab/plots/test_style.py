@@ -1,0 +1,91 @@
+"""Curves that no hue is needed for, and what a picture refuses."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+
+from ropelab import Rope
+from ropelab.plots import decay, frequency_ratios, similarity, spectra, stretches, turns
+from ropelab.plots.style import STROKES, draw_curve, draw_dense, listed, scale_tokens, token_ticks
+from tests.ropelab.support import refuses
+
+
+def test_no_two_strokes_look_alike_without_hue() -> None:
+    assert len({str(stroke.dashes) for stroke in STROKES}) == len(STROKES)
+    assert len({stroke.marker for stroke in STROKES}) == len(STROKES)
+    assert len({stroke.color for stroke in STROKES}) == len(STROKES)
+    # And none is too light to be seen on white.
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    assert max(float(np.array(to_rgb(stroke.color)) @ weights) for stroke in STROKES) < 0.7
+
+
+def test_markers_of_curves_that_coincide_do_not_hide_one_another(ax: Axes) -> None:
+    for order in range(len(STROKES)):
+        draw_curve(ax, np.arange(64), np.zeros(64), order, str(order))
+    marked = [
+        set(range(64)[line.get_markevery()[0] :: line.get_markevery()[1]]) for line in ax.lines
+    ]
+    for k, places in enumerate(marked):
+        assert places
+        assert not places & set().union(*marked[:k])
+
+
+def test_a_dense_curve_keeps_its_beginning_its_means_and_its_range(ax: Axes) -> None:
+    generator = np.random.default_rng(2)
+    x, y = np.arange(5, 1205), generator.normal(size=1200)
+    draw_dense(ax, x, y, 0, "noise")
+    (line,), (tint,) = ax.lines, ax.collections
+    drawn = np.asarray(line.get_ydata())
+    assert line.get_xydata()[0].tolist() == [5.0, y[0]]
+    assert drawn.size < 200
+    # 1199 points in 120 parts of nearly the same size
+    assert drawn[1:].mean() == pytest.approx(y[1:].mean(), abs=2e-3)
+    heights = tint.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (y.min(), y.max())
+
+
+def test_a_curve_of_few_points_is_drawn_as_it_is(ax: Axes) -> None:
+    draw_dense(ax, np.arange(3), np.array([1.0, 5.0, 2.0]), 1, "few")
+    assert np.asarray(ax.lines[0].get_ydata()).tolist() == [1.0, 5.0, 2.0]
+    assert not ax.collections
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"), [([1, 1000], "log"), ([0, 1000], "linear"), ([900, 1000], "linear")]
+)
+def test_wide_axes_are_logarithmic(values: list[int], scale: str, ax: Axes) -> None:
+    scale_tokens(ax, np.array(values))
+    scale_tokens(ax, np.array(values), axis="y")
+    assert (ax.get_xscale(), ax.get_yscale()) == (scale, scale)
+
+
+def test_lengths_are_told_in_k(ax: Axes) -> None:
+    token_ticks(ax, [1000, 4096, 131_072])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1,000", "4k", "128k"]
+
+
+@pytest.mark.parametrize(
+    "draw", [stretches, frequency_ratios, spectra, lambda ropes, ax: turns(ropes, 8, ax=ax)]
+)
+def test_ropes_come_by_name_and_are_few(draw: Any, ax: Axes) -> None:
+    with refuses(TypeError, "ropes", "Rope"):
+        draw(Rope(8), ax=ax)
+    with refuses(TypeError, "rope", "NoneType"):
+        draw({"none": None}, ax=ax)
+    with refuses(ValueError, "ropes", "0"):
+        draw({}, ax=ax)
+    with refuses(ValueError, "ropes", "8"):
+        draw({str(k): Rope(8) for k in range(8)}, ax=ax)
+
+
+@pytest.mark.parametrize("values", [[], [1], [[1, 2]], 3])
+def test_an_axis_needs_two_numbers(values: Any, ax: Axes) -> None:
+    with refuses(ValueError, "values", "shape"):
+        listed(values, "values")
+    with refuses(ValueError, "distances"):
+        decay({"": Rope(8)}, values, ax=ax)
+    with refuses(ValueError, "positions"):
+        similarity({"": (Rope(8), Rope(8))}, values, ax=ax)
