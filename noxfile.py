@@ -92,6 +92,7 @@ def figures(session: nox.Session) -> None:
     session.install("--editable", ".[plot,golden]")
     session.run("python", "docs/figures.py")
     session.run("python", "docs/rules.py")
+    session.run("python", "docs/lint.py")
     session.run("python", "-m", "docs.differences")
     check = ("python", "-m", "ropelab.golden", "--no-write", "--no-oracle")
     session.run(*check, "--kill-matrix", "docs/kill-matrix.md")

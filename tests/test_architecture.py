@@ -45,7 +45,7 @@ ARROWS: dict[str, set[str]] = {
         *("positions", "formats", "models"),
     },  # the package's door
     "golden": {"", "bands", "plots"},
-    "lint": {"bands", "models"},
+    "lint": {"formats", "bands"},
     "cli": {"golden", "lint"},
     "__main__": {"cli"},
 }

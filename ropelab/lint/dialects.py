@@ -67,7 +67,7 @@ def _told(ours: Rope, theirs: Rope, limit: int | None) -> str | None:
 def _compared(
     subject: Subject, read: Callable[[str | None], Reading], mend: Callable[[Rope], str]
 ) -> Iterator[Defect]:
-    """Compare layer by layer; what another reader cannot read for want of a key is no difference."""
+    """Compare layer by layer; what a reader refuses for want of a key is no difference."""
     several = len(list(subject.different_ropes())) > 1
     for layer, rope in subject.different_ropes():
         words = subject.of_layer(layer)
@@ -88,39 +88,42 @@ def _compared(
 
 @kind(
     "note",
-    "vLLM reads it differently",
     reason="Dynamic NTK needs a key of vLLM's own there, LongRoPE's list is chosen once for the "
     "whole engine, M-RoPE makes YaRN's original length four times as long.",
     source=f"rotary_embedding of vLLM 0.33; rows 4, 14 and 24 of {_ELSEWHERE}",
 )
 def differs_in_vllm(subject: Subject) -> Iterator[Defect]:
-    def mend(rope: Rope) -> str:
+    """Find vLLM reads it differently."""
+
+    def _mend(rope: Rope) -> str:
         if isinstance(rope.scaling, DynamicNTK) and subject.limit:
-            key = {"max_trained_positions": subject.limit}
-            return f"{written(key, subject.home)}, without which vLLM does not scale"
+            trained = written({"max_trained_positions": subject.limit}, subject.home)
+            longest = written({MAXIMUM: int(min(rope.scaling.factor, 2**20) * subject.limit)})
+            return f"for vLLM alone, {trained} and {longest}: it then scales at every length"
         if isinstance(rope.scaling, LongRoPE):
             original = rope.scaling.original_max_position_embeddings
             return (
-                f"start vLLM with max_model_len {original} for short texts and with {subject.limit} "
-                f"for long ones alone"
+                f"start vLLM with max_model_len {original} for short texts, and with "
+                f"{subject.limit} for long ones alone"
             )
         return "evaluate the model as vLLM serves it: ropelab.from_vllm gives that rope"
 
-    def read(layer: str | None) -> Reading:
+    def _read(layer: str | None) -> Reading:
         return read_vllm(subject.given, layer_type=layer)
 
-    yield from _compared(subject, read, mend)
+    yield from _compared(subject, _read, _mend)
 
 
 @kind(
     "note",
-    "ExLlamaV2 reads it differently",
     reason="YaRN's ramp is by the loaded length and its keys are not read, dynamic NTK is ignored, "
     "and LongRoPE's amplitude goes by the loaded length.",
     source=f"rope.py of ExLlamaV2 0.3.2; rows 1, 6, 7, 20 and 21 of {_ELSEWHERE}",
 )
 def differs_in_exllamav2(subject: Subject) -> Iterator[Defect]:
-    def mend(rope: Rope) -> str:
+    """Find ExLlamaV2 reads it differently."""
+
+    def _mend(rope: Rope) -> str:
         if isinstance(rope.scaling, DynamicNTK):
             alpha = rope.scaling.factor**2 - rope.scaling.factor + 1.0
             return f"load it with scale_alpha_value {alpha:g}, which is dynamic's base at its end"
@@ -131,22 +134,23 @@ def differs_in_exllamav2(subject: Subject) -> Iterator[Defect]:
             return f"{written(old)}, at the top level, where ExLlamaV2 looks"
         return "evaluate it as ExLlamaV2 loads it: ropelab.from_exllamav2 gives that rope"
 
-    def read(layer: str | None) -> Reading:
+    def _read(_: str | None) -> Reading:
         return read_exllamav2(subject.given)
 
     if subject.model_type in _EXLLAMAV2 and len(set(subject.ropes.values())) == 1:
-        yield from _compared(subject, read, mend)
+        yield from _compared(subject, _read, _mend)
 
 
 @kind(
     "note",
-    "NeMo Automodel's Llama code reads it differently",
     reason="It asks for frequencies once, without a length: dynamic NTK never scales and LongRoPE "
     "never takes its long list; and a share inside the dictionary is not read.",
     source=f"rope_utils.py of NeMo Automodel; rows 14 and 19 of {_ELSEWHERE}",
 )
 def differs_in_nemo_automodel(subject: Subject) -> Iterator[Defect]:
-    def mend(rope: Rope) -> str:
+    """Find NeMo Automodel's Llama code reads it differently."""
+
+    def _mend(_: Rope) -> str:
         inner: dict[str, Any] = {}
         for one in subject.dictionaries:
             inner |= one.values
@@ -155,21 +159,21 @@ def differs_in_nemo_automodel(subject: Subject) -> Iterator[Defect]:
             return written({"partial_rotary_factor": share}) + ", at the top level, too"
         return "train with texts as long as its frozen rule allows: ropelab.from_nemo_automodel"
 
-    def read(layer: str | None) -> Reading:
+    def _read(_: str | None) -> Reading:
         return read_nemo_automodel(subject.values)
 
     if subject.model_type in _AUTOMODEL and len(set(subject.ropes.values())) == 1:
-        yield from _compared(subject, read, mend)
+        yield from _compared(subject, _read, _mend)
 
 
 @kind(
     "note",
-    "llama.cpp computes YaRN differently",
     reason="The ends of the ramp are rounded to whole pairs always, and loaders of most "
     "architectures read no betas from a file.",
     source=f"ggml_rope_yarn_corr_dims of llama.cpp; rows 10 and 13 of {_ELSEWHERE}",
 )
 def differs_in_llama_cpp(subject: Subject) -> Iterator[Defect]:
+    """Find Llama.cpp computes YaRN differently."""
     betas = subject.model_type in ("ministral3", "mistral3")
     for layer, rope in subject.different_ropes():
         rule = rope.scaling

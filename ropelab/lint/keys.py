@@ -1,4 +1,4 @@
-"""Kinds about names: keys that nobody reads, and two keys that say the same."""
+"""Kinds about names: keys that nobody reads, or that are spelled for another version."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import fields
 from difflib import get_close_matches
 
-from ..formats.findings import Finding
 from ..formats.sources import SIGNS
 from ..scaling import SCALINGS
 from .kind import Defect, kind
@@ -48,19 +47,15 @@ def _meant(subject: Subject, key: str) -> str | None:
     return next(iter(get_close_matches(key, sorted(known - given), n=1, cutoff=0.75)), None)
 
 
-def _unread(subject: Subject) -> Iterator[Finding]:
-    return subject.noted("ignored-key")
-
-
 @kind(
     "warning",
-    "a key that the rule does not read",
     reason='Transformers logs "Unrecognized keys" and goes on without; users cannot tell whether '
     "that is harmless.",
     source="sglang#2943, Qwen2.5-Omni#373",
 )
 def ignored_key(subject: Subject) -> Iterator[Defect]:
-    for note in _unread(subject):
+    """Find a key that the rule does not read."""
+    for note in subject.noted("ignored-key"):
         if _meant(subject, note.key) or _own_type(subject, note.key) is None:
             continue
         readers = [name for name, read in _READ.items() if note.key in read]
@@ -72,12 +67,12 @@ def ignored_key(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "warning",
-    "a key that is nearly another",
     reason="A misspelt key is no key: the value that it gives is not used, and the default is.",
-    source="mechanism M10 of the catalogue of bugs; sglang#2943",
+    source="sglang#2943, sglang!14772",
 )
 def misspelt_key(subject: Subject) -> Iterator[Defect]:
-    for note in _unread(subject):
+    """Find a key that is nearly another."""
+    for note in subject.noted("ignored-key"):
         meant = _meant(subject, note.key)
         if meant is not None:
             place = subject.place_of(note.key)
@@ -95,12 +90,12 @@ def misspelt_key(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "warning",
-    "parameters of a rule without its name",
     reason="Without rope_type the rule is 'default', and no frequency is scaled; older code stops "
     "with a KeyError.",
     source="transformers#32167, KBLaM#37",
 )
 def rope_type_missing(subject: Subject) -> Iterator[Defect]:
+    """Find parameters of a rule without its name."""
     for one in subject.dictionaries:
         typed = one.rope_type is not None
         parameters = [key for key in one.values if any(key in read for read in _READ.values())]
@@ -117,79 +112,12 @@ def rope_type_missing(subject: Subject) -> Iterator[Defect]:
 
 
 @kind(
-    "warning",
-    "rope_type and type name different rules",
-    reason="Transformers takes rope_type without a word, vLLM refuses the config, ExLlamaV2 "
-    "refuses any that has both.",
-    source="standardize_rope_params of Transformers 5; patch_rope_parameters of vLLM; mlxcel!1386",
-)
-def two_types(subject: Subject) -> Iterator[Defect]:
-    for note in subject.noted("two-types"):
-        place = subject.place_of("type")
-        yield Defect(note.message, f'remove "type" from {place}', ("rope_type", "type"))
-
-
-@kind(
-    "warning",
-    "rope_scaling and rope_parameters differ",
-    reason="rope_scaling replaces rope_parameters entirely in Transformers and vLLM; NeMo Automodel "
-    "takes the other one.",
-    source="convert_rope_params_to_dict of Transformers 5; unsloth!7028",
-)
-def two_dictionaries(subject: Subject) -> Iterator[Defect]:
-    for note in subject.noted("two-dictionaries"):
-        fix = 'remove "rope_parameters", or move what it should say into "rope_scaling"'
-        yield Defect(note.message, fix, ("rope_scaling", "rope_parameters"))
-
-
-@kind(
-    "warning",
-    "rope_theta at two places, with two values",
-    reason="The one inside the dictionary wins in Transformers; runtimes that read the top level "
-    "turn by the other.",
-    source="convert_rope_params_to_dict of Transformers 5; ExLlamaV2's config.py",
-)
-def two_bases(subject: Subject) -> Iterator[Defect]:
-    for note in subject.noted("two-bases"):
-        rope = next(iter(subject.ropes.values()), None)
-        used = "the right base" if rope is None else f"{rope.base:g}"
-        fix = f'write "rope_theta": {used} at both places, or remove the one at the top level'
-        yield Defect(note.message, fix, ("rope_theta",))
-
-
-@kind(
-    "warning",
-    "one quantity at two places, with two values",
-    reason="Each implementation looks at one of the places first, and not all at the same.",
-    source="standardize_rope_params of Transformers 5; transformers#38224",
-)
-def two_values(subject: Subject) -> Iterator[Defect]:
-    for note in subject.noted("two-values"):
-        fix = f'keep one "{note.key}", the one that the model was trained with'
-        yield Defect(note.message, fix, (note.key,))
-
-
-@kind(
-    "warning",
-    "keys beside text_config",
-    reason="A multimodal config is read at its text_config; what stands outside is for nobody.",
-    source="get_text_config of Transformers 5",
-)
-def outside_text_config(subject: Subject) -> Iterator[Defect]:
-    for note in subject.noted("outside-text-config"):
-        fix = f'move "{note.key}" into "text_config"'
-        if note.key == "text_config":
-            fix = 'remove "num_attention_heads" beside "text_config", or the latter'
-        yield Defect(note.message, fix, (note.key,))
-
-
-@kind(
     "note",
-    "a spelling of older versions",
     reason="Code for the present spelling alone stops with a KeyError, or reads the default.",
     source="transformers#32167, KBLaM#37, vllm!28542",
 )
 def old_spelling(subject: Subject) -> Iterator[Defect]:
+    """Find a spelling of older versions."""
     for name, values, _ in subject.dictionaries:
         old = values.get("type")
         if isinstance(old, str) and values.get("rope_type") is None:
@@ -207,12 +135,12 @@ def old_spelling(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "note",
-    "a whole number for a factor",
     reason="vLLM takes a linear factor for a list unless it is a float, and fails; Transformers "
     "warns of an attention_factor that is none.",
     source="vLLM's linear_scaling_rope.py; validate_rope of Transformers 5",
 )
 def integer_factor(subject: Subject) -> Iterator[Defect]:
+    """Find a whole number for a factor."""
     for name, values, _ in subject.dictionaries:
         linear = "linear" in (values.get("rope_type"), values.get("type"))
         for key in ("factor", "attention_factor") if not linear else ("factor",):

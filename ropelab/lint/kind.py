@@ -112,15 +112,13 @@ class Kind:
             yield Finding(self.name, self.severity, message, reason, fix, keys)
 
 
-def kind(severity: Severity, title: str, *, reason: str, source: str) -> Callable[[Check], Kind]:
-    """Make a kind of a check, under the check's own name.
+def kind(severity: Severity, *, reason: str, source: str) -> Callable[[Check], Kind]:
+    """Make a kind of a check, which gives it its name and, by its docstring, the title.
 
     Parameters
     ----------
-    severity, title : str
+    severity, reason, source : str
         As in `Kind`.
-    reason, source : str
-        As there.
 
     Returns
     -------
@@ -128,8 +126,9 @@ def kind(severity: Severity, title: str, *, reason: str, source: str) -> Callabl
         The decorator.
     """
 
-    def made(check: Check) -> Kind:
-        name = check.__name__.replace("_", "-")  # type: ignore[attr-defined]
+    def _made(check: Check) -> Kind:
+        name = check.__name__.replace("_", "-")
+        title = (check.__doc__ or "").removeprefix("Find ").rstrip(".")
         return Kind(name, severity, title, reason, source, check)
 
-    return made
+    return _made

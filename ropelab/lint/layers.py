@@ -20,13 +20,13 @@ def _bare(subject: Subject) -> bool:
 
 @kind(
     "warning",
-    "no rope_theta",
     reason="A default takes its place, 10000 for most; a dictionary that was replaced as a whole "
     "loses the base so, and perplexity explodes.",
     source="unsloth!7028",
 )
 def base_missing(subject: Subject) -> Iterator[Defect]:
-    noted = list(subject.noted("base-missing"))
+    """Find no rope_theta."""
+    noted = subject.noted("base-missing")
     for note in noted:
         fix = written({"rope_theta": 10000.0}) + ", or the base that the model was trained with"
         yield Defect(note.message, fix, ("rope_theta", "model_type"))
@@ -38,19 +38,20 @@ def base_missing(subject: Subject) -> Iterator[Defect]:
             yield Defect(
                 f"{name} has no rope_theta, nor has the top level; {subject.model_type}'s default "
                 f"{base:g} is used",
-                written({"rope_theta": base}, name) + ", or the base that the model was trained with",
+                written({"rope_theta": base}, name)
+                + ", or the base that the model was trained with",
                 ("rope_theta",),
             )
 
 
 @kind(
     "warning",
-    "parameters of a layer type without a base",
     reason="Layers that differ mostly differ in their base; one that is left out is filled in from "
     "elsewhere, in each implementation otherwise.",
     source="atlas!342, mlx-vlm!1709, mlxcel#1340",
 )
 def layer_base_missing(subject: Subject) -> Iterator[Defect]:
+    """Find parameters of a layer type without a base."""
     for name, values, layer in subject.dictionaries:
         if layer is not None and values.get("rope_theta") is None:
             rope = subject.ropes.get(layer)
@@ -65,12 +66,12 @@ def layer_base_missing(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "error",
-    "layers without parameters",
     reason="Where parameters are given by layer type, each type in layer_types needs an entry; "
     "Transformers stops with a KeyError at the first layer without.",
     source="standardize_rope_params of Transformers 5",
 )
 def layer_parameters_missing(subject: Subject) -> Iterator[Defect]:
+    """Find layers without parameters."""
     message = subject.refused("layer_types: expected names out of")
     if message is not None:
         given = {one.layer_type for one in subject.dictionaries}
@@ -85,19 +86,21 @@ def layer_parameters_missing(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "error",
-    "parameters for all layers where each type has its own",
     reason="Flat parameters beside those of layers, or in a model whose layers differ, are read by "
     "nobody, or by all layers alike.",
     source="Gemma3TextConfig of Transformers 5; gemma.cpp#986, mlx-vlm!1709",
 )
 def flat_beside_layers(subject: Subject) -> Iterator[Defect]:
+    """Find parameters for all layers where each type has its own."""
     places = ("rope_parameters", "rope_scaling")
     starts = ("expected a dictionary for each of", "expected parameters either for all")
     message = subject.refused(*(f"{place}: {start}" for place in places for start in starts))
     if message is not None:
         place = message.partition(":")[0]
         flat = subject.values.get(place) or subject.values.get("rope_parameters") or {}
-        layers = [key for key, value in flat.items() if not isinstance(key, str) or _is_layer(value)]
+        layers = [
+            key for key, value in flat.items() if not isinstance(key, str) or _is_layer(value)
+        ]
         alone = {key: value for key, value in flat.items() if key not in layers}
         names = layers or sorted(LAYER_THETAS.get(subject.model_type or "", ("full_attention",)))
         fix = f"{written({names[0]: alone}, place)}, and likewise for each layer type"
@@ -110,15 +113,16 @@ def _is_layer(value: object) -> bool:
 
 @kind(
     "note",
-    "a rule that the config class fills in",
     reason="Transformers' class has a rule of its own for a config that gives none; other runtimes "
     "and ropelab take the frequencies unscaled.",
     source="the class's default rope_parameters, Transformers 5.24.0",
 )
 def rule_left_to_class(subject: Subject) -> Iterator[Defect]:
+    """Find a rule that the config class fills in."""
     for note in subject.noted("rule-left-to-class"):
+        unscaled = written({"rope_parameters": {"rope_type": "default"}})
         fix = (
             'write the "rope_parameters" of the class\'s config.to_dict() into the config, or '
-            f"{written({'rope_parameters': {'rope_type': 'default'}})} with the base if none is meant"
+            f"{unscaled} and the base, if none is meant"
         )
         yield Defect(note.message, fix, ("rope_parameters",))

@@ -9,13 +9,13 @@ from typing import Any
 
 from ..formats import to_transformers
 from ..rope import Rope
-from . import dialects, keys, layers, lengths, reach, rules, widths
+from . import dialects, factors, keys, layers, lengths, places, reach, rules, widths, yarn
 from .kind import SEVERITIES, Finding, Kind
 from .subject import subject_of
 
 __all__ = ["KINDS", "lint"]
 
-_MODULES = (keys, widths, layers, rules, lengths, reach, dialects)
+_MODULES = (keys, places, widths, layers, rules, yarn, lengths, factors, reach, dialects)
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {

@@ -23,10 +23,8 @@ _COARSE = 1e-2  # radians, from which on float32 angles are worth a word
 
 def _on_one_axis(subject: Subject) -> Iterator[tuple[str, Rope, int]]:
     """Yield each rotary embedding as text is turned by it, and the distances it must tell apart."""
-    for layer, rope in subject.different_ropes():
-        reach = subject.reach(layer)
-        if reach is not None:
-            yield subject.of_layer(layer), replace(rope, axes=None), reach
+    for layer, rope, reach in subject.spans():
+        yield subject.of_layer(layer), replace(rope, axes=None), reach
 
 
 def _length(rope: Rope, reach: int) -> int | None:
@@ -41,13 +39,13 @@ def _base(value: float) -> float:
 
 @kind(
     "note",
-    "a base too small for the length",
     reason="The sum of cos(m omega_i) over the pairs must not be negative at any distance m within "
     "the context, or unlike tokens score above like ones there; models below the bound read long "
     "texts only superficially. Deployed models break it, too, and it is not monotone in the base.",
     source="Base of RoPE Bounds Context Length, arXiv:2405.14591",
 )
 def base_bound(subject: Subject) -> Iterator[Defect]:
+    """Find a base too small for the length."""
     for words, rope, reach in _on_one_axis(subject):
         breach = first_breach(rope, reach, seq_len=_length(rope, reach))
         if breach is None:
@@ -66,12 +64,12 @@ def base_bound(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "note",
-    "no pair slower than the context",
     reason="Every pair turns all the way round within the advertised length, so that none tells by "
     "itself which of two far tokens comes first.",
-    source="LongRoPE2, arXiv:2502.20082; Phi-3-mini's longest period is 51862 tokens",
+    source="the wavelengths; LongRoPE2, arXiv:2502.20082, gives 51862 tokens for Phi-3-mini",
 )
 def all_pairs_wrap(subject: Subject) -> Iterator[Defect]:
+    """Find no pair slower than the context."""
     for words, rope, reach in _on_one_axis(subject):
         longest = float(rope.spectrum(_length(rope, reach)).wavelengths.max())
         if longest < reach:
@@ -100,13 +98,12 @@ def _dtype(subject: Subject) -> tuple[str, str] | None:
 
 @kind(
     "note",
-    "positions that alias in the model's format",
     reason="Where positions are cast with the model, neighbours become one: bfloat16 has every "
     "whole number to 256 alone, float16 to 2048.",
-    source="mechanism M1 of the catalogue of bugs; rotalabs-accel and Transformer Engine after a "
-    "cast",
+    source="diffusers#13920, UNI-D2!6, keras-hub!1544",
 )
 def positions_alias(subject: Subject) -> Iterator[Defect]:
+    """Find positions that alias in the model's format."""
     found, limit = _dtype(subject), subject.limit
     if found is None or limit is None:
         return
@@ -125,12 +122,12 @@ def positions_alias(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "note",
-    "frequencies in the model's format",
     reason="Where the buffer inv_freq is cast with the model, every frequency is off by up to one "
     "part in 256 (bfloat16) or 2048 (float16, more where it is subnormal).",
-    source="rows 25 to 28 of docs/differences.md; ExLlamaV2's rope_freq_half",
+    source="transformers#25681, Megatron-LM#744, modalities!462; ExLlamaV2's rope_freq_half",
 )
 def frequencies_rounded(subject: Subject) -> Iterator[Defect]:
+    """Find frequencies in the model's format."""
     found = _dtype(subject)
     if found is None:
         return
@@ -154,12 +151,12 @@ def frequencies_rounded(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "note",
-    "angles that float32 is coarse for",
     reason="Position times frequency, rounded to float32, is off by more the longer the text is: "
     "3e-2 radians at a million tokens. Kernels with exact phases differ from tables by that much.",
     source="rounding on the way, docs/differences.md; candle!3520",
 )
 def angles_coarse(subject: Subject) -> Iterator[Defect]:
+    """Find angles that float32 is coarse for."""
     for words, rope, reach in _on_one_axis(subject):
         last = np.arange(max(0, reach - _RUN), reach)
         errors = angle_errors(rope, last, seq_len=_length(rope, reach))

@@ -58,20 +58,20 @@ class Subject:
         value = self.values.get(MAXIMUM, self.values.get("n_positions"))
         return None if value is None else positive_int(value, MAXIMUM)
 
-    def noted(self, kind: str) -> Iterator[Finding]:
-        """Yield what the reader found of a kind.
+    def noted(self, kind: str) -> list[Finding]:
+        """Return what the reader found of a kind.
 
         Parameters
         ----------
         kind : str
             One of `ropelab.lint.KINDS`.
 
-        Yields
-        ------
-        Finding
+        Returns
+        -------
+        list of Finding
             The reader's.
         """
-        return (note for note in self.notes if note.kind == kind)
+        return [note for note in self.notes if note.kind == kind]
 
     def refused(self, *starts: str) -> str | None:
         """Return why the config is refused, if that begins with one of some words.
@@ -142,6 +142,25 @@ class Subject:
                 return None
             return min(limit, positive_int(window, "sliding_window"))
         return limit
+
+    def spans(self) -> Iterator[tuple[str, Rope, int]]:
+        """Yield each rotary embedding with the largest distance that it must tell apart.
+
+        Yields
+        ------
+        layer : str
+            The kind of layers that has that reach.
+        rope : Rope
+            Once each, if the config tells a reach for it.
+        reach : int
+            In tokens.
+        """
+        for _, rope in self.different_ropes():
+            alike = [layer for layer, other in self.ropes.items() if other == rope]
+            reaches = {layer: self.reach(layer) or 0 for layer in alike}
+            widest = max(reaches, key=reaches.__getitem__)
+            if reaches[widest]:
+                yield widest, rope, reaches[widest]
 
     def of_layer(self, layer: str) -> str:
         """Return words for a kind of layers where there are several, to begin a message with.

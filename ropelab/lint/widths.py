@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from ..formats.heads import head_dim_of
 from .kind import Defect, kind
 from .subject import Subject
 from .words import written
@@ -12,14 +13,28 @@ from .words import written
 _SHARE = "partial_rotary_factor"
 
 
+def _head_dim(subject: Subject) -> int | None:
+    """Return the width of a head where the common keys tell it."""
+    try:
+        return head_dim_of(subject.values, None)
+    except ValueError:
+        return None
+
+
+def _share(turned: int, width: int) -> float:
+    """Return the share that readers multiply and cut off to so many channels."""
+    share = turned / width
+    return share if int(width * share) == turned else math.nextafter(share, 1.0)
+
+
 @kind(
     "error",
-    "heads that do not divide the hidden size",
     reason="Without head_dim a head is hidden_size / num_attention_heads channels wide; rounded "
     "down, every frequency and every weight is cut at the wrong place.",
     source="modeling_rope_utils of Transformers 5, which rounds down",
 )
 def heads_not_dividing(subject: Subject) -> Iterator[Defect]:
+    """Find heads that do not divide the hidden size."""
     message = subject.refused("hidden_size: expected a multiple")
     if message is not None:
         hidden = subject.values.get("hidden_size", subject.values.get("n_embd", 0))
@@ -32,11 +47,11 @@ def heads_not_dividing(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "error",
-    "no width of a head",
     reason="Frequencies are b ** (-2 i / d): without the width d there are none.",
     source="RoFormer, arXiv:2104.09864, equation 15",
 )
 def head_width_missing(subject: Subject) -> Iterator[Defect]:
+    """Find no width of a head."""
     keys = ("hidden_size", "num_attention_heads")
     message = subject.refused(*(f"{key}: a config without head_dim" for key in keys))
     if message is not None:
@@ -46,47 +61,37 @@ def head_width_missing(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "error",
-    "an odd number of rotated channels",
-    reason="Channels turn in pairs; of an odd number one is left over, and implementations round up "
-    "or down.",
+    reason="Channels turn in pairs; of an odd number one is left over, and implementations round "
+    "up or down.",
     source="validate_rope of Transformers 5; maxtext#4616",
 )
 def odd_width(subject: Subject) -> Iterator[Defect]:
+    """Find an odd number of rotated channels."""
     message = subject.refused(
         f"{_SHARE}: expected a share", "head_dim: expected an even", "rotary_dim: expected"
     )
-    if message is None:
-        return
-    key = message.partition(":")[0]
-    fix = f'write an even "{key}"'
-    values = subject.values
-    if key == _SHARE:
-        places = [one.values for one in subject.dictionaries] + [values]
+    if message is not None:
+        key = message.partition(":")[0]
+        width, given = _head_dim(subject), subject.values.get(key)
+        places = [*(one.values for one in subject.dictionaries), subject.values]
         share = next((place[key] for place in places if place.get(key) is not None), 1.0)
-        width = values.get("head_dim")
-        if width is None and values.get("hidden_size") and values.get("num_attention_heads"):
-            width = values["hidden_size"] // values["num_attention_heads"]
-        if width:
+        fix = "give an even head_dim, or an even hidden_size / num_attention_heads"
+        if key == _SHARE and width is not None:
             turned = min(max(2, 2 * round(width * share / 2)), width - width % 2)
-            even = turned / width
-            if int(width * even) != turned:  # readers cut off
-                even = math.nextafter(even, 1.0)
-            fix = f"{written({key: even})}, which is {turned} of {width} channels"
-    elif isinstance(values.get(key), int):
-        fix = written({key: values[key] + values[key] % 2})
-    elif key == "head_dim":
-        fix = "choose hidden_size / num_attention_heads even, or give an even head_dim"
-    yield Defect(message, fix, (key,))
+            fix = f"{written({key: _share(turned, width)})}, which is {turned} of {width} channels"
+        elif isinstance(given, int):
+            fix = written({key: given + given % 2})
+        yield Defect(message, fix, (key,))
 
 
 @kind(
     "warning",
-    "a share of channels that the model does not read",
     reason="Most models of Transformers turn the whole head under an unscaled rule, whatever "
     "partial_rotary_factor says; vLLM honours it everywhere.",
     source="an audit of 44 models in transformers!48652; vllm!30389",
 )
 def unused_share(subject: Subject) -> Iterator[Defect]:
+    """Find a share of channels that the model does not read."""
     for note in subject.noted("unused-share"):
         place = subject.place_of(_SHARE)
         yield Defect(note.message, f'remove "{_SHARE}" from {place}', (_SHARE,))
@@ -94,12 +99,12 @@ def unused_share(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "note",
-    "a share of channels that depends on the model's code",
     reason="Whether partial_rotary_factor is read under an unscaled rule is fixed in each model's "
     "code, and this one's is not known here.",
     source="variants of modeling files, transformers!48652",
 )
 def share_by_model(subject: Subject) -> Iterator[Defect]:
+    """Find a share of channels that depends on the model's code."""
     for note in subject.noted("share-by-model"):
         fix = f'see in the model\'s code how many channels turn; if all do, remove "{_SHARE}"'
         yield Defect(note.message, fix, (_SHARE, "model_type"))
@@ -107,38 +112,33 @@ def share_by_model(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "warning",
-    "a rotary_dim that the model does not read",
     reason="Three models of Transformers read rotary_dim; in the others it has no effect, and the "
     "width is that of the head or of partial_rotary_factor.",
     source="vllm!43199, onnxruntime-genai!244",
 )
 def unused_rotary_dim(subject: Subject) -> Iterator[Defect]:
+    """Find a rotary_dim that the model does not read."""
     for note in subject.noted("unused-rotary-dim"):
-        rope = next(iter(subject.ropes.values()), None)
+        width, turned = _head_dim(subject), subject.values["rotary_dim"]
         fix = 'remove "rotary_dim"'
-        turned = subject.values.get("rotary_dim")
-        if rope is not None and rope.rotary_dim != turned:
-            share = written({_SHARE: turned / rope.head_dim})
-            fix += f", or {share} if the model reads that"
+        if width is not None and subject.values.get(_SHARE) is None:
+            fix += f", or {written({_SHARE: _share(turned, width)})} if the model reads that"
         yield Defect(note.message, fix, ("rotary_dim", _SHARE))
 
 
 @kind(
     "error",
-    "sections of M-RoPE that do not sum",
     reason="mrope_section deals out the rotated pairs to time, height and width: together they are "
     "rotary_dim / 2.",
     source="Qwen2-VL, arXiv:2409.12191; get_rope of vLLM",
 )
 def mrope_section_misfit(subject: Subject) -> Iterator[Defect]:
+    """Find sections of M-RoPE that do not sum."""
     message = subject.refused("mrope_section: ")
     if message is not None:
-        widths = subject.values
-        width = widths.get("head_dim")
-        if width is None and widths.get("hidden_size") and widths.get("num_attention_heads"):
-            width = widths["hidden_size"] // widths["num_attention_heads"]
+        width = _head_dim(subject)
         fix = "give three numbers that sum to half the rotated channels"
-        if isinstance(width, int) and not width % 8:
+        if width is not None and not width % 8:
             pairs = width // 2
             first, rest = pairs // 4, pairs - pairs // 4
             sections = [first, rest // 2, rest - rest // 2]
@@ -148,12 +148,12 @@ def mrope_section_misfit(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "warning",
-    "position axes that are not read",
     reason="Text is not affected, since its positions are the same on every axis; images and video "
     "are turned by one axis alone, and no text benchmark notices.",
     source="sglang!34446, MNN!4133",
 )
 def mrope_unread(subject: Subject) -> Iterator[Defect]:
+    """Find position axes that are not read."""
     for note in subject.noted("mrope-unread"):
         fix = f'remove "{note.key}" from {subject.home} if the model reads text alone; else correct'
         yield Defect(note.message, f'{fix} "model_type" or the sections', (note.key, "model_type"))
@@ -161,12 +161,12 @@ def mrope_unread(subject: Subject) -> Iterator[Defect]:
 
 @kind(
     "warning",
-    "an mrope_interleaved that has no effect",
     reason="Whether axes are woven is fixed in the model's code; a runtime that trusts the key "
     "turns other pairs.",
     source="vllm-fork!2117, Qwen3-VL#1800",
 )
 def unused_mrope_flag(subject: Subject) -> Iterator[Defect]:
+    """Find an mrope_interleaved that has no effect."""
     for note in subject.noted("unused-mrope-flag"):
         one = next(one for one in subject.dictionaries if note.key in one.values)
         fix = written({note.key: not one.values[note.key]}, one.name)

@@ -11,6 +11,7 @@ from ..dialect import layer_count
 from ..findings import Findings, LayersReading, warn_of
 from ..sources import read_config
 from .config import Config, config_of
+from .layer_bases import check_unread_bases
 from .layer_plan import LayerPlan, plan_of
 from .parameters import RopeParameters, all_parameters
 from .rope import rope_of
@@ -204,6 +205,7 @@ def ropes_of(config: Config, findings: Findings) -> dict[str, Rope | None]:
         if parameters is None or name in plan.without:
             ropes[name] = None
         else:
+            check_unread_bases(own.values, per_layer=parameters.per_layer)
             ropes[name] = rope_of(own, parameters, name, findings)
     return ropes
 

@@ -38,7 +38,10 @@ LAYERS = {
     "full_attention": {"rope_type": "default", "rope_theta": 500000.0},
 }
 NAMES = ["sliding_attention", "full_attention"]
-QWEN_VL = {"model_type": "qwen2_vl", "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]}}
+QWEN_VL = {
+    "model_type": "qwen2_vl",
+    "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]},
+}
 QWEN3_VL = {"model_type": "qwen3_vl_text"}
 DEEPSEEK = {"model_type": "deepseek_v3", "qk_rope_head_dim": 64}
 
@@ -80,7 +83,9 @@ CASES: dict[str, Case] = {
         scaled(LLAMA3, rope_type=...), scaled(LLAMA3), 'write "rope_type": "llama3" in rope_scaling'
     ),
     "two-types": Case(
-        scaled(LINEAR, type="yarn"), scaled(LINEAR, type="linear"), 'remove "type" from rope_scaling'
+        scaled(LINEAR, type="yarn"),
+        scaled(LINEAR, type="linear"),
+        'remove "type" from rope_scaling',
     ),
     "two-dictionaries": Case(
         {**scaled(LINEAR), "rope_parameters": {**LINEAR, "factor": 4.0}},
@@ -145,10 +150,18 @@ CASES: dict[str, Case] = {
         'remove "mrope_section" from rope_scaling',
     ),
     "unused-mrope-flag": Case(
-        {**QWEN3_VL, **scaled({"rope_type": "default", "mrope_section": [24, 20, 20]},
-                              mrope_interleaved=False)},
-        {**QWEN3_VL, **scaled({"rope_type": "default", "mrope_section": [24, 20, 20]},
-                              mrope_interleaved=True)},
+        {
+            **QWEN3_VL,
+            **scaled(
+                {"rope_type": "default", "mrope_section": [24, 20, 20]}, mrope_interleaved=False
+            ),
+        },
+        {
+            **QWEN3_VL,
+            **scaled(
+                {"rope_type": "default", "mrope_section": [24, 20, 20]}, mrope_interleaved=True
+            ),
+        },
         'write "mrope_interleaved": true in rope_scaling',
     ),
     "base-missing": Case(
@@ -160,8 +173,11 @@ CASES: dict[str, Case] = {
         "in rope_parameters['full_attention']",
     ),
     "layer-parameters-missing": Case(
-        {"layer_types": NAMES, "num_hidden_layers": 2,
-         "rope_parameters": {"full_attention": LAYERS["full_attention"]}},
+        {
+            "layer_types": NAMES,
+            "num_hidden_layers": 2,
+            "rope_parameters": {"full_attention": LAYERS["full_attention"]},
+        },
         layers(),
         'write "sliding_attention": {"rope_type": "default"',
     ),
@@ -178,7 +194,7 @@ CASES: dict[str, Case] = {
     "parameter-missing": Case(
         scaled(LLAMA3, factor=..., high_freq_factor=...),
         scaled(LLAMA3),
-        'write "factor": 4.0, "high_freq_factor": 4.0 in rope_scaling',
+        'write "factor": 4.0 in rope_scaling; write "high_freq_factor": 4.0 in rope_scaling',
     ),
     "llama3-factors-reversed": Case(
         scaled(LLAMA3, low_freq_factor=4.0, high_freq_factor=1.0),
@@ -233,8 +249,13 @@ CASES: dict[str, Case] = {
     ),
     "proportional-share-missing": Case(
         {"rope_parameters": {"rope_type": "proportional", "rope_theta": 1e6}},
-        {"rope_parameters": {"rope_type": "proportional", "rope_theta": 1e6,
-                             "partial_rotary_factor": 0.25}},
+        {
+            "rope_parameters": {
+                "rope_type": "proportional",
+                "rope_theta": 1e6,
+                "partial_rotary_factor": 0.25,
+            }
+        },
         'write "partial_rotary_factor": 0.25 in rope_parameters',
     ),
     "length-missing": Case(
@@ -287,7 +308,7 @@ CASES: dict[str, Case] = {
     "differs-in-vllm": Case(
         scaled({"rope_type": "dynamic", "factor": 2.0}),
         scaled({"rope_type": "linear", "factor": 2.0}),
-        'write "max_trained_positions": 8192 in rope_scaling',
+        f'write "max_trained_positions": 8192 in rope_scaling and write "{LMAX}": 16384',
     ),
     "differs-in-exllamav2": Case(
         {"rope_theta": ..., "rope_parameters": {**LLAMA3, "rope_theta": 500000.0}},
