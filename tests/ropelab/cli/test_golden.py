@@ -85,7 +85,12 @@ def test_the_check_writes_only_if_asked_to(
     monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...], handed_on: list[str]
 ) -> None:
     calls: list[list[str]] = []
-    monkeypatch.setattr("ropelab.golden.__main__.main", lambda given: calls.append(given) or 1)
+
+    def note(arguments: list[str]) -> int:
+        calls.append(arguments)
+        return 1
+
+    monkeypatch.setattr("ropelab.golden.__main__.main", note)
     assert ropelab("golden", "check", *given).exit_code == 1
     assert calls == [["--directory", str(DIRECTORY), *handed_on]]
 
