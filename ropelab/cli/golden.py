@@ -28,7 +28,7 @@ directory_option = click.option(
 )
 
 
-@click.group()
+@click.group(no_args_is_help=False)
 def golden() -> None:
     """Check, list and show the goldens, the frozen cases of `golden/`."""
 

@@ -121,3 +121,8 @@ def test_without_mpmath(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "mpmath", None)
     fails(5, 'pip install "ropelab[golden]"', "mpmath", arguments=("golden", "list"))
+
+
+def test_a_command_is_needed() -> None:
+    fails(2, "Missing command", "ropelab golden --help", arguments=("golden",))
+    fails(2, "No such command", arguments=("golden", "chek"))
