@@ -91,6 +91,8 @@ class Commands(click.Group):
             return _failed(error.format_message(), error.exit_code)
         except (click.Abort, KeyboardInterrupt):
             return exits.INTERRUPTED
+        except OSError as error:  # a disk that is full, for instance
+            return _failed(str(error), exits.UNREADABLE)
         except Exception as error:
             kind = type(error).__name__
             return _failed(f"internal error, please report it: {kind}: {error}", exits.INTERNAL)
@@ -105,6 +107,8 @@ def _failed(message: str, code: int) -> int:
 def _write_what_can_be_written() -> None:
     """Let an encoding without a sign print another in its place, and not fail."""
     codecs.register_error("ropelab", _another_sign)
+    if sys.stdout is None:  # closed by whoever started the process
+        sys.stdout = io.StringIO()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="ropelab")

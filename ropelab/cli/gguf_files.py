@@ -25,6 +25,8 @@ _TENSORS = {
 
 def is_gguf(path: Path) -> bool:
     """Return whether a file starts as GGUF files do, or bears their suffix."""
+    if not path.is_file():
+        return False  # what is read of a pipe is gone
     if path.suffix.lower() == ".gguf":
         return True
     try:

@@ -68,6 +68,8 @@ def source_of(name: str) -> Source:
         If there is no such thing, or it cannot be parsed.
     """
     if name == _STDIN:
+        if sys.stdin is None:
+            raise Failure(exits.UNREADABLE, "stdin is closed; give a config.json on it")
         with refusals("", exits.UNREADABLE):
             values = parse_config(sys.stdin.buffer.read(), "the text on stdin")
         return Source(name, values, "transformers", "stdin")

@@ -103,6 +103,15 @@ def test_a_reader_that_goes_away(arguments: tuple[str, ...]) -> None:
     assert (run.returncode, run.stderr) == (exits.PIPE, "")
 
 
+def test_a_full_disk_and_a_closed_stdin() -> None:
+    command = f"{sys.executable} -m ropelab"
+    for line in (f"{command} models > /dev/full", f"{command} lint - <&-"):
+        run = subprocess.run(
+            line, shell=True, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert (run.returncode, run.stderr.count("\n")) == (exits.UNREADABLE, 1)
+
+
 def test_an_encoding_without_the_signs() -> None:
     for encoding in ("ascii", "latin-1", "cp437"):
         env = {**os.environ, "PYTHONIOENCODING": encoding}

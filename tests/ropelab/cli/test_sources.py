@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -29,6 +30,15 @@ def test_a_file_goes_before_a_model_of_its_name(
     monkeypatch.chdir(tmp_path)
     config_file(tmp_path, {**LLAMA_3_1, "rope_theta": 7.0}, "Llama-3.1-8B")
     assert source_of("Llama-3.1-8B").values["rope_theta"] == 7.0
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = Thread(target=path.write_text, args=(json.dumps(LLAMA_3_1),), daemon=True)
+    writer.start()
+    assert document("explain", path)["layers"]["full_attention"]["base"] == 500_000.0
+    writer.join(timeout=10.0)
 
 
 def test_a_missing_path(tmp_path: Path) -> None:
