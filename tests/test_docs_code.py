@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shlex
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 import ropelab
+from tests.ropelab.cli.support import ropelab as command_line
 from tests.test_readme import LLAMA_3_1_8B
 
 ROOT = Path(__file__).parents[1]
@@ -112,7 +114,7 @@ def test_each_block_that_does_not_run_is_listed_once_and_for_a_reason() -> None:
 
 
 def test_no_block_is_of_an_unknown_language() -> None:
-    known = {"python", "pycon", "json", "sh", "math", ""}
+    known = {"python", "pycon", "json", "sh", "console", "math", ""}
     fences = [
         (page, fence)
         for page in PAGES
@@ -120,6 +122,16 @@ def test_no_block_is_of_an_unknown_language() -> None:
     ]
     assert [one for one in fences if one[1] not in known] == []
     assert len(fences) > 60
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "console")])
+def test_a_console_shows_what_a_command_prints(page: str) -> None:
+    for block in blocks(page, "console"):
+        asked, *shown = block.splitlines()
+        assert asked.startswith("$ ropelab ")
+        result = command_line(*shlex.split(asked)[2:], env={"COLUMNS": "200"})
+        assert result.exit_code == 0
+        assert result.stdout.splitlines() == shown
 
 
 @pytest.mark.parametrize("page", [*PAGES, "golden/README.md"])

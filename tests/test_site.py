@@ -16,7 +16,11 @@ ROOT = Path(__file__).parents[1]
 API = ROOT / "docs" / "api"
 
 # Packages below ropelab that users call by their own name; the others' names are in ropelab itself.
-PACKAGES = sorted(found.name for found in pkgutil.iter_modules(ropelab.__path__) if found.ispkg)
+PACKAGES = sorted(
+    found.name
+    for found in pkgutil.iter_modules(ropelab.__path__)
+    if found.ispkg and found.name != "cli"  # its page is that of the commands
+)
 
 
 def pages() -> list[str]:

@@ -34,8 +34,9 @@ CONTENTS: Mapping[str, tuple[str, ...]] = {
     "docs/guide": (
         "docs/layouts",
         "docs/angles",
-        "docs/differences",
+        "docs/command-line",
         "docs/lint",
+        "docs/differences",
         "docs/frameworks",
         "docs/models",
         "docs/recipes/*",
