@@ -93,6 +93,7 @@ def figures(session: nox.Session) -> None:
     session.run("python", "-m", "docs.figures")
     session.run("python", "-m", "docs.rules")
     session.run("python", "-m", "docs.lint")
+    session.run("python", "-m", "docs.performance")
     session.run("python", "-m", "docs.differences")
     check = ("python", "-m", "ropelab.golden", "--no-write", "--no-oracle")
     session.run(*check, "--kill-matrix", "docs/kill-matrix.md")

@@ -108,7 +108,7 @@ def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
     unroll = min(choices, key=lambda unroll: _cost(unroll, fewest, wanted, heads, across, limits))
     lanes = max(1, min(-(-heads // unroll), MAX_THREADS // across))
     tokens = _tokens(lanes * across, limits)
-    return Tuning(lanes, tokens, unroll, 1, guesses, loads_first=guesses and work.is_partial)
+    return Tuning(lanes, tokens, unroll, 1, guesses, loads_first=guesses and work.in_pieces)
 
 
 def _tokens(threads: int, limits: tuple[int, int]) -> int:
