@@ -15,7 +15,7 @@ from .style import FAINT, INK, STROKES, axes_or_new, bare, check_ropes, draw_cur
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["frequency_ratios", "spectra", "stretches", "turns"]
+__all__ = ["average_cosines", "frequency_ratios", "spectra", "stretches", "turns"]
 
 
 def stretches(
@@ -171,6 +171,50 @@ def turns(
         _draw(ax, values, order, f"{name}: {done} of {values.size} turn once", edge=0.02)
     ax.axhline(1.0, color=INK, linewidth=0.9, linestyle=(0, (5, 3)), zorder=0)
     return _dressed(ax, f"turns within {context_length:,} tokens")
+
+
+def average_cosines(
+    ropes: Mapping[str, Rope],
+    context_length: int,
+    *,
+    ax: Axes | None = None,
+    seq_len: int | None = None,
+) -> Axes:
+    """Draw each pair's mean cosine over a context: 0 for one that tells distances, 1 for none.
+
+    Parameters
+    ----------
+    ropes : mapping of str to Rope
+        Rotary embeddings by name; at most seven.
+    context_length : int
+        Length of the context in tokens; positive.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    seq_len : int, optional
+        Length of the sequence in tokens, for rules that depend on it.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`, or the axes of the new figure.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `ropes` is no mapping of a few names to ropes, or the length not positive.
+
+    See Also
+    --------
+    ropelab.bands.average_cosines : The numbers.
+    """
+    ax = axes_or_new(ax)
+    for order, (name, rope) in enumerate(check_ropes(ropes).items()):
+        means = bands.average_cosines(rope, context_length, seq_len=seq_len)
+        draw_curve(
+            ax, np.arange(means.size), means, order, f"{name}: {means.mean():.2f} on average"
+        )
+    ax.axhline(0.0, color=FAINT, linewidth=0.9, zorder=0)
+    return _dressed(ax, f"mean cosine within {context_length:,} tokens")
 
 
 def _draw(ax: Axes, values: NDArray[np.float64], order: int, name: str, *, edge: float) -> None:
