@@ -49,6 +49,8 @@ def grid_cosines(
     --------
     ropelab.bands.cosine_sum : The numbers, times the number of pairs.
     """
+    from matplotlib.colors import Normalize
+
     check_rope(rope)
     side = positive_int(reach, "reach")
     axes = rope.spectrum(seq_len).position_axes
@@ -59,8 +61,10 @@ def grid_cosines(
     offsets = np.stack(np.meshgrid(steps, steps, indexing="ij"))
     means = bands.cosine_sum(rope, offsets, seq_len=seq_len) / (rope.rotary_dim // 2)
     ax = axes_or_new(ax)
-    style = {"shading": "nearest", "cmap": "cividis", "vmin": -1.0, "vmax": 1.0}
-    mesh = ax.pcolormesh(steps, steps, means, rasterized=True, **style)
+    tones = Normalize(vmin=-1.0, vmax=1.0)
+    mesh = ax.pcolormesh(
+        steps, steps, means, shading="nearest", cmap="cividis", norm=tones, rasterized=True
+    )
     if means.min() < 0.0:
         ax.contour(steps, steps, means, levels=[0.0], colors="white", linewidths=0.8)
     ax.plot(0, 0, marker="+", color=INK, markersize=9)
