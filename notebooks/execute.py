@@ -58,7 +58,7 @@ async def execute(path: Path, *, write: bool, free: asyncio.Semaphore) -> Run:
     if write and not found:
         path.write_text(normalised(notebook), encoding="utf-8")
     found += faults(path.read_text(encoding="utf-8"))
-    print(f"{path.name}: {seconds:.1f} s{''.join(f'\n  {fault}' for fault in found)}", flush=True)
+    print("\n  ".join([f"{path.name}: {seconds:.1f} s", *found]), flush=True)
     return Run(path, seconds, found)
 
 
