@@ -214,7 +214,8 @@ def average_cosines(
             ax, np.arange(means.size), means, order, f"{name}: {means.mean():.2f} on average"
         )
     ax.axhline(0.0, color=FAINT, linewidth=0.9, zorder=0)
-    return _dressed(ax, f"mean cosine within {context_length:,} tokens")
+    ax.set_ylim(top=1.1 + 0.1 * len(ropes))  # room for the legend: most curves end at 1
+    return _dressed(ax, f"mean cosine within {context_length:,} tokens", loc="upper left")
 
 
 def _draw(ax: Axes, values: NDArray[np.float64], order: int, name: str, *, edge: float) -> None:
@@ -238,9 +239,9 @@ def _draw(ax: Axes, values: NDArray[np.float64], order: int, name: str, *, edge:
     )
 
 
-def _dressed(ax: Axes, label: str) -> Axes:
+def _dressed(ax: Axes, label: str, *, loc: str = "best") -> Axes:
     ax.set_xlabel("pair index")
     ax.set_ylabel(label)
     bare(ax)
-    legend(ax)
+    legend(ax, loc=loc)
     return ax
