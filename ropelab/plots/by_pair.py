@@ -207,6 +207,8 @@ def average_cosines(
     --------
     ropelab.bands.average_cosines : The numbers.
     """
+    from matplotlib.ticker import FixedLocator
+
     ax = axes_or_new(ax)
     for order, (name, rope) in enumerate(check_ropes(ropes).items()):
         means = bands.average_cosines(rope, context_length, seq_len=seq_len)
@@ -215,6 +217,7 @@ def average_cosines(
         )
     ax.axhline(0.0, color=FAINT, linewidth=0.9, zorder=0)
     ax.set_ylim(top=1.1 + 0.1 * len(ropes))  # room for the legend: most curves end at 1
+    ax.yaxis.set_major_locator(FixedLocator(np.linspace(-1.0, 1.0, 11).tolist()))
     return _dressed(ax, f"mean cosine within {context_length:,} tokens", loc="upper left")
 
 

@@ -61,7 +61,7 @@ def grid_cosines(
     offsets = np.stack(np.meshgrid(steps, steps, indexing="ij"))
     means = bands.cosine_sum(rope, offsets, seq_len=seq_len) / (rope.rotary_dim // 2)
     ax = axes_or_new(ax)
-    tones = Normalize(vmin=-1.0, vmax=1.0)
+    tones = Normalize(vmin=float(means.min()), vmax=1.0)
     mesh = ax.pcolormesh(
         steps, steps, means, shading="nearest", cmap="cividis", norm=tones, rasterized=True
     )
