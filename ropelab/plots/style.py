@@ -158,7 +158,8 @@ def draw_dense(ax: Axes, x: NDArray[Any], y: NDArray[np.float64], order: int, la
     # Bins as wide as one another on the axis. The first point stands by itself: where a curve
     # begins is often what matters.
     along = np.log(x) if _is_wide(x) else x
-    bins = (along - along[0]) / (along[-1] - along[0]) * _BINS // 1
+    bins = (along - along.min()) / (np.ptp(along) or 1) * _BINS // 1
+    bins = np.minimum(bins, _BINS - 1)
     bins[0] = -1
     cuts = np.flatnonzero(np.diff(bins)) + 1
     middles = [float(part.mean()) for part in np.split(x, cuts)]

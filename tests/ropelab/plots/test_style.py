@@ -57,6 +57,11 @@ def test_a_dense_curve_of_a_logarithmic_axis_has_parts_that_look_as_wide(ax: Axe
     np.testing.assert_allclose(heights * drawn, 1.0, atol=0.01)
 
 
+def test_many_points_at_one_place_are_a_stroke_there(ax: Axes) -> None:
+    draw_dense(ax, np.full(300, 7), np.arange(300.0), 0, "one distance")
+    assert np.asarray(ax.lines[0].get_xydata()).tolist() == [[7.0, 0.0], [7.0, 150.0]]
+
+
 def test_a_curve_of_few_points_is_drawn_as_it_is(ax: Axes) -> None:
     draw_dense(ax, np.arange(3), np.array([1.0, 5.0, 2.0]), 1, "few")
     assert np.asarray(ax.lines[0].get_ydata()).tolist() == [1.0, 5.0, 2.0]
