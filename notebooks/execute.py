@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from notebooks.stored import faults, normalised
 
@@ -43,15 +42,15 @@ async def execute(path: Path, *, write: bool, free: asyncio.Semaphore) -> Run:
             client = NotebookClient(
                 notebook,
                 kernel_name="python3",
+                extra_arguments=["--log-level=ERROR", "--InteractiveShell.colors=nocolor"],
                 timeout=int(LONGEST),
                 record_timing=False,
-                store_widget_state=False,
                 resources={"metadata": {"path": folder}},
             )
             try:
                 await client.async_execute()
-            except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-                found.append(str(error))
+            except Exception as error:  # whatever stops one leaves the others running
+                found.append(str(error) or repr(error))
         seconds = time.perf_counter() - began
     if seconds > LONGEST:
         found.append(f"took {seconds:.0f} s, above {LONGEST:.0f}")

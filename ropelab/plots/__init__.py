@@ -1,11 +1,12 @@
 """Pictures of rotary embeddings, drawn with matplotlib (``pip install 'ropelab[plot]'``).
 
 ====================  =====================================================================
-one embedding         `wavelengths`, `angle_errors`
+one embedding         `wavelengths`, `angle_errors`, `rotations`
 several, by pair      `stretches`, `frequency_ratios`, `spectra`, `turns`, `average_cosines`,
                       `position_axes`
 several, by distance  `cosine_sums`, `decay`, `similarity`; several keys: `scores`
 bases and lengths     `base_bound`, `effective_contexts`, `critical_dimensions`, `critical_bases`
+channels              `layouts`
 tokens                `token_positions`, `grid`, `grid_cosines`, `ownership`
 ====================  =====================================================================
 
@@ -22,6 +23,7 @@ from .by_distance import cosine_sums, decay, scores, similarity
 from .by_pair import average_cosines, frequency_ratios, spectra, stretches, turns
 from .error_map import angle_errors
 from .grid_map import grid_cosines
+from .pairs import layouts, rotations
 from .places import grid, ownership, position_axes, token_positions
 from .wavelength_bands import wavelengths
 
@@ -37,8 +39,10 @@ __all__ = [
     "frequency_ratios",
     "grid",
     "grid_cosines",
+    "layouts",
     "ownership",
     "position_axes",
+    "rotations",
     "scores",
     "similarity",
     "spectra",
