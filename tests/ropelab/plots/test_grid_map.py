@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
+from matplotlib.contour import QuadContourSet
 
 from ropelab import Rope
 from ropelab.plots import grid_cosines
@@ -30,3 +31,14 @@ def test_rows_turn_the_first_half_and_columns_the_second(ax: Axes) -> None:
 def test_one_axis_has_no_map(ax: Axes) -> None:
     with refuses(ValueError, "rope", "1"):
         grid_cosines(Rope(16), 2, ax=ax)
+
+
+def test_a_line_parts_patches_that_attract_from_those_that_do_not(ax: Axes) -> None:
+    # All pairs turn by 1 or 0.7 a patch, so that three patches away cosines are below 0.
+    grid_cosines(Rope(8, base=2.0, scaling=Axial()), 4, ax=ax)
+    mesh, line = ax.collections
+    shown = np.asarray(mesh.get_array())
+    assert shown.min() < 0.0
+    assert mesh.get_clim() == (shown.min(), 1.0)
+    assert isinstance(line, QuadContourSet)
+    assert np.asarray(line.levels).tolist() == [0.0]
