@@ -87,6 +87,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def notebooks(session: nox.Session) -> None:
+    """Run every notebook without a GPU and check what is committed; `-- --write` stores outputs."""
+    session.install(*_groups("notebooks", "torch"), "--editable", ".")
+    session.run("python", "-m", "notebooks.execute", *session.posargs)
+
+
+@nox.session(default=False)
 def figures(session: nox.Session) -> None:
     """Draw the pictures of the documentation again, and write the pages that are derived."""
     session.install("--editable", ".[plot,golden]")

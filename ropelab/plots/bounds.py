@@ -40,6 +40,7 @@ _LENGTHS = tuple(1024 * 2**k for k in range(6))
 def base_bound(
     context_lengths: Sequence[int] = _LENGTHS,
     *,
+    bases: ArrayLike | None = None,
     rotary_dim: int = 128,
     step: float = 1e-4,
     ax: Axes | None = None,
@@ -50,6 +51,8 @@ def base_bound(
     ----------
     context_lengths : sequence of int, default 1k to 32k
         Lengths in tokens; two or more.
+    bases : array-like of float, shape of `context_lengths`, optional
+        The smallest base of each, if they are at hand; by default they are searched for.
     rotary_dim : int, default 128
         Rotated channels, which the published bases have 128 of.
     step : float, default 1e-4
@@ -72,7 +75,12 @@ def base_bound(
     ropelab.bands.smallest_base : The search, which needs the more time the longer the context.
     """
     ax, lengths = axes_or_new(ax), listed(context_lengths, "context_lengths")
-    found = [bands.smallest_base(n, rotary_dim=rotary_dim, step=step) for n in lengths.tolist()]
+    if bases is None:
+        bases = [bands.smallest_base(n, rotary_dim=rotary_dim, step=step) for n in lengths.tolist()]
+    found = as_reals(bases, "bases")
+    if found.shape != lengths.shape:
+        msg = f"bases: expected one for each of {lengths.size} lengths; got shape {found.shape}"
+        raise ValueError(msg)
     first, last = int(lengths.min()), int(lengths.max())
     printed = [row for row in bands.PUBLISHED_BASES if first <= row.context_length <= last]
     if printed:

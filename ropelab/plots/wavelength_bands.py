@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..bands import Band, classify
+from ..bands import Band, classify, completes_turn
 from ..rope import Rope
 from ..scaling import Axial, Default, ExplicitFrequencies
 from ..spectrum import Spectrum
@@ -22,19 +22,27 @@ __all__ = ["wavelengths"]
 _AXES = (DISK, SQUARE, DIAMOND, TRIANGLE)
 
 
-def wavelengths(rope: Rope, *, ax: Axes | None = None, seq_len: int | None = None) -> Axes:
+def wavelengths(
+    rope: Rope,
+    *,
+    context_length: int | None = None,
+    ax: Axes | None = None,
+    seq_len: int | None = None,
+) -> Axes:
     """Draw the wavelength of every pair, before and after scaling, by band.
 
     The thin line is the embedding without scaling, the markers are the embedding itself: by the
     bands of a rule that has any, all alike for a rule that changes every pair by another amount,
     by axis where there are several position axes. A rule with a progression of its own has no
-    line. Horizontal lines show the context lengths that the embedding states: the one it was
-    trained at, where its rule names it, and the longest it is meant for.
+    line. Dashed lines show the context lengths that the embedding states: the one it was trained
+    at, where its rule names it, and the longest it is meant for; a dotted one a length asked about.
 
     Parameters
     ----------
     rope : Rope
         The rotary embedding to draw.
+    context_length : int, optional
+        A length in tokens to compare the wavelengths with; how many pairs turn once is counted.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
     seq_len : int, optional
@@ -45,9 +53,15 @@ def wavelengths(rope: Rope, *, ax: Axes | None = None, seq_len: int | None = Non
     matplotlib.axes.Axes
         `ax`, or the axes of the new figure.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a length is not a positive integer.
+
     See Also
     --------
     ropelab.bands.classify : The bands that the markers show.
+    ropelab.bands.completes_turn : The pairs that turn once.
     """
     ax = axes_or_new(ax)
     spectrum = rope.spectrum(seq_len)
@@ -64,6 +78,10 @@ def wavelengths(rope: Rope, *, ax: Axes | None = None, seq_len: int | None = Non
         _draw_bands(ax, *classify(rope, seq_len=seq_len))
     unit = "patches" if isinstance(rule, Axial) else "tokens"
     _dress(ax, pairs=unscaled.size, unit=unit)
+    if context_length is not None:
+        done = int(completes_turn(rope, context_length, seq_len=seq_len).sum())
+        told = f"{context_length:,} tokens: {done} of {unscaled.size} pairs turn once"
+        ax.axhline(context_length, color=INK, linewidth=1.2, linestyle=(0, (1, 1.5)), label=told)
     for length, names in _stated_lengths(rope).items():
         # Text above the line before both curves cross it, or below it behind, meets no marker.
         before = float(np.mean(np.maximum(unscaled, spectrum.wavelengths) < length))

@@ -16,6 +16,7 @@ from ropelab.scaling import (
     NTKAware,
     Proportional,
 )
+from tests.ropelab.support import refuses
 
 RULE = Llama3(
     factor=8.0,
@@ -163,3 +164,18 @@ def test_without_axes_a_new_figure_is_made(monkeypatch: pytest.MonkeyPatch) -> N
     ax = wavelengths(LLAMA_3_1)
     assert ax.figure in [plt.figure(number) for number in plt.get_fignums()]
     plt.close("all")
+
+
+@pytest.mark.parametrize(("length", "done"), [(8192, 32), (131_072, 39)])
+def test_a_length_asked_about_has_a_line_and_its_count(ax: Axes, length: int, done: int) -> None:
+    wavelengths(LLAMA_3_1, context_length=length, ax=ax)
+    (line,) = [line for line in ax.get_lines() if "turn once" in str(line.get_label())]
+    # Unscaled pair 38, of 15,200 tokens, takes 8 times as many; pair 39 takes 150,000.
+    assert line.get_label() == f"{length:,} tokens: {done} of 64 pairs turn once"
+    assert np.asarray(line.get_ydata()).tolist() == [length, length]
+    assert len(ax.texts) == 2  # of the lengths that it states
+
+
+def test_a_length_asked_about_is_positive(ax: Axes) -> None:
+    with refuses(ValueError, "context_length", "positive", "0"):
+        wavelengths(LLAMA_3_1, context_length=0, ax=ax)
