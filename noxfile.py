@@ -89,7 +89,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(default=False)
 def notebooks(session: nox.Session) -> None:
     """Run every notebook without a GPU and check what is committed; `-- --write` stores outputs."""
-    session.install(*_groups("notebooks"), "--editable", ".")
+    session.install(*_groups("notebooks", "torch"), "--editable", ".")
     session.run("python", "-m", "notebooks.execute", *session.posargs)
 
 
@@ -97,12 +97,21 @@ def notebooks(session: nox.Session) -> None:
 def figures(session: nox.Session) -> None:
     """Draw the pictures of the documentation again, and write the pages that are derived."""
     session.install("--editable", ".[plot,golden]")
-    session.run("python", "docs/figures.py")
-    session.run("python", "docs/rules.py")
-    session.run("python", "docs/lint.py")
+    session.run("python", "-m", "docs.figures")
+    session.run("python", "-m", "docs.rules")
+    session.run("python", "-m", "docs.lint")
+    session.run("python", "-m", "docs.performance")
     session.run("python", "-m", "docs.differences")
     check = ("python", "-m", "ropelab.golden", "--no-write", "--no-oracle")
     session.run(*check, "--kill-matrix", "docs/kill-matrix.md")
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Build the site, every warning an error; it lands in docs/_build/html."""
+    session.install(*_groups("docs", "torch"), "--editable", ".[golden]")
+    strict = ("-W", "--keep-going", "-n", "-E", "-q")
+    session.run("sphinx-build", *strict, "-c", "docs", ".", "docs/_build/html", *session.posargs)
 
 
 if __name__ == "__main__":

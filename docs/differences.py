@@ -14,7 +14,7 @@ from pathlib import Path
 from docs.difference_roundings import ROUNDINGS
 from docs.difference_rows import ROWS, Row, Size, size
 
-__all__ = ["PAGE", "page"]
+__all__ = ["COLUMNS", "PAGE", "line", "page"]
 
 PAGE = Path(__file__).with_name("differences.md")
 
@@ -30,6 +30,9 @@ are the lists of Phi-3.5-mini, and rules come from `ropelab.scaling`.
 not reduced to a turn; *cos, sin* and *scores* what B's amplitudes are as multiples of A's, on the
 tables and on q · k.
 
+"""
+
+COLUMNS = """\
 | | what | A | B | frequency | pairs | phase | cos, sin | scores |
 | --: | --- | --- | --- | --- | --- | --- | --- | --- |
 """
@@ -70,7 +73,7 @@ _REST = """
 
 def page() -> str:
     """Return the page's text."""
-    table = "".join(_line(number, row, size(row)) for number, row in enumerate(ROWS, start=1))
+    table = "".join(line(number, row, size(row)) for number, row in enumerate(ROWS, start=1))
     codes = "".join(
         f"| {number} | `{row.a.code}` | `{row.b.code}` |\n"
         for number, row in enumerate(ROWS, start=1)
@@ -79,10 +82,11 @@ def page() -> str:
         f"| {each.what} | {each.who} | {_figure(each.compute())} {each.unit} |\n"
         for each in ROUNDINGS
     )
-    return _HEAD + table + _MIDDLE + codes + _TAIL + roundings + _REST
+    return _HEAD + COLUMNS + table + _MIDDLE + codes + _TAIL + roundings + _REST
 
 
-def _line(number: int, row: Row, found: Size) -> str:
+def line(number: int, row: Row, found: Size) -> str:
+    """Return a row of the table of differences."""
     same = found.differing == 0
     cells = (
         str(number),

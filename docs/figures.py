@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from docs.guide_figures import FIGURES
 from ropelab import Rope, plots
 from ropelab.plots.style import BLUE, INK
 from ropelab.scaling import Llama3
@@ -68,6 +69,8 @@ def main() -> None:
     figure = Figure(figsize=(7.6, 4.5), layout="constrained")
     draw_bands(figure.subplots())
     save("llama-3.1-bands.png", figure)
+    for name, drawn in FIGURES.items():
+        save(name, drawn())
     for measured in sorted(MEASUREMENTS.glob("*-linearity.json"))[-1:]:
         figure = Figure(figsize=(7.6, 3.6), layout="constrained")
         draw_linearity(figure.subplots(), measured)

@@ -1,7 +1,11 @@
 """What `ropelab` specifies, on the GPU: the same names, for tensors in device memory.
 
 Importing it needs neither CuPy nor a GPU; the first use says what is missing.
+``ropelab_cuda.torch`` is imported when somebody first names it.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from . import arrays
 from .device_spectrum import DeviceSpectrum
@@ -42,3 +46,14 @@ __all__ = [
     "to_interleaved_",
     "warmup",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take it for an attribute of any name
+
+    def __getattr__(name: str) -> object:
+        if name == "torch":
+            return import_module(".torch", __name__)
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), "torch"})

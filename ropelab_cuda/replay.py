@@ -30,7 +30,7 @@ from .overlaps import reach
 from .torch_tensors import Guard, QuickTorch, torch_framework
 from .views import View
 
-__all__ = ["Key", "Recording", "remember", "replay"]
+__all__ = ["Key", "Recording", "remember", "replay", "replay_like_last"]
 
 MOST_PLANS = 4096  # of a thread; a few kilobytes each
 MOST_TENSORS = 13  # of a call
@@ -173,15 +173,54 @@ def replay(
         return None
     try:
         recording = mine.latest.get(call)
-        if recording is not None and _is_like(mine, recording, tensors):
-            pointers = tuple([x.data_ptr() for x in tensors])
-            for pointer in pointers:
-                if pointer & 15 or not pointer:
-                    return _replay_by_signature(mine, tensors, call, numbers)
-            return _launch(mine, recording, tensors, pointers, numbers)
     except TypeError:  # not hashable
         return None
+    if recording is not None and _is_like(mine, recording, tensors):
+        pointers = tuple([x.data_ptr() for x in tensors])
+        if not _any_odd(pointers):
+            return _launch(mine, recording, tensors, pointers, numbers)
     return _replay_by_signature(mine, tensors, call, numbers)
+
+
+def replay_like_last(tensors: tuple[Any, ...], call: Key) -> tuple[Any, ...] | None:
+    """Launch the plan of the last such call, if torch itself sees no difference to it.
+
+    Unlike `replay` it takes no plan for tensors that torch would dispatch otherwise: of which it
+    records gradients, or under autocast.
+
+    Parameters
+    ----------
+    tensors : tuple
+        As in `replay`.
+    call : tuple
+        As in `replay`.
+
+    Returns
+    -------
+    tuple of torch.Tensor or None
+        As `replay` does; None, too, if another plan would fit.
+    """
+    mine = _thread.mine
+    if mine is None or mine.torch.in_transform() or mine.torch.carries_tangents():
+        return None
+    try:
+        recording = mine.latest.get(call)
+    except TypeError:
+        return None
+    if recording is None or not _is_like(mine, recording, tensors):
+        return None
+    pointers = tuple([x.data_ptr() for x in tensors])
+    return None if _any_odd(pointers) else _launch(mine, recording, tensors, pointers, ())
+
+
+def _any_odd(pointers: tuple[int, ...]) -> bool:
+    """Say whether an address is none, or less aligned than a guard takes for granted."""
+    bits = 0
+    for pointer in pointers:  # a generator would take as long as the rest
+        if not pointer:
+            return True
+        bits |= pointer
+    return bits & 15 != 0
 
 
 def _is_like(mine: _Plans, recording: Recording, tensors: tuple[Any, ...]) -> bool:

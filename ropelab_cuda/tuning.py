@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .launch import MAX_HEAD_BLOCKS, MAX_THREADS, MAX_TOKENS, Macros
-from .work import HEADS_IN_FLIGHT, MULTIPROCESSORS, Work
+from .work import HEADS_IN_FLIGHT, MANY_PAIRS, MULTIPROCESSORS, Work
 
 __all__ = ["Tuning", "choose_tuning"]
 
@@ -103,10 +103,12 @@ def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
     most = max(1, min(heads, MOST_IN_FLIGHT // work.held_bytes, MOST_UNROLL))
     choices = range(min(most, max(2, wanted // 2)), most + 1)
     limits = most_tokens, MOST_THREADS_WITH_TAILS if work.macros["TAIL_VECTOR"] else MOST_THREADS
-    unroll = min(choices, key=lambda unroll: _cost(unroll, wanted, heads, across, limits))
+    # A thread of many pairs reads many cosines, for which fewer heads would be too few.
+    fewest = wanted if work.macros["PAIRS_HELD"] == MANY_PAIRS else 1
+    unroll = min(choices, key=lambda unroll: _cost(unroll, fewest, wanted, heads, across, limits))
     lanes = max(1, min(-(-heads // unroll), MAX_THREADS // across))
     tokens = _tokens(lanes * across, limits)
-    return Tuning(lanes, tokens, unroll, 1, guesses, loads_first=guesses and work.is_partial)
+    return Tuning(lanes, tokens, unroll, 1, guesses, loads_first=guesses and work.in_pieces)
 
 
 def _tokens(threads: int, limits: tuple[int, int]) -> int:
@@ -123,11 +125,12 @@ def _waste(threads: int) -> float:
 
 
 def _cost(
-    unroll: int, wanted: int, heads: int, across: int, limits: tuple[int, int]
-) -> tuple[int, bool, bool, bool, int]:
+    unroll: int, fewest: int, wanted: int, heads: int, across: int, limits: tuple[int, int]
+) -> tuple[int, bool, bool, bool, bool, int]:
     """Return what speaks against a number of heads in flight, the worst first."""
     threads = across * -(-heads // unroll)
     tokens = _tokens(threads, limits)
     wasteful = _waste(threads * tokens) > MOST_WASTE
     too_many = max(0, threads - limits[1])
-    return too_many, wasteful, tokens > 1, heads % unroll > 0, abs(unroll - wanted)
+    divides, far = heads % unroll == 0, abs(unroll - wanted)
+    return too_many, wasteful, tokens > 1, unroll < fewest, not divides, far

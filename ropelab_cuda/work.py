@@ -16,6 +16,7 @@ from .views import View
 
 __all__ = [
     "HEADS_IN_FLIGHT",
+    "MANY_PAIRS",
     "MULTIPROCESSORS",
     "Operand",
     "Scale",
@@ -34,6 +35,7 @@ MULTIPROCESSORS = 132  # of an H100 or H200
 FEW_PAIRS, MANY_PAIRS = 4, 8
 HEADS_IN_FLIGHT = 4
 FEWEST_THREADS = 96  # of a token, for many
+FEW_BYTES = 64  # of a head that are rotated, and others not: two sectors
 
 Operand = tuple[View, View]  # a tensor, and where its rotation goes
 Scale = float | View  # a number, or where a float32 lies in device memory
@@ -59,8 +61,8 @@ class Work:
         Bytes of a head that a thread holds.
     angle_bytes : int
         Bytes of the cosines and sines of one token.
-    is_partial : bool
-        Whether some channels of a head are not rotated.
+    in_pieces : bool
+        Whether rows are fetched in pieces: with tails, or a sector or two of each.
     macros : dict
         The part of it that is compiled in.
     """
@@ -73,7 +75,7 @@ class Work:
     across: int
     held_bytes: int
     angle_bytes: int
-    is_partial: bool
+    in_pieces: bool
     macros: Macros
 
     @property
@@ -161,14 +163,17 @@ def arrange(
         """Return the elements of the widest access to which all rows and lengths align."""
         return widest_access((view, (*walk_strides, *lengths)) for view, walk_strides in rows_of)
 
-    halves = "half" in layouts
+    halves, rotated_bytes = "half" in layouts, 2 * pairs * first.item_bytes
     threads = sum(heads) * pairs // (MANY_PAIRS * HEADS_IN_FLIGHT)
-    many = are_few(outer * inner) or (threads >= FEWEST_THREADS and not tail)
-    most = MANY_PAIRS if many and weights is None else FEW_PAIRS
-    vector = widest(pairs if halves else 2 * pairs)
-    vector = min(vector, most if halves else 2 * most)
+    few = are_few(outer * inner) and weights is None
+    many = few or (threads >= FEWEST_THREADS and not tail and weights is None)
+    most = MANY_PAIRS if many else FEW_PAIRS
+    # Two vectors a unit: one of each half; or neighbours, where tokens are few.
+    two_vectors = halves or few
+    vector = widest(pairs if two_vectors else 2 * pairs)
+    vector = min(vector, most if two_vectors else 2 * most)
     tail_vector = widest(2 * pairs, tail, rotary_offset) if tail else 0
-    pairs_held = vector if halves else max(1, vector // 2)
+    pairs_held = vector if two_vectors else max(1, vector // 2)
     units = pairs // pairs_held
     one_layout = layouts[0] == layouts[1]
     if units > MAX_THREADS and not one_layout:
@@ -199,7 +204,7 @@ def arrange(
         across=min(units, MAX_THREADS),
         held_bytes=2 * pairs_held * first.item_bytes,
         angle_bytes=2 * pairs * max(4, *(view.item_bytes for view in views)),
-        is_partial=2 * pairs < head_dim,
+        in_pieces=tail > 0 or (2 * pairs < head_dim and rotated_bytes <= FEW_BYTES),
         macros={
             "FORMAT": FORMATS[first.dtype],
             "OUTPUT_FORMAT": OUTPUT_FORMATS[output.dtype],

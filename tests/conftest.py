@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,24 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if suite not in SUITES or collection_path.suffix != ".py":
         return None
     return f"pytest.mark.{suite}" not in collection_path.read_text("utf-8") or None
+
+
+ABSENT = pytest.StashKey[list[str]]()  # what was deselected for want of a package
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what compares with a package that is not there; a skip would pass for a success."""
+    peers = {item: marker.args[0] for item in items if (marker := item.get_closest_marker("peer"))}
+    absent = {item: peer for item, peer in peers.items() if find_spec(peer) is None}
+    items[:] = [item for item in items if item not in absent]
+    config.hook.pytest_deselected(items=list(absent))
+    config.stash[ABSENT] = [f"{item.nodeid}: no {peer}" for item, peer in absent.items()]
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    """Say what was deselected for want of a package."""
+    return [f"deselected {line}" for line in config.stash.get(ABSENT, [])]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

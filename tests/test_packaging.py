@@ -13,7 +13,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("ropelab", "ropelab_cuda")
 
-HEAVY = {"jax", "matplotlib", "mpmath", "rich", "scipy", "torch", "transformers"}
+HEAVY = {
+    *("click", "gguf", "jax", "matplotlib", "mpmath", "rich", "scipy", "torch", "transformers"),
+}
 UNWANTED = {"ropelab": HEAVY | {"cupy", "ml_dtypes"}, "ropelab_cuda": HEAVY}
 
 

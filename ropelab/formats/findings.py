@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..rope import Rope
 
-__all__ = ["Finding", "Findings", "Reading", "warn_of"]
+__all__ = ["Finding", "Findings", "LayersReading", "Reading", "warn_of"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,22 @@ class Reading:
     """
 
     rope: Rope | None
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class LayersReading:
+    """A config as read, for each kind of the model's layers.
+
+    Parameters
+    ----------
+    ropes : mapping of str to Rope or None
+        By the kind's name; None for layers without a rotary embedding.
+    findings : tuple of Finding
+        Of all kinds together, in the order in which they were made.
+    """
+
+    ropes: Mapping[str, Rope | None]
     findings: tuple[Finding, ...] = ()
 
 

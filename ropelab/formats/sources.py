@@ -19,6 +19,7 @@ __all__ = [
     "first_given",
     "note_layer_bases",
     "optional_text",
+    "parse_config",
     "read_config",
     "renamed",
     "text_part",
@@ -56,11 +57,49 @@ def read_config(config: object) -> Mapping[str, Any]:
     """
     if isinstance(config, (str, os.PathLike)):
         _check_path(os.fsdecode(config))
-        config = _read_json(Path(config))
-        if not isinstance(config, Mapping):
-            msg = f"config: expected a file that holds a JSON object; got a {type(config).__name__}"
-            raise TypeError(msg)
+        return _read_json(Path(config))
     return _mapping(config, "config")
+
+
+def parse_config(raw: bytes, place: str) -> Mapping[str, Any]:
+    """Return the keys and values of a config.json's bytes, or raise naming where they are from.
+
+    Parameters
+    ----------
+    raw : bytes
+        All of them.
+    place : str
+        What messages call their origin.
+
+    Returns
+    -------
+    mapping
+        The config's own keys.
+
+    Raises
+    ------
+    TypeError
+        If the JSON is of no object.
+    ValueError
+        If it is no JSON; the message has the line.
+    """
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        msg = f"config: {place} is not JSON (it starts with {raw[:4]!r}): {error.reason}"
+        raise ValueError(msg) from error
+    try:
+        config = json.loads(text, object_pairs_hook=_without_repetition)
+    except RecursionError:
+        msg = f"config: {place} is no sound JSON: it nests too deep to be a config"
+        raise ValueError(msg) from None
+    except ValueError as error:
+        msg = f"config: {place} is no sound JSON: {error}"
+        raise ValueError(msg) from error
+    if not isinstance(config, Mapping):
+        msg = f"config: expected a file that holds a JSON object; got a {type(config).__name__}"
+        raise TypeError(msg)
+    return config
 
 
 def text_part(config: Mapping[str, Any], findings: Findings) -> Mapping[str, Any]:
@@ -146,7 +185,7 @@ def _mapping(value: object, name: str) -> Mapping[str, Any]:
     return found
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(path: Path) -> Mapping[str, Any]:
     place = repr(_short(str(path)))
     try:
         with path.open("rb") as file:
@@ -157,10 +196,7 @@ def _read_json(path: Path) -> Any:
                     f"metadata with the reader of its format, and give them as a mapping"
                 )
                 raise ValueError(msg)
-            text = (start + file.read()).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        msg = f"config: {place} is not JSON (it starts with {start[:4]!r}): {error.reason}"
-        raise ValueError(msg) from error
+            raw = start + file.read()
     except OSError as error:
         msg = f"config: expected the path of a config.json; got {place}: {error.strerror}"
         if isinstance(error, (IsADirectoryError, PermissionError)) and path.is_dir():
@@ -173,14 +209,7 @@ def _read_json(path: Path) -> Any:
                 f"config.json, or look for the model in ropelab.models"
             )
         raise ValueError(msg) from error
-    try:
-        return json.loads(text, object_pairs_hook=_without_repetition)
-    except RecursionError:
-        msg = f"config: {place} is no sound JSON: it nests too deep to be a config"
-        raise ValueError(msg) from None
-    except ValueError as error:
-        msg = f"config: {place} is no sound JSON: {error}"
-        raise ValueError(msg) from error
+    return parse_config(raw, place)
 
 
 def _check_path(path: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .findings import Findings
 
-__all__ = ["LENGTH", "parameters_of"]
+__all__ = ["LENGTH", "layer_types", "parameters_of"]
 
 LENGTH = "original_max_position_embeddings"
 
@@ -19,6 +19,25 @@ _PARTIAL = ("partial_rotary_factor", "rotary_pct", "rotary_emb_fraction")
 _FULL, _SLIDING = "full_attention", "sliding_attention"
 _WINDOWED = ("rope_local_base_freq", "local_rope_theta")
 _OTHERS = ("global_rope_theta", *_THETA)
+
+
+def layer_types(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the types of layers that a config tells apart; empty where all are alike.
+
+    Parameters
+    ----------
+    values : mapping
+        The config of the text model.
+
+    Returns
+    -------
+    tuple of str
+        What `parameters_of` takes as `layer_type`.
+    """
+    found = _dictionary(values, Findings())
+    nested = tuple(str(key) for key, value in found.items() if isinstance(value, Mapping))
+    windowed = any(values.get(key) is not None for key in _WINDOWED)
+    return nested or ((_FULL, _SLIDING) if windowed else ())
 
 
 def parameters_of(

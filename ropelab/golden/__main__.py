@@ -7,6 +7,7 @@ Exit code 0: everything holds; 1: something does not; 2: wrong usage.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -39,8 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-oracle", action="store_true", help="do not derive everything anew")
     parser.add_argument("--no-zoo", action="store_true", help="do not run the known bugs")
     parser.add_argument("--kill-matrix", type=Path, help="write the matrix of known bugs there")
+    parser.add_argument("--json", action="store_true", help="print JSON; the rest to stderr")
     options = parser.parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 100)
+    stream = sys.stderr if options.json else sys.stdout
+    console = Console(file=stream, width=None if stream.isatty() else 100)
     if not options.directory.is_dir():
         parser.error(f"--directory: expected a folder; got {options.directory}")
     # In CI a case that is defined but not frozen is an oversight, not a wish.
@@ -81,6 +84,15 @@ def main(arguments: list[str] | None = None) -> int:
         f"{len(results)} goldens: {len(results) - len(failed)} hold, {len(failed)} do not; "
         f"{len(problems)} problems with the files; {len(survivors)} known bugs not rejected"
     )
+    if options.json:
+        summary = {
+            "sound": sound,
+            "goldens": len(results),
+            "failed": [result.case.id for result in failed],
+            "problems": problems,
+            "survivors": survivors,
+        }
+        print(json.dumps(summary, indent=1))
     console.print("[bold green]VERDICT: sound[/]" if sound else "[bold red]VERDICT: broken[/]")
     return 0 if sound else 1
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from .. import bands
 from ..bands.cosines import on_every_axis
+from ..checks import check_rope
 from ..rope import Rope
 from .style import (
     FAINT,
@@ -26,7 +27,7 @@ from .style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["cosine_sums", "decay", "similarity"]
+__all__ = ["cosine_sums", "decay", "scores", "similarity"]
 
 
 def cosine_sums(
@@ -143,6 +144,61 @@ def decay(
     return ax
 
 
+def scores(
+    rope: Rope,
+    keys: Mapping[str, tuple[ArrayLike | None, ArrayLike | None]],
+    distances: ArrayLike,
+    *,
+    ax: Axes | None = None,
+    seq_len: int | None = None,
+) -> Axes:
+    """Draw the score of a query with each of several keys, by their distance.
+
+    Of more than 240 distances, neighbours are drawn as their mean, in a tint that spans them.
+
+    Parameters
+    ----------
+    rope : Rope
+        The rotary embedding.
+    keys : mapping of str to (amplitudes, phases)
+        What each key makes with the query, of shape (d/2,), as `ropelab.bands.pair_products` gives
+        it; None for amplitudes of 1 or phases of 0. At most seven.
+    distances : array-like of int, shape (n,)
+        Tokens between query and key; on a logarithmic axis if they span two powers of ten.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    seq_len : int, optional
+        Length of the sequence in tokens, for a rule that depends on it.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`, or the axes of the new figure.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has another type or shape.
+
+    See Also
+    --------
+    ropelab.bands.score : The numbers.
+    """
+    check_rope(rope)
+    ax, given = axes_or_new(ax), listed(distances, "distances")
+    places = on_every_axis(rope, given)
+    for order, (name, two) in enumerate(_pairs(keys, "keys", "amplitudes and phases").items()):
+        values = bands.score(rope, places, amplitudes=two[0], phases=two[1], seq_len=seq_len)
+        draw_dense(ax, given, values, order, name)
+    ax.axhline(0.0, color=FAINT, linewidth=0.9, zorder=0)
+    scale_tokens(ax, given)
+    ax.set_xlabel("distance (tokens)")
+    ax.set_ylabel("score (before the softmax scale)")
+    bare(ax)
+    legend(ax)
+    return ax
+
+
 def similarity(
     readings: Mapping[str, tuple[Rope, Rope]],
     positions: ArrayLike,
@@ -180,7 +236,7 @@ def similarity(
     ropelab.bands.similarity : The numbers.
     """
     ax, given = axes_or_new(ax), listed(positions, "positions")
-    for order, (name, (a, b)) in enumerate(_pairs(readings).items()):
+    for order, (name, (a, b)) in enumerate(_pairs(readings, "readings", "two Ropes").items()):
         cosines = bands.similarity(a, b, on_every_axis(a, given), seq_len=seq_len)
         draw_dense(ax, given, cosines, order, name)
     scale_tokens(ax, given)
@@ -192,12 +248,12 @@ def similarity(
     return ax
 
 
-def _pairs(readings: Any) -> Mapping[str, tuple[Rope, Rope]]:
-    named = isinstance(readings, Mapping)
-    if not named or not all(isinstance(two, tuple) and len(two) == 2 for two in readings.values()):
-        kind = type(readings).__name__
-        msg = f"readings: expected a mapping of names to two Ropes, a tuple; got {kind} of others"
+def _pairs(given: Any, name: str, what: str) -> Mapping[str, tuple[Any, Any]]:
+    named = isinstance(given, Mapping)
+    if not named or not all(isinstance(two, tuple) and len(two) == 2 for two in given.values()):
+        kind = type(given).__name__
+        msg = f"{name}: expected a mapping of names to {what}, a tuple; got {kind} of others"
         raise TypeError(msg)
-    check_count(readings, "readings")
-    checked: Mapping[str, tuple[Rope, Rope]] = readings
+    check_count(given, name)
+    checked: Mapping[str, tuple[Any, Any]] = given
     return checked

@@ -15,7 +15,7 @@ from .style import FAINT, INK, STROKES, axes_or_new, bare, check_ropes, draw_cur
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["frequency_ratios", "spectra", "stretches", "turns"]
+__all__ = ["average_cosines", "frequency_ratios", "spectra", "stretches", "turns"]
 
 
 def stretches(
@@ -173,6 +173,54 @@ def turns(
     return _dressed(ax, f"turns within {context_length:,} tokens")
 
 
+def average_cosines(
+    ropes: Mapping[str, Rope],
+    context_length: int,
+    *,
+    ax: Axes | None = None,
+    seq_len: int | None = None,
+) -> Axes:
+    """Draw each pair's mean cosine over a context: 0 for one that tells distances, 1 for none.
+
+    Parameters
+    ----------
+    ropes : mapping of str to Rope
+        Rotary embeddings by name; at most seven.
+    context_length : int
+        Length of the context in tokens; positive.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    seq_len : int, optional
+        Length of the sequence in tokens, for rules that depend on it.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax`, or the axes of the new figure.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `ropes` is no mapping of a few names to ropes, or the length not positive.
+
+    See Also
+    --------
+    ropelab.bands.average_cosines : The numbers.
+    """
+    from matplotlib.ticker import FixedLocator
+
+    ax = axes_or_new(ax)
+    for order, (name, rope) in enumerate(check_ropes(ropes).items()):
+        means = bands.average_cosines(rope, context_length, seq_len=seq_len)
+        draw_curve(
+            ax, np.arange(means.size), means, order, f"{name}: {means.mean():.2f} on average"
+        )
+    ax.axhline(0.0, color=FAINT, linewidth=0.9, zorder=0)
+    ax.set_ylim(top=1.1 + 0.1 * len(ropes))  # room for the legend: most curves end at 1
+    ax.yaxis.set_major_locator(FixedLocator(np.linspace(-1.0, 1.0, 11).tolist()))
+    return _dressed(ax, f"mean cosine within {context_length:,} tokens", loc="upper left")
+
+
 def _draw(ax: Axes, values: NDArray[np.float64], order: int, name: str, *, edge: float) -> None:
     """Draw a curve, and along an edge the pairs whose value no logarithm shows."""
     shown = np.isfinite(values) & (values > 0.0)
@@ -194,9 +242,9 @@ def _draw(ax: Axes, values: NDArray[np.float64], order: int, name: str, *, edge:
     )
 
 
-def _dressed(ax: Axes, label: str) -> Axes:
+def _dressed(ax: Axes, label: str, *, loc: str = "best") -> Axes:
     ax.set_xlabel("pair index")
     ax.set_ylabel(label)
     bare(ax)
-    legend(ax)
+    legend(ax, loc=loc)
     return ax

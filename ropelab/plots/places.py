@@ -117,15 +117,12 @@ def token_positions(
     TypeError, ValueError
         If the positions have another type or shape, or an axis has no name.
     """
-    from matplotlib.ticker import MaxNLocator
-
     given = _by_axis(position_ids, "(axes, tokens)", range(1, len(names) + 1))
     ax = axes_or_new(ax)
     tokens = np.arange(given.shape[1])
     for order, (name, positions) in enumerate(zip(names, given, strict=False)):
         draw_curve(ax, tokens, positions, order, name, marks=24)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
+    _count_in_integers(ax)
     ax.set_xlabel("token index")
     ax.set_ylabel("position")
     bare(ax)
@@ -162,6 +159,7 @@ def grid(position_ids: ArrayLike, *, ax: Axes | None = None) -> Axes:
     for token, place in enumerate(zip(columns.tolist(), rows.tolist(), strict=True)):
         if few:
             ax.annotate(str(token), place, ha="center", va="center", fontsize="x-small", color=INK)
+    _count_in_integers(ax)
     ax.set_aspect("equal")
     ax.margins(0.08)
     ax.invert_yaxis()
@@ -229,6 +227,13 @@ def ownership(
     return ax
 
 
+def _count_in_integers(ax: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
+
+
 def _runs(tokens: NDArray[np.int64], bounds: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Split tokens where they are not neighbours, and where a sequence begins."""
     breaks = (np.diff(tokens) != 1) | np.isin(tokens[1:], bounds)
@@ -236,8 +241,6 @@ def _runs(tokens: NDArray[np.int64], bounds: NDArray[np.int64]) -> list[NDArray[
 
 
 def _write(ax: Axes, first: int, last: int, row: int, ends: Iterable[int]) -> Text:
-    from matplotlib.patheffects import withStroke
-
     return ax.annotate(
         "–".join(map(str, ends)),
         ((first + last) / 2, row),
@@ -245,7 +248,7 @@ def _write(ax: Axes, first: int, last: int, row: int, ends: Iterable[int]) -> Te
         va="center",
         fontsize="small",
         color=INK,
-        path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none"},
     )
 
 

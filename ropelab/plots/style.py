@@ -155,9 +155,15 @@ def draw_dense(ax: Axes, x: NDArray[Any], y: NDArray[np.float64], order: int, la
     if x.size <= 2 * _BINS:
         draw_curve(ax, x, y, order, label)
         return
-    # The first point stands by itself: where a curve begins is often what matters.
-    middles = [float(part.mean()) for part in (x[:1], *np.array_split(x[1:], _BINS))]
-    parts = [y[:1], *np.array_split(y[1:], _BINS)]
+    # Bins as wide as one another on the axis. The first point stands by itself: where a curve
+    # begins is often what matters.
+    along = np.log(x) if _is_wide(x) else x
+    bins = (along - along.min()) / (np.ptp(along) or 1) * _BINS // 1
+    bins = np.minimum(bins, _BINS - 1)
+    bins[0] = -1
+    cuts = np.flatnonzero(np.diff(bins)) + 1
+    middles = [float(part.mean()) for part in np.split(x, cuts)]
+    parts = np.split(y, cuts)
     lowest, highest = [part.min() for part in parts], [part.max() for part in parts]
     color = STROKES[order].color
     ax.fill_between(middles, lowest, highest, color=color, alpha=0.16, linewidth=0.0)
@@ -165,16 +171,20 @@ def draw_dense(ax: Axes, x: NDArray[Any], y: NDArray[np.float64], order: int, la
 
 
 def legend(ax: Axes, **style: Any) -> None:
-    """Explain the curves, without a frame."""
-    ax.legend(frameon=False, handlelength=3.2, **style)
+    """Explain the curves, without an edge; what lies behind shows through faintly."""
+    ax.legend(edgecolor="none", framealpha=0.85, handlelength=3.2, **style)
 
 
 def scale_tokens(ax: Axes, values: NDArray[Any], *, axis: str = "x") -> None:
     """Count tokens along an axis, by powers of ten where they span more than two of them."""
-    if values.min() > 0 and values.max() > 100 * values.min():
+    if _is_wide(values):
         (ax.set_xscale if axis == "x" else ax.set_yscale)("log")
     else:
         (ax.xaxis if axis == "x" else ax.yaxis).set_major_formatter("{x:,.0f}")
+
+
+def _is_wide(values: NDArray[Any]) -> bool:
+    return bool(values.min() > 0 and values.max() > 100 * values.min())
 
 
 def token_ticks(ax: Axes, lengths: Sequence[int]) -> None:

@@ -105,7 +105,8 @@ def correction_range(
 def kept_share(low: Decimal, high: Decimal, pairs: int) -> NDArray[np.float64]:
     r"""Return how far each pair keeps its frequency: 1 up to low, 0 from high on.
 
-    .. math:: \gamma_i = 1 - \mathrm{clip}\left(\frac{i - low}{high - low}, 0, 1\right)
+    .. math:: \gamma_i = 1 - \mathrm{clip}\left(
+              \frac{i - \mathrm{low}}{\mathrm{high} - \mathrm{low}}, 0, 1\right)
 
     Parameters
     ----------

@@ -21,12 +21,13 @@ class YaRN(Scaling):
     r"""Short wavelengths kept, long ones stretched, a ramp in the pair index between.
 
     .. math:: \omega'_i = (1 - \gamma_i)\,\omega_i / s + \gamma_i\,\omega_i, \qquad
-              \gamma_i = 1 - \mathrm{clip}\left(\frac{i - low}{high - low}, 0, 1\right)
+              \gamma_i = 1 - \mathrm{clip}\left(
+              \frac{i - \mathrm{low}}{\mathrm{high} - \mathrm{low}}, 0, 1\right)
 
     with :math:`\omega_i = b^{-2i/d}`, and low and high the pairs that turn beta_fast and beta_slow
-    times in the original length: the whole numbers around :math:`c(beta\_fast)` and
-    :math:`c(beta\_slow)`, :math:`c(r) = d \ln (L_0 / 2 \pi r) / (2 \ln b)`, within 0 and d - 1. The
-    scaling holds at every length. cos and sin are multiplied by
+    times in the original length: the whole numbers around :math:`c(\mathrm{beta\_fast})` and
+    :math:`c(\mathrm{beta\_slow})`, :math:`c(r) = d \ln (L_0 / 2 \pi r) / (2 \ln b)`, within 0 and
+    d - 1. The scaling holds at every length. cos and sin are multiplied by
 
     .. math:: A = g(s, 1), \qquad g(s, \mu) = 0.1\,\mu \ln s + 1 \quad (1 \text{ for } s \le 1)
 

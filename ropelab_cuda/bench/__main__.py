@@ -78,8 +78,13 @@ def _checked(candidate: Candidate, inputs: Inputs) -> tuple[float, str]:
     return error, "" if error <= candidate.tolerance else "wrong"
 
 
-def main() -> int:
+def main(given: list[str] | None = None) -> int:
     """Run the benchmark.
+
+    Parameters
+    ----------
+    given : list of str, optional
+        Arguments; by default those of the process.
 
     Returns
     -------
@@ -97,7 +102,7 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write all numbers there")
     parser.add_argument("--markdown", type=Path, metavar="PATH", help="write the tables there")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
 
     import torch
 

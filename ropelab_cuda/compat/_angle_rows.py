@@ -109,7 +109,8 @@ def cos_sin_of_rows(
     if not (freqs.ndim == 4 and freqs.shape[2] == 1 and freqs.shape[3] % 2 == 0):
         msg = (
             f"{name}: expected angles of shape (rows, 1, 1, d) with an even d, as "
-            f"RotaryPositionEmbedding returns them; got shape {tuple(freqs.shape)}"
+            f"RotaryPositionEmbedding returns them, which serve all heads; got shape "
+            f"{tuple(freqs.shape)}; rotate heads of other angles by a call each"
         )
         raise ValueError(msg)
     _check_rows(rows, freqs.shape[0], name)

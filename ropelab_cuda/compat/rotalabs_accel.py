@@ -82,6 +82,7 @@ def rope_torch(
     TypeError, ValueError
         If a dtype or a shape does not fit.
     """
+    _check_axes(q=q, k=k)
     rows = [_by_token(table, q, name) for table, name in ((cos, "cos"), (sin, "sin"))]
     return apply_rotary_cached(q, k, *rows, layout="interleaved")
 
@@ -116,7 +117,8 @@ def apply_rope(
     """
     if use_triton is not None:
         check_flag(use_triton, "use_triton")
-    if q.dim() == 4 and cos.dim() == sin.dim() == 2:
+    _check_axes(q=q, k=k)
+    if cos.dim() == sin.dim() == 2:
         cos, sin = cos[: q.shape[1]], sin[: q.shape[1]]
     return rope_torch(q, k, cos, sin)
 
@@ -179,7 +181,8 @@ class RotaryEmbedding(nn.Module):
             If a dtype, a shape or the number of tokens does not fit, or both `position_ids` and
             `offset` are given.
         """
-        if seq_len is not None and q.dim() == 4 and integer(seq_len, "seq_len") != q.shape[1]:
+        _check_axes(q=q, k=k)
+        if seq_len is not None and integer(seq_len, "seq_len") != q.shape[1]:
             msg = f"seq_len: expected the tokens of q, {q.shape[1]}; got {seq_len}; leave it out"
             raise ValueError(msg)
         first = integer(offset, "offset")
@@ -194,6 +197,17 @@ class RotaryEmbedding(nn.Module):
         return f"dim={self.dim}, max_seq_len={self.max_seq_len}, base={self.base}"
 
 
+def _check_axes(**tensors: torch.Tensor) -> None:
+    """Raise ValueError unless queries and keys have the four axes that they have there."""
+    for name, x in tensors.items():
+        if x.dim() != 4:
+            msg = (
+                f"{name}: expected shape (batch, sequence, heads, head_dim); got {tuple(x.shape)}; "
+                f"unsqueeze the axis that is missing, or flatten those that lead"
+            )
+            raise ValueError(msg)
+
+
 def _by_token(table: torch.Tensor, q: torch.Tensor, name: str) -> torch.Tensor:
     """Return a table without its axis of heads."""
     shape, pairs = tuple(table.shape), q.shape[-1] // 2
@@ -206,5 +220,5 @@ def _by_token(table: torch.Tensor, q: torch.Tensor, name: str) -> torch.Tensor:
     if len(shape) == 4:
         return table.squeeze(2)
     # By the rule of broadcasting, three axes may also be (sequence, 1, pairs).
-    is_column = len(shape) == 3 and q.dim() == 4 and shape[:2] == (q.shape[1], 1) != (1, 1)
+    is_column = len(shape) == 3 and shape[:2] == (q.shape[1], 1) != (1, 1)
     return table.squeeze(1) if is_column else table

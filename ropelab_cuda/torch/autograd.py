@@ -20,7 +20,7 @@ from ropelab.layouts import pair_channels
 from ropelab.pairs import Placement
 
 from . import ops
-from .plain import check_no_grad, check_no_tangent
+from .plain import check_no_grad, check_no_tangent, check_not_of_inference
 
 __all__: list[str] = []
 
@@ -34,7 +34,10 @@ class _RotaryQK(_SingleLevelFunction):
         ctx.place, ctx.shapes = Placement(*place), (q.shape, k.shape)
         ctx.save_for_backward(position_ids, numbers)
         ctx.set_materialize_grads(False)  # its zeros would be no DTensors
-        return _below(ops.rotary_qk, *inputs)
+        made = _below(ops.rotary_qk, *inputs)
+        needed = zip(made, ctx.needs_input_grad[:2], strict=True)
+        ctx.mark_non_differentiable(*(x for x, needs in needed if not needs))  # a frozen key
+        return made
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor | None) -> Inputs:
@@ -98,6 +101,7 @@ def _below(operator: Callable[..., Any], *inputs: Any) -> Any:
 def _overwriting(q: torch.Tensor, k: torch.Tensor, *options: Any) -> None:
     check_no_tangent(q, k)
     check_no_grad(q=q, k=k)
+    check_not_of_inference(q=q, k=k)
     before = q._version, k._version
     with torch._C._AutoDispatchBelowAutograd():
         ops.rotary_qk_(q, k, *options)

@@ -16,6 +16,7 @@ from ..calls import check_same_dtype
 from ..device_spectrum import DeviceSpectrum, spectrum_numbers
 from ..length_rules import length_rule
 from ..torch_tensors import torch_framework
+from .plain import check_not_of_inference
 from .ropes import rope_from_text
 from .spectra import SpectrumText, from_text
 from .written import check_written_apart, view_of
@@ -38,6 +39,7 @@ def rotary_qk_(
     q: torch.Tensor, k: torch.Tensor, position_ids: Any, spectrum: AnySpectrum, **options: Any
 ) -> None:
     """Rotate queries and keys in place."""
+    check_not_of_inference(q=q, k=k)
     made = rotary_qk(q, k, position_ids, spectrum, **options)
     check_written_apart(q, k)
     for x, rotated in zip((q, k), made, strict=True):

@@ -20,6 +20,7 @@ from ..lengths import spectrum_on_device
 from ..rotary import apply_rotary_cached, apply_rotary_qk
 from ..torch_tensors import torch_framework
 from ..views import View
+from .plain import check_not_of_inference
 from .ropes import rope_from_text
 from .spectra import SpectrumText, from_text
 from .written import check_written_apart
@@ -44,6 +45,8 @@ def rotary_qk_(
     q: torch.Tensor, k: torch.Tensor, position_ids: Any, spectrum: AnySpectrum, **options: Any
 ) -> None:
     """Rotate queries and keys in place, in one launch."""
+    if q.is_inference() or k.is_inference():
+        check_not_of_inference(q=q, k=k)
     if q.stride(-1) == 1 == k.stride(-1):
         apply_rotary_qk_(q, k, position_ids, _on_device(spectrum), **options)
         return

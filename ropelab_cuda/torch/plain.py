@@ -8,7 +8,13 @@ from typing import Any
 import torch
 from torch.autograd import forward_ad
 
-__all__ = ["are_plain", "check_no_grad", "check_no_tangent", "check_tensors"]
+__all__ = [
+    "are_plain",
+    "check_no_grad",
+    "check_no_tangent",
+    "check_not_of_inference",
+    "check_tensors",
+]
 
 Guard = Callable[..., bool]
 
@@ -126,6 +132,28 @@ def check_no_grad(**tensors: torch.Tensor) -> None:
             msg = (
                 f"{name}: expected a tensor that may be overwritten; got {kind}; use apply_rotary, "
                 f"which records gradients, or call under torch.no_grad()"
+            )
+            raise ValueError(msg)
+
+
+def check_not_of_inference(**tensors: torch.Tensor) -> None:
+    """Raise ValueError if torch forbids to overwrite a tensor, which it says after it has written.
+
+    Parameters
+    ----------
+    **tensors : torch.Tensor
+        What is to be overwritten, by the names of the arguments.
+
+    Raises
+    ------
+    ValueError
+        If one was made in inference mode, and this is outside of it.
+    """
+    for name, x in tensors.items():
+        if x.is_inference() and not torch.is_inference_mode_enabled():
+            msg = (
+                f"{name}: expected a tensor that may be overwritten; got one of inference mode, "
+                f"which only that may overwrite; call .clone() first"
             )
             raise ValueError(msg)
 

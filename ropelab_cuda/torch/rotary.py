@@ -14,6 +14,7 @@ from ropelab.pairs import Placement
 from ropelab.positions import Consecutive, Packed
 
 from . import autograd, batching, fakes, on_cpu, on_cuda, ops
+from .again import overwritten_again, rotated_again
 from .plain import are_plain, check_tensors
 from .positions import PositionIds, listed
 from .spectra import SpectrumText, described
@@ -87,6 +88,10 @@ def apply_rotary(
     >>> q_out.shape, q_out.requires_grad
     (torch.Size([1, 3, 4, 8]), True)
     """
+    how = (tensor_format, layout, output_layout, rotary_offset, inverse)
+    made = rotated_again(q, k, position_ids, spectrum, angles, how)
+    if made is not None:
+        return made
     if are_plain(*_tensors(q, k, position_ids, spectrum)):
         rotate = on_cuda.rotary_qk if q.is_cuda else on_cpu.rotary_qk
         return rotate(
@@ -100,8 +105,7 @@ def apply_rotary(
         )
     check_tensors(q=q, k=k)
     ids = listed(position_ids, q, tensor_format)
-    place = tensor_format, layout, output_layout, rotary_offset, inverse
-    q_out, k_out = ops.rotary_qk(q, k, ids, *described(spectrum), angles, *place)
+    q_out, k_out = ops.rotary_qk(q, k, ids, *described(spectrum), angles, *how)
     return q_out, k_out
 
 
@@ -162,6 +166,9 @@ def apply_rotary_(
     >>> apply_rotary_(q, k, torch.arange(3), ropelab.Rope(8).spectrum())[0] is q
     True
     """
+    how = (tensor_format, layout, output_layout, rotary_offset, inverse)
+    if overwritten_again(q, k, position_ids, spectrum, angles, how):
+        return q, k
     if are_plain(*_tensors(q, k, position_ids, spectrum)):
         rotate = on_cuda.rotary_qk_ if q.is_cuda else on_cpu.rotary_qk_
         rotate(
@@ -183,8 +190,7 @@ def apply_rotary_(
         raise NotImplementedError(msg)
     _check_settled(q=q, k=k)
     ids = listed(position_ids, q, tensor_format)
-    place = tensor_format, layout, output_layout, rotary_offset, inverse
-    ops.rotary_qk_(q, k, ids, *described(spectrum), angles, *place)
+    ops.rotary_qk_(q, k, ids, *described(spectrum), angles, *how)
     return q, k
 
 

@@ -16,7 +16,10 @@ from .plain import are_plain
 from .ropes import rope_as_text
 from .spectra import SpectrumText, as_text
 
-__all__ = ["spectrum_for"]
+__all__ = ["fixed_spectrum", "spectrum_for"]
+
+MOST_ROPES = 1024
+_fixed: dict[int, tuple[Rope, Spectrum | None]] = {}  # by address: a rope takes long to hash
 
 
 def spectrum_for(
@@ -53,7 +56,10 @@ def spectrum_for(
     >>> spectrum_for(Rope(4), torch.arange(3)).inv_freq.tolist()
     [1.0, 0.01]
     """
-    check_rope(rope)
+    if not torch.compiler.is_dynamo_compiling():
+        fixed = fixed_spectrum(rope)
+        if fixed is not None:
+            return fixed
     if not rope.scaling.depends_on_length:
         seq_len = None
     elif seq_len is None:
@@ -65,6 +71,38 @@ def spectrum_for(
     if torch.compiler.is_dynamo_compiling():
         return SpectrumText(_text(rope))
     return _spectrum(rope, None if seq_len is None else positive_int(seq_len, "seq_len"))
+
+
+def fixed_spectrum(rope: Rope) -> Spectrum | None:
+    """Return the spectrum of a rope, if it has one at all lengths.
+
+    Parameters
+    ----------
+    rope : ropelab.Rope
+        The rotary embedding.
+
+    Returns
+    -------
+    ropelab.Spectrum or None
+        The same object for the same rope, in a fraction of a microsecond.
+
+    Raises
+    ------
+    TypeError
+        If `rope` is no Rope.
+
+    Examples
+    --------
+    >>> fixed_spectrum(Rope(4)).inv_freq.tolist()
+    [1.0, 0.01]
+    """
+    held = _fixed.get(id(rope))
+    if held is None or held[0] is not rope:
+        check_rope(rope)
+        if len(_fixed) >= MOST_ROPES:
+            _fixed.clear()
+        held = _fixed[id(rope)] = rope, None if rope.scaling.depends_on_length else _spectrum(rope)
+    return held[1]
 
 
 def _check_length(seq_len: int) -> None:

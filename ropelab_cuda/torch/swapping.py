@@ -23,6 +23,7 @@ __all__ = [
     "maker_of",
     "methods_of",
     "rebound",
+    "recipe_of",
     "restore",
     "subclass",
     "swap",
@@ -152,9 +153,15 @@ def was_swapped_below(module: Module) -> bool:
     return _ORIGINAL not in vars(kind) and any(_ORIGINAL in vars(base) for base in bases)
 
 
+def recipe_of(kind: type[Module]) -> tuple[Any, ...]:
+    """Return the recipe of a class that `subclass` has made, or no more than another class."""
+    recipe: tuple[Any, ...] = vars(kind).get(_RECIPE, (kind,))
+    return recipe
+
+
 def maker_of(module: Module) -> Callable[..., type[Module]]:
     """Return the function that has made the class of a swapped module."""
-    maker: Callable[..., type[Module]] = vars(type(module))[_RECIPE][0]
+    maker: Callable[..., type[Module]] = recipe_of(type(module))[0]
     return maker
 
 

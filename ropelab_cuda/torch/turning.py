@@ -6,6 +6,7 @@ import torch
 
 from ropelab import Rope, Spectrum
 
+from .again import rotated_again
 from .rotary import apply_rotary
 from .spectra import SpectrumText
 from .spectrum_for import spectrum_for
@@ -66,15 +67,21 @@ class Turning:
         ValueError
             If the last axis is another.
         """
-        rope, here = self.rope, self.to(q.device)
-        widths = (rope.head_dim, rope.rotary_dim)
+        rope = self.rope
+        width, widths = q.shape[-1], (rope.head_dim, rope.rotary_dim)
         for name, x in (("q", q), ("k", k)):
-            if x.shape[-1] not in widths or x.shape[-1] != q.shape[-1]:
+            if x.shape[-1] not in widths or x.shape[-1] != width:
                 msg = (
                     f"{name}: expected the rope's head_dim or rotary_dim, {widths}, of q and k "
                     f"alike on the last axis; got shape {tuple(x.shape)}"
                 )
                 raise ValueError(msg)
+        offset = rope.rotary_offset if width == rope.head_dim else 0
+        how = (tensor_format, rope.layout, rope.output_layout, offset, False)
+        made = rotated_again(q, k, self.position_ids, self.spectrum, self.angles, how)
+        if made is not None:
+            return made
+        here = self.to(q.device)
         return apply_rotary(
             q,
             k,
@@ -84,7 +91,7 @@ class Turning:
             tensor_format=tensor_format,
             angles=self.angles,
             output_layout=rope.output_layout,
-            rotary_offset=rope.rotary_offset if q.shape[-1] == rope.head_dim else 0,
+            rotary_offset=offset,
         )
 
     def to(self, device: torch.device, **_: object) -> Turning:

@@ -26,7 +26,7 @@ from ropelab.positions.token_positions import current_length
 
 from .architectures import format_of, parameters_of, survey, with_functions
 from .embeddings import Turner, held_turner, ropes_of, turner_of
-from .swapping import check_swappable, restore, swap
+from .swapping import check_swappable, maker_of, recipe_of, restore, swap, swapped_from
 from .turning import Turning
 
 __all__ = ["LayerErrors", "RotaryErrors", "watch"]
@@ -87,7 +87,9 @@ class RotaryErrors:
 def watch(model: Module, *, angles: str | None = None) -> Iterator[RotaryErrors]:
     """Compare every rotation of a model with the specification, as long as the context lasts.
 
-    Each is computed a second time on the host, which takes time, and is not to be compiled.
+    Each is computed a second time on the host, which takes time, and is not compiled: graphs of
+    torch.compile break where a layer rotates, and with ``fullgraph=True`` it refuses. Copies of the
+    model, made inside or after, are not watched.
 
     Parameters
     ----------
@@ -106,6 +108,8 @@ def watch(model: Module, *, angles: str | None = None) -> Iterator[RotaryErrors]
     ------
     NotImplementedError
         As `patch` does.
+    ValueError
+        If somebody watches it already; or at the end, if the class of a layer was changed inside.
     RuntimeError
         In the forward pass, if a layer rotates by tables that no embedding of the model has made.
 
@@ -118,31 +122,61 @@ def watch(model: Module, *, angles: str | None = None) -> Iterator[RotaryErrors]
     """
     if angles is not None:
         check_choice(angles, ANGLES, "angles")
+    _check_unwatched(model)
     found = survey(model)
     errors = RotaryErrors({name: LayerErrors() for name in found.attentions})
-    tables: deque[tuple[object, Turning]] = deque(maxlen=_TABLES)
+    watched = _Watched()
     turners = {module: _turner(module, angles) for module in found.embeddings.values()}
     for module in found.attentions.values():
         check_swappable(module)
     hooks = [
-        module.register_forward_hook(_remembering(turner, tables), with_kwargs=True)
+        module.register_forward_hook(_Remembering(turner, watched), with_kwargs=True)
         for module, turner in turners.items()
     ]
+    given = {}
     for name, module in found.attentions.items():
-        compare = _comparing(name, errors.layers[name], tables)
-        swap(module, with_functions(type(module), compare, (_itself, type(module))))
+        compare = _comparing(name, errors.layers[name], watched)
+        given[module] = with_functions(type(module), compare, (_itself, *recipe_of(type(module))))
+        swap(module, given[module])
     try:
         yield errors
     finally:
-        for module in found.attentions.values():
-            restore(module)
+        watched.ends = True
         for hook in hooks:
             hook.remove()
+        for module, kind in given.items():
+            if type(module) is kind:
+                restore(module)
+        _check_restored(given)
 
 
-def _itself(kind: type[Module]) -> type[Module]:
+@dataclass
+class _Watched:
+    """Which tables a model's embeddings have made lately, for which positions."""
+
+    tables: deque[tuple[object, Turning]] = field(default_factory=lambda: deque(maxlen=_TABLES))
+    ends: bool = False
+
+
+def _itself(kind: Callable[..., type[Module]], *arguments: Any) -> Any:
     """Return the class that copies of a watched module have: they are not watched."""
-    return kind
+    return kind(*arguments) if arguments else kind
+
+
+def _check_unwatched(model: Module) -> None:
+    if any(swapped_from(module) and maker_of(module) is _itself for module in model.modules()):
+        msg = "model: expected one that nobody watches; got one inside of watch(model); leave it"
+        raise ValueError(msg)
+
+
+def _check_restored(given: dict[Module, type[Module]]) -> None:
+    for module, kind in given.items():
+        if issubclass(type(module), kind):
+            msg = (
+                f"model: expected the classes that watch has given it; got a "
+                f"{type(module).__name__} whose class was changed inside; do that before"
+            )
+            raise ValueError(msg)
 
 
 def _turner(embedding: Module, angles: str | None) -> Turner:
@@ -152,31 +186,44 @@ def _turner(embedding: Module, angles: str | None) -> Turner:
     return Turner(held.ropes, held.axes, held.pair, angles or held.angles)
 
 
-def _remembering(turner: Turner, tables: deque[tuple[object, Turning]]) -> Callable[..., None]:
-    """Return a hook that remembers which positions an embedding's tables are for."""
+class _Remembering:
+    """A hook that remembers which positions an embedding's tables are for."""
 
-    def hook(module: Module, args: Any, kwargs: Any, output: Any) -> None:
+    def __init__(self, turner: Turner | None, watched: _Watched) -> None:
+        self.turner = turner
+        self.watched = watched
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def __call__(self, module: Module, args: Any, kwargs: Any, output: Any) -> None:
+        if self.turner is None:
+            return
         given = inspect.signature(type(module).forward).bind(module, *args, **kwargs).arguments
-        made = turner.turning(given["position_ids"], given.get("layer_type"))
-        tables.append((output[0] if isinstance(output, tuple) else output, made))
+        made = self.turner.turning(given["position_ids"], given.get("layer_type"))
+        table = output[0] if isinstance(output, tuple) else output
+        self.watched.tables.append((table, made))
 
-    return hook
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have copies and pickles remember nothing."""
+        return _Remembering, (None, _Watched(ends=True))
 
 
 def _comparing(
-    name: str, layer: LayerErrors, tables: deque[tuple[object, Turning]]
+    name: str, layer: LayerErrors, watched: _Watched
 ) -> Callable[[str, Callable[..., Any]], Callable[..., Any]]:
     """Return what wraps a layer's functions, so that their results are compared."""
 
-    def wrapped(_: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapped(_: str, function: Callable[..., Any]) -> Any:
         signature, third = inspect.signature(function), parameters_of(function)[2]
 
+        @torch.compiler.disable  # type: ignore[untyped-decorator]
         @wraps(function)
         def compared(*args: Any, **kwargs: Any) -> Any:
+            if watched.ends:
+                return function(*args, **kwargs)
             call = signature.bind(*args, **kwargs)
             call.apply_defaults()
             given = call.arguments
-            turnings = [made for table, made in tables if table is given[third]]
+            turnings = [made for table, made in watched.tables if table is given[third]]
             if not turnings:
                 msg = f"{name}: expected tables of the model's embeddings; got others, not to watch"
                 raise RuntimeError(msg)

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -256,12 +257,39 @@ REFUSED: dict[str, tuple[type[Exception], str, Callable[[], object]]] = {
         "cos",
         lambda: apply_rope(QUERIES, KEYS, BY_HEAD, BY_HEAD),
     ),
+    **{
+        f"{name} of {axes} axes": (
+            ValueError,
+            "q",
+            partial(call, torch.ones(2, 1, S, H, D).flatten(0, 5 - axes)),
+        )
+        for axes in (2, 3, 5)
+        for name, call in (
+            ("rope_torch", lambda q: rope_torch(q, q, *TABLES)),
+            ("apply_rope", lambda q: apply_rope(q, q, *TABLES)),
+            ("module", lambda q: RotaryEmbedding(D)(q, q)),
+            ("counted", lambda q: RotaryEmbedding(D)(q, q, seq_len=S)),
+        )
+    },
+    "keys of other axes": (ValueError, "k", lambda: RotaryEmbedding(D)(QUERIES, KEYS[0])),
     "no switch": (
         TypeError,
         "use_triton",
         lambda: apply_rope(QUERIES, KEYS, *TABLES, use_triton=ONE),
     ),
 }
+
+
+def test_other_axes_were_never_more_than_an_accident() -> None:
+    q, tables = torch.ones(S, H, D), rotalabs_accel.build_rope_cache(S, D)
+    assert rotalabs_accel.rope_torch(q, q, *tables)[0].shape == (1, S, H, D)  # another shape
+    with pytest.raises(RuntimeError):
+        rotalabs_accel.RotaryEmbedding(D)(q, q)
+    # As the refusal says: batches of batches are one batch.
+    q, k = (x[None].expand(3, *x.shape) for x in queries_and_keys())
+    made = rope_torch(q.flatten(0, 1), k.flatten(0, 1), *TABLES)
+    for ours, theirs in zip(made, rotalabs_accel.rope_torch(q, k, *tables), strict=True):
+        assert worst_pair(ours.view(theirs.shape), theirs.double(), "interleaved") <= 1.8
 
 
 @pytest.mark.parametrize("name", REFUSED)

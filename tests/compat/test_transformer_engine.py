@@ -213,6 +213,8 @@ def test_queries_keys_and_values_have_gradients() -> None:
         ({"freqs": TABLES["half"][:, 0]}, "freqs: expected angles of shape"),
         ({"freqs": TABLES["half"][..., :11]}, "freqs: expected angles of shape"),
         ({"freqs": TABLES["half"].expand(40, 3, 1, 12)}, "cos: "),
+        ({"freqs": TABLES["half"].expand(40, 1, 3, 12)}, "which serve all heads; got shape"),
+        ({"freqs": TABLES["half"].expand(40, 2, 3, 12)}, "which serve all heads; got shape"),
         ({"start_positions": torch.tensor([0, 34])}, "a token of row 40"),
         ({"start_positions": torch.tensor([-1, 0])}, "a token of row -1"),
         ({"start_positions": torch.tensor([0])}, "start_positions: expected integers"),

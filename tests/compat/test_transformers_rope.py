@@ -62,6 +62,45 @@ def test_packed_tokens_and_one_sequence_have_no_axis_of_a_batch() -> None:
             torch.testing.assert_close(each, truth, rtol=0.0, atol=2e-6)
 
 
+BATCHES: list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]] = [
+    ((1, 4, 5, 16), (1, 3, 5, 16), (3, 5), 1),  # one sequence at the positions of three
+    ((2, 4, 5, 16), (1, 3, 5, 16), (2, 5), 1),
+    ((2, 4, 5, 16), (2, 3, 5, 16), (2, 1), 1),  # all tokens of a sequence alike
+    ((0, 4, 5, 16), (0, 3, 5, 16), (1, 5), 1),
+    ((2, 4, 0, 16), (2, 3, 0, 16), (2, 0), 1),
+    ((4, 0, 16), (3, 0, 16), (0,), 0),
+    ((3, 2, 4, 5, 24), (3, 2, 1, 5, 24), (3, 1, 5), 1),  # batches of batches
+    ((3, 2, 4, 5, 16), (3, 2, 1, 5, 16), (2, 5), 1),
+    ((3, 2, 4, 5, 16), (3, 2, 1, 5, 16), (5,), 0),
+    ((3, 2, 5, 4, 16), (3, 2, 5, 1, 16), (3, 2, 5), 3),
+    ((3, 5, 2, 4, 16), (3, 5, 2, 4, 16), (3, 5, 1), 3),  # groups of heads
+    ((3, 1, 2, 5, 4, 16), (3, 1, 2, 5, 1, 16), (7, 2, 5), 3),
+]
+
+
+@pytest.mark.parametrize(("q_shape", "k_shape", "tokens", "dim"), BATCHES)
+def test_batches_broadcast_as_by_transformers(
+    q_shape: tuple[int, ...], k_shape: tuple[int, ...], tokens: tuple[int, ...], dim: int
+) -> None:
+    q, k = operands(torch.float64, q_shape, k_shape, grad=True)
+    made = torch.Generator().manual_seed(3)
+    angles = torch.rand(*tokens, 8, dtype=torch.float64, generator=made) * 1e3
+    cos, sin = tables(angles, torch.float64)
+    results = []
+    for face in (ours, modeling_llama):
+        # Transformers takes no wider heads; their channels pass through.
+        given = [x if face is ours else x[..., :16] for x in (q, k)]
+        out = face.apply_rotary_pos_emb(*given, cos, sin, unsqueeze_dim=dim)
+        out = [each[..., :16] for each in out]
+        weights = operands(torch.float64, *(each.shape for each in out))
+        total = sum(
+            ((each * w).sum() for each, w in zip(out, weights, strict=True)), q.new_zeros(())
+        )
+        results.append([*out, *torch.autograd.grad(total, (q, k))])
+    for mine, original in zip(*results, strict=True):
+        torch.testing.assert_close(mine, original, rtol=1e-9, atol=1e-9)
+
+
 def test_dtypes_are_promoted_as_by_transformers() -> None:
     for given, of_tables in (
         *((torch.bfloat16, torch.float32), (torch.float32, torch.bfloat16)),
@@ -111,6 +150,9 @@ def test_halves_change_places() -> None:
         ((2, 4, 5, 16), (2, 5, 16), 0),  # a table for each head
         ((5, 16), (5, 16), 0),
         ((2, 4, 5, 16), (2, 5, 32), 1),  # wider than a head
+        ((2, 4, 5, 16), (3, 5, 16), 1),  # other batches
+        ((2, 4, 5, 16), (4, 5, 16), 0),  # a table for each head
+        ((6, 2, 4, 5, 16), (3, 5, 16), 1),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(
@@ -119,6 +161,12 @@ def test_shapes_that_do_not_fit_are_refused(
     x, table = torch.ones(q), torch.ones(cos)
     with pytest.raises(ValueError, match=r"^(cos|q|x):? "):
         ours.apply_rotary_pos_emb(x, x, table, table, dim)
+
+
+def test_a_batch_of_queries_beside_one_of_keys_is_refused() -> None:
+    q, k = operands(torch.float32, (2, 4, 5, 16), (1, 3, 5, 16))
+    with pytest.raises(ValueError, match="q: expected a batch that broadcasts"):
+        ours.apply_rotary_pos_emb(q, k, *tables(ANGLES[:1], torch.float32))
 
 
 @pytest.mark.parametrize("rule", ["dynamic", "llama3", "longrope", "yarn"])

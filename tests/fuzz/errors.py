@@ -10,7 +10,7 @@ from ropelab.golden.case import Array
 from ropelab.layouts import pair_channels
 from ropelab.precision import eps, format_name, widen
 
-__all__ = ["BOUNDS", "Finding", "Rotated", "of_rotated", "same_bits", "unit_of"]
+__all__ = ["BOUNDS", "Finding", "Rotated", "bound_of", "of_rotated", "same_bits", "unit_of"]
 
 # Errors of a pair over its norm, in eps of the dtype, against the specification in float64. The
 # narrow formats round once, by half an eps, and float32 adds its own noise. float32 has no wider
@@ -21,6 +21,16 @@ BOUNDS = {
     "float32": 2.0,
     "float64": 3.0,
 }
+
+
+# A stored number is the product with the inverse of its scale: each rounds by half an eps, which a
+# narrow format, rounded from a wider one, does not notice.
+SCALED = {"float32": 1.0, "float64": 1.0}
+
+
+def bound_of(unit: str, *, scaled: bool) -> float:
+    """Return how far a pair may be off, in eps of a format."""
+    return BOUNDS[unit] + (SCALED.get(unit, 0.0) if scaled else 0.0)
 
 
 class Finding(NamedTuple):

@@ -31,7 +31,7 @@ from .cases import (
     token_axes_of,
     values_of,
 )
-from .errors import BOUNDS, Finding, Rotated, of_rotated, unit_of
+from .errors import Finding, Rotated, bound_of, of_rotated, unit_of
 from .memory import Arena, Place
 from .tensors import inputs, listed, results_of, scattered
 
@@ -287,4 +287,4 @@ def _finding(
     """Look at rows as they came, as they are stored, and as they should be before rounding."""
     unit = unit_of(stored or kind.dtype, kind.dtype)
     error = of_rotated(came, got, want, rotated, unit, bits=not (stored or scaled))
-    return Finding(unit, error, BOUNDS[unit])
+    return Finding(unit, error, bound_of(unit, scaled=scaled))

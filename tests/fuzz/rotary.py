@@ -25,7 +25,7 @@ from .cases import (
     positions_of,
     spectrum_of,
 )
-from .errors import BOUNDS, Finding, Rotated, of_rotated, unit_of
+from .errors import Finding, Rotated, bound_of, of_rotated, unit_of
 from .memory import Arena
 from .tensors import inputs, listed, results_of
 
@@ -151,4 +151,4 @@ def _finding(case: RotaryCase, before: Array, after: Array, want: Array) -> Find
     floor = 0.0 if kind.table_dtype is None else 1.0 / case.storage.get("scale", 1.0)
     bits = not case.storage
     error = of_rotated(before, after, want, rotated, unit, bits=bits, floor=floor)
-    return Finding(unit, error, BOUNDS[unit])
+    return Finding(unit, error, bound_of(unit, scaled="scale" in case.storage))

@@ -145,6 +145,33 @@ def test_tables_of_rotalabs_accel(torch: Any, dtype: str) -> None:
         assert (found.cpu().double() - wanted.double()).abs().max() <= 4 * torch.finfo(format_).eps
 
 
+@pytest.mark.peer("liger_kernel")
+@pytest.mark.filterwarnings("ignore")  # of others
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("batches", [1, B])
+def test_liger_rotates_as_the_face_of_transformers(torch: Any, batches: int, dtype: str) -> None:
+    from ropelab_cuda.bench.third_party import _module
+    from ropelab_cuda.compat.transformers_rope import apply_rotary_pos_emb
+
+    liger = _module("liger_kernel", "ops/rope.py").LigerRopeFunction
+    angles = (torch.rand(batches, S, D // 2, dtype=torch.float64) * 1e5).repeat(1, 1, 2).cuda()
+    tables = angles.cos().float(), angles.sin().float()  # float32, so that Liger rounds once, too
+    given = [x.transpose(1, 2).cuda() for x in queries_and_keys(torch, "bshd", dtype)]
+    upstream = [torch.randn_like(x) for x in given]
+
+    def ours(q: Any, k: Any, cos: Any, sin: Any) -> Any:
+        return [y.to(q.dtype) for y in apply_rotary_pos_emb(q, k, cos, sin)]
+
+    sides = []
+    for rotate in (liger.apply, ours):
+        q, k = (x.clone().requires_grad_() for x in given)
+        made = rotate(q * 1, k * 1, *tables)  # Liger overwrites what it is given
+        back = torch.autograd.grad(made, (q, k), [grad.clone() for grad in upstream])
+        sides.append([*made, *back])
+    for wanted, found in zip(*sides, strict=True):
+        check_pairs(found, wanted, "half")
+
+
 def test_exllamav2(torch: Any) -> None:
     from ropelab_cuda.compat.exllamav2 import get_rope_params
 

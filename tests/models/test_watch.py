@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import pickle
+from typing import Any
 
 import pytest
 import torch
@@ -150,6 +152,98 @@ def test_it_is_patched_and_unpatched_outside() -> None:
     with watch(model), pytest.raises(ValueError, match=r"inside of watch\(model\)"):
         unpatch(model)
     unpatch(model)
+
+
+@pytest.mark.parametrize("patched", [False, True])
+def test_it_is_watched_once(patched: bool) -> None:
+    model, batch = build("Llama"), make_batch("Llama", "plain")
+    if patched:
+        patch(model)
+    types = [type(module) for module in model.modules()]
+    for part in (model, model.model):
+        with watch(part) as errors, pytest.raises(ValueError, match="that nobody watches"):
+            watch(model).__enter__()
+        with watch(part) as errors:
+            logits(model, batch)
+        assert {layer.applications for layer in errors.layers.values()} == {1}
+    assert [type(module) for module in model.modules()] == types
+    assert not model.model.rotary_emb._forward_hooks
+
+
+def test_two_models_are_watched_in_any_order() -> None:
+    models, batch = [build("Llama"), build("Llama")], make_batch("Llama", "plain")
+    watches = [watch(model) for model in models]
+    first, second = (each.__enter__() for each in watches)
+    logits(models[0], batch)
+    watches[0].__exit__(None, None, None)
+    for model in models:
+        logits(model, batch)
+    watches[1].__exit__(None, None, None)
+    for errors in (first, second):
+        assert {layer.applications for layer in errors.layers.values()} == {1}
+    assert not any(swapped_from(module) for model in models for module in model.modules())
+
+
+@pytest.mark.parametrize("patched", [False, True])
+def test_copies_are_not_watched(patched: bool) -> None:
+    model, batch = build("Llama"), make_batch("Llama", "plain")
+    own = logits(model, batch)
+    if patched:
+        patch(model)
+    wanted = logits(model, batch)
+    with watch(model) as errors:
+        copied = copy.deepcopy(model)
+        pickled = pickle.loads(pickle.dumps(model))
+        for other in (copied, pickled):
+            assert torch.equal(logits(other, batch), wanted)
+        assert {layer.applications for layer in errors.layers.values()} == {0}
+    for other in (copied, pickled):
+        assert torch.equal(logits(pickle.loads(pickle.dumps(other)), batch), wanted)
+        with watch(other) as errors:
+            logits(other, batch)
+        assert {layer.applications for layer in errors.layers.values()} == {1}
+        if patched:
+            unpatch(other)
+        assert torch.equal(logits(other, batch), own)
+        assert not any(swapped_from(module) for module in other.modules())
+
+
+@pytest.mark.parametrize(("patched", "before"), [(False, True), (True, False), (True, True)])
+def test_a_compiled_model_can_be_watched(patched: bool, before: bool) -> None:
+    torch._dynamo.reset()
+    model, batch = build("Llama"), make_batch("Llama", "left-padded")
+    if patched:
+        patch(model)
+    compiled: Any = torch.compile(model, backend="aot_eager")
+    wanted = logits(compiled if before else model, batch)
+    with watch(compiled) as errors:
+        found = logits(compiled, batch)
+    assert torch.equal(found, wanted)
+    assert {layer.applications for layer in errors.layers.values()} == {1}
+    assert 0.1 < errors.worst < (ROUNDED_ONCE if patched else AN_EPS_OFF)
+    assert torch.equal(logits(compiled, batch), wanted)
+    assert {layer.applications for layer in errors.layers.values()} == {1}
+
+
+def test_one_graph_cannot_be_watched() -> None:
+    torch._dynamo.reset()
+    model, batch = build("Llama"), make_batch("Llama", "plain")
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    with watch(model), pytest.raises(torch._dynamo.exc.Unsupported, match=r"compiler\.disable"):
+        compiled(batch.input_ids)
+
+
+def test_a_class_that_is_changed_inside_is_named() -> None:
+    model, batch = build("Llama"), make_batch("Llama", "plain")
+    own, attention = logits(model, batch), model.model.layers[1].self_attn
+
+    def enter_and_change() -> None:
+        with watch(model):
+            attention.__class__ = type("Wrapped", (type(attention),), {})  # as FSDP does
+
+    with pytest.raises(ValueError, match="got a Wrapped whose class was changed inside"):
+        enter_and_change()
+    assert torch.equal(logits(model, batch), own)  # and nobody watches any longer
 
 
 def test_tables_of_others_are_refused() -> None:

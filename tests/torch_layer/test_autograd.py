@@ -115,6 +115,33 @@ def test_the_gradient_of_a_sum_may_come_without_memory_of_its_own(device: str) -
     assert pair_error(k.grad, expected) <= 1.5
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("frozen", [0, 1], ids=["q", "k"])
+def test_what_is_frozen_stays_so_beside_what_is_not(frozen: int, device: str) -> None:
+    given = list(small(device=device, requires_grad=False))
+    trained = given[1 - frozen].requires_grad_()
+    made = rotate(*given)
+    assert [y.requires_grad for y in made] == [x.requires_grad for x in given]
+    assert made[frozen].grad_fn is None
+    (grad,) = torch.autograd.grad(weighted(*made), trained)
+    both = [x.detach().requires_grad_() for x in given]
+    assert torch.equal(grad, torch.autograd.grad(weighted(*rotate(*both)), both)[1 - frozen])
+
+
+def test_what_one_transform_freezes_another_may_differentiate() -> None:
+    q, k = small()
+
+    def loss(q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        made = rotate(q, k)
+        return weighted(made[0]), made[1]
+
+    differentiate: Callable[..., Any] = torch.func.grad(loss, has_aux=True)
+    grad, turned_k = differentiate(q.detach())
+    assert not grad.requires_grad
+    (k_grad,) = torch.autograd.grad(weighted(turned_k), k)
+    assert torch.equal(k_grad, torch.autograd.grad(weighted(rotate(q, k)[1]), k)[0])
+
+
 @pytest.mark.parametrize("use_reentrant", [False, True])
 def test_a_checkpoint_computes_the_same_gradients(use_reentrant: bool) -> None:
     q, k = small()
@@ -242,6 +269,43 @@ def test_vmap_of_given_tables_is_a_loop(tensor_format: str, tables: str) -> None
         own = (cos if dims[0] is None else cos[..., i], sin if dims[1] is None else sin[i])
         for y, expected in zip(made, turn(qs[..., i, :], *own), strict=True):
             assert torch.equal(y[i], expected)
+
+
+@pytest.mark.parametrize("batched", ["q", "k", "ids", "all", "length", "tables"])
+@pytest.mark.parametrize("tensor_format", FORMATS)
+def test_vmap_over_nothing_gives_nothing(tensor_format: str, batched: str) -> None:
+    rope = ropelab.Rope(8, scaling=DynamicNTK(2.0), max_position_embeddings=16)
+    given = dict(zip("qk", small(tensor_format, requires_grad=False), strict=True)) | {"ids": IDS}
+    names = {"all": list(given), "length": ["ids"], "tables": ["q"]}.get(batched, [batched])
+    none = [x.expand(0, *x.shape) if name in names else x for name, x in given.items()]
+    dims = [0 if name in names else None for name in given]
+
+    def turn(q: torch.Tensor, k: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if batched == "tables":
+            table = torch.ones(ids.shape[-1], 4, dtype=q.dtype)
+            return apply_rotary_cached(q, k, table, table, tensor_format=tensor_format)
+        spectrum = spectrum_for(rope, ids) if batched == "length" else SPECTRUM
+        return apply_rotary(q, k, ids, spectrum, tensor_format=tensor_format)
+
+    each: Callable[..., Any] = torch.vmap(turn, tuple(dims))
+    made = each(*none)
+    assert [tuple(y.shape) for y in made] == [(0, *given[name].shape) for name in "qk"]
+    assert {y.dtype for y in made} == {torch.float64}
+    with pytest.raises(ValueError, match=r"(position_ids|cos): expected"):
+        each(*none[:2], none[2][..., :2])
+
+
+@pytest.mark.parametrize("size", [0, 3])
+def test_vmap_refuses_as_a_loop_does(size: int) -> None:
+    q, k = small(requires_grad=False)
+    ids, table = IDS[:, :2].expand(size, 2, 2), torch.ones(size, 2, 4, dtype=q.dtype)
+    with pytest.raises(ValueError, match=r"position_ids: expected a shape that broadcasts"):
+        torch.vmap(lambda ids: apply_rotary(q, k, ids, SPECTRUM))(ids)
+    with pytest.raises(ValueError, match=r"cos: expected shape \(\.\.\., d/2\)"):
+        torch.vmap(lambda table: apply_rotary_cached(q, k, table, table))(table)
+    wide = torch.ones(size, 3, 5, dtype=q.dtype)
+    with pytest.raises(ValueError, match="sin: expected"):
+        torch.vmap(lambda sin: apply_rotary_cached(q, k, wide[..., :3].new_ones(3, 4), sin))(wide)
 
 
 def curved(turn: Callable[..., torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:

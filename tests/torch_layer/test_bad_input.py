@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,8 +10,13 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 import ropelab
 from ropelab.positions import Consecutive, Packed
-from ropelab_cuda.torch import apply_rotary, apply_rotary_, apply_rotary_cached, ops
-from ropelab_cuda.torch.spectra import as_text
+from ropelab.scaling import DynamicNTK
+from ropelab_cuda.torch import (
+    apply_rotary,
+    apply_rotary_,
+    apply_rotary_cached,
+    spectrum_for,
+)
 from tests.torch_layer.support import NOISE, pair_error, qk, turned
 
 pytestmark = NOISE
@@ -170,51 +174,28 @@ def test_tensors_on_different_devices(name: str, requires_grad: bool) -> None:
         apply_rotary(tensors["q"], tensors["k"], tensors["position_ids"], SPECTRUM)
 
 
+@PATHS
+@pytest.mark.parametrize("name", ["k", "cos", "sin"])
+def test_tables_on_another_device(name: str, requires_grad: bool) -> None:
+    q, k = given(requires_grad=requires_grad)
+    tensors = {"q": q, "k": k, "cos": torch.ones(5, 6), "sin": torch.zeros(5, 6)}
+    tensors[name] = tensors[name].to("meta")
+    with pytest.raises(ValueError, match=r"(x|cos|sin): expected a tensor on the device of x, "):
+        apply_rotary_cached(*tensors.values())
+
+
+def test_a_length_found_on_another_device() -> None:
+    q, k = given()
+    rope = ropelab.Rope(12, scaling=DynamicNTK(2.0), max_position_embeddings=64)
+    spectrum = spectrum_for(rope, IDS.to("meta"))
+    with pytest.raises(ValueError, match="spectrum: expected a tensor on the device of q, cpu"):
+        apply_rotary(q, k, IDS, spectrum)
+
+
 def test_sparse_tensors() -> None:
     q, k = given()
     with pytest.raises(NotImplementedError, match="'SparseCPU' backend"):
         apply_rotary(q.to_sparse(), k, IDS, SPECTRUM)
-
-
-# In place.
-
-
-@pytest.mark.parametrize("kind", ["leaf", "not a leaf"])
-def test_what_requires_grad_is_not_overwritten(kind: str) -> None:
-    q, k = given()
-    x = k.clone().requires_grad_()
-    x = x if kind == "leaf" else x * 1
-    calls: list[Callable[[], object]] = [
-        lambda: apply_rotary_(q, x, IDS, SPECTRUM),
-        lambda: ops.rotary_qk_(
-            *(q, x, IDS, as_text(SPECTRUM), None, "exact", "bshd", "half", None, 0, False)
-        ),
-    ]
-    before = q.clone()
-    for call in calls:
-        with pytest.raises(ValueError, match="k: expected a tensor that may be overwritten; got"):
-            call()
-    assert torch.equal(q, before)
-    assert torch.equal(x, k)
-    with torch.no_grad():
-        apply_rotary_(q, x, IDS, SPECTRUM)
-    check_rotated((q, x), (before, k))
-
-
-def test_memory_that_is_shared_is_not_overwritten() -> None:
-    q, _ = given()
-    before = q.clone()
-    with pytest.raises(ValueError, match="q: expected memory that k does not use"):
-        apply_rotary_(q, q[:, :, :2], IDS, SPECTRUM)
-    with pytest.raises(ValueError, match="k: expected memory of its own for every element"):
-        apply_rotary_(q, torch.ones(2, 5, 1, 12).expand(2, 5, 2, 12), IDS, SPECTRUM)
-    assert torch.equal(q, before)
-
-
-def test_transforms_overwrite_nothing() -> None:
-    q, k = given()
-    with pytest.raises(NotImplementedError, match=r"apply_rotary_: a transform of torch\.func"):
-        torch.vmap(lambda q: apply_rotary_(q, k, IDS, SPECTRUM))(q[None])
 
 
 # Tensors that are more, or less, than they seem.
@@ -233,6 +214,17 @@ def test_a_pending_negation(requires_grad: bool) -> None:
     check_rotated(apply_rotary(negated(q), k, IDS, SPECTRUM), (-q, k))
     with pytest.raises(ValueError, match="q: expected a tensor whose memory holds its values"):
         apply_rotary_(negated(q), k.detach().clone(), IDS, SPECTRUM)
+
+
+@PATHS
+def test_a_pending_negation_of_keys_or_tables(requires_grad: bool) -> None:
+    q, k = given(requires_grad=requires_grad)
+    check_rotated(apply_rotary(q, negated(k.detach()), IDS, SPECTRUM), (q, -k))
+    angles = IDS.double()[..., None] * torch.tensor(INV_FREQ, dtype=torch.float64)
+    cos, sin = angles.cos().float(), angles.sin().float()
+    made = apply_rotary_cached(q, k, cos, negated(sin), inverse=True)
+    for y, x in zip(made, (q, k), strict=True):
+        assert pair_error(y.detach(), expected(x)) <= 3.0  # of cos and sin too
 
 
 def test_a_pending_zero() -> None:
@@ -323,6 +315,16 @@ def test_autocast_casts_nothing_down(requires_grad: bool) -> None:
     check_rotated(made, (q, k))
     assert [x.dtype for x in unturned] == [torch.float32, torch.bfloat16]
     assert torch.equal(unturned[0], q)
+
+
+def test_autocast_overwrites_nothing_of_another_dtype() -> None:
+    q, k = (x.clone() for x in given())
+    with torch.autocast("cpu", torch.bfloat16):
+        with pytest.raises(TypeError, match=r"k: expected the dtype of q, torch.float32; got"):
+            apply_rotary_(q, k.bfloat16(), IDS, SPECTRUM)
+        assert torch.equal(q, given()[0])
+        apply_rotary_(q, k, IDS, SPECTRUM)
+    check_rotated((q, k), given())
 
 
 def test_autocast_takes_the_wider_dtype() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Any
 
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch.compiler import config
 from torch.utils.checkpoint import checkpoint
 
 import ropelab
@@ -18,6 +19,14 @@ from ropelab_cuda.torch import apply_rotary, apply_rotary_, apply_rotary_cached,
 from tests.torch_layer.support import NOISE, qk
 
 pytestmark = NOISE
+
+
+@pytest.fixture(autouse=True)
+def no_old_graphs() -> Iterator[None]:
+    """Compile anew: graphs on disk know which results of an older version required grad."""
+    with config.patch(force_disable_caches=True):  # type: ignore[attr-defined]
+        yield
+
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 Tensors = tuple[torch.Tensor, ...]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -163,14 +161,3 @@ def test_the_numbers_on_the_cpu_are_those_of_the_specification() -> None:
     read = numbers.numpy()[2 : 2 + pairs].view(np.float64)
     assert read.tolist() == rope.spectrum(10_000).inv_freq.tolist()
     assert numbers[1] == 10_000
-
-
-@pytest.mark.parametrize("package", ["ropelab", "ropelab_cuda"])
-def test_importing_the_packages_does_not_import_torch(package: str) -> None:
-    code = f"import sys, {package}; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_importing_the_torch_layer_does_not_import_cupy() -> None:
-    code = "import sys, ropelab_cuda.torch; sys.exit('cupy' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...rope import Rope
 from ..dialect import layer_count
-from ..findings import Findings, warn_of
+from ..findings import Findings, LayersReading, warn_of
 from ..sources import read_config
 from .config import Config, config_of
 from .layer_bases import check_unread_bases
@@ -20,6 +20,7 @@ __all__ = [
     "kinds_of",
     "layer_types_from_transformers",
     "layers_from_transformers",
+    "read_layers_transformers",
     "ropes_of",
 ]
 
@@ -63,13 +64,41 @@ def layers_from_transformers(
     >>> layers["sliding_attention"].base, layers["full_attention"]
     (50000.0, None)
     """
+    reading = read_layers_transformers(config)
+    warn_of(reading.findings)
+    return dict(reading.ropes)
+
+
+def read_layers_transformers(
+    config: Mapping[str, Any] | str | os.PathLike[str] | object,
+) -> LayersReading:
+    """Return what `layers_from_transformers` does, with its findings instead of warnings.
+
+    Parameters
+    ----------
+    config : mapping, path of a config.json, or config object
+        As there.
+
+    Returns
+    -------
+    LayersReading
+        The ropes and the findings.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As there.
+
+    Examples
+    --------
+    >>> config = {"model_type": "llama", "head_dim": 64, "rotary_dim": 32}
+    >>> [finding.key for finding in read_layers_transformers(config).findings]
+    ['rotary_dim']
+    """
     findings = Findings()
     taken = config_of(config, findings)
-    if taken is None:
-        return {"full_attention": None}
-    layers = ropes_of(taken, findings)
-    warn_of(findings)
-    return layers
+    ropes = {"full_attention": None} if taken is None else ropes_of(taken, findings)
+    return LayersReading(ropes, tuple(findings))
 
 
 def layer_types_from_transformers(

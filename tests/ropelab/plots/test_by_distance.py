@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from ropelab import Rope
-from ropelab.plots import cosine_sums, decay, similarity
+from ropelab import Rope, apply_rotary
+from ropelab.bands import pair_products, peak_phases
+from ropelab.plots import cosine_sums, decay, scores, similarity
 from ropelab.positions import mrope_axes
 from ropelab.scaling import Llama3, Proportional
 from tests.ropelab.support import printed, refuses
@@ -72,3 +73,31 @@ def test_readings_come_in_pairs(readings: Any, ax: Axes) -> None:
 def test_there_are_a_few_readings(ax: Axes) -> None:
     with refuses(ValueError, "readings", "0"):
         similarity({}, [0, 1], ax=ax)
+
+
+def test_scores_are_those_of_rotated_vectors(ax: Axes) -> None:
+    rope, rng = Rope(8, base=100.0), np.random.default_rng(0)
+    q, k = rng.standard_normal((2, 8))
+    keys = {"like the query": (None, None), "some key": pair_products(q, k)}
+    scores(rope, keys, [0, 3, 7], ax=ax)
+    like, some = (np.asarray(line.get_ydata()) for line in ax.get_lines()[:2])
+    turned = apply_rotary(np.tile(q, (1, 3, 1, 1)), [0, 3, 7], rope.spectrum())[0, :, 0]
+    np.testing.assert_allclose(some, turned @ k, rtol=1e-12)
+    angles = np.outer([0, 3, 7], 100.0 ** (-np.arange(4) / 4))
+    np.testing.assert_allclose(like, np.cos(angles).sum(axis=1), rtol=1e-12)
+    assert ax.get_xlabel() == "distance (tokens)"
+    assert ax.get_ylabel() == "score (before the softmax scale)"
+
+
+def test_a_key_peaks_where_it_is_told_to(ax: Axes) -> None:
+    keys = {"peak": (None, peak_phases(Rope(128), 500))}
+    scores(Rope(128), keys, [0, 499, 500, 501], ax=ax)
+    found = np.asarray(ax.get_lines()[0].get_ydata())
+    assert int(found.argmax()) == 2
+    assert round(float(found.max()), 9) == 64.0
+
+
+@pytest.mark.parametrize("keys", [{"one": np.ones(4)}, [(None, None)]])
+def test_keys_have_amplitudes_and_phases(keys: Any, ax: Axes) -> None:
+    with refuses(TypeError, "keys"):
+        scores(Rope(8), keys, [0, 1], ax=ax)

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ropelab import Rope, bands
-from ropelab.plots import frequency_ratios, spectra, stretches, turns
+from ropelab.plots import average_cosines, frequency_ratios, spectra, stretches, turns
 from ropelab.scaling import HoPE, Linear, Llama3, Proportional, YaRN, YaRNPaper
 
 RULES = {
@@ -83,3 +83,14 @@ def test_the_length_of_the_sequence_reaches_the_rules(ax: Axes) -> None:
     rope = Rope(64, scaling=DynamicNTK(4.0), max_position_embeddings=2048)
     stretches({"dynamic": rope}, seq_len=4096, ax=ax)
     assert round(heights(ax, 0)[-1], 9) == 5.0
+
+
+def test_average_cosines_are_0_of_fast_pairs_and_1_of_those_that_stand_still(ax: Axes) -> None:
+    average_cosines({"RoPE": Rope(128), "p": RULES["p-RoPE"]}, 4096, ax=ax)
+    # The mean over m of cos(m w), by the sum that the closed form is of.
+    speeds = 10_000.0 ** (-np.arange(64) / 64)
+    means = np.cos(np.arange(4096)[:, np.newaxis] * speeds).mean(axis=0)
+    np.testing.assert_allclose(heights(ax, 0), means, atol=1e-12)
+    assert heights(ax, 1)[16:] == [1.0] * 48
+    assert ax.get_lines()[0].get_label() == f"RoPE: {means.mean():.2f} on average"
+    assert ax.get_ylabel() == "mean cosine within 4,096 tokens"

@@ -34,16 +34,32 @@ def test_markers_of_curves_that_coincide_do_not_hide_one_another(ax: Axes) -> No
 
 def test_a_dense_curve_keeps_its_beginning_its_means_and_its_range(ax: Axes) -> None:
     generator = np.random.default_rng(2)
-    x, y = np.arange(5, 1205), generator.normal(size=1200)
+    x, y = np.arange(-5, 1195), generator.normal(size=1200)
     draw_dense(ax, x, y, 0, "noise")
     (line,), (tint,) = ax.lines, ax.collections
     drawn = np.asarray(line.get_ydata())
-    assert np.asarray(line.get_xydata())[0].tolist() == [5.0, y[0]]
+    assert np.asarray(line.get_xydata())[0].tolist() == [-5.0, y[0]]
     assert drawn.size < 200
     # 1199 points in 120 parts of nearly the same size
     assert drawn[1:].mean() == pytest.approx(y[1:].mean(), abs=2e-3)
     heights = np.asarray(tint.get_paths()[0].vertices)[:, 1]
     assert (heights.min(), heights.max()) == (y.min(), y.max())
+
+
+def test_a_dense_curve_of_a_logarithmic_axis_has_parts_that_look_as_wide(ax: Axes) -> None:
+    x = np.arange(1, 10_001)
+    draw_dense(ax, x, 1.0 / x, 0, "falling")
+    drawn = np.asarray(ax.lines[0].get_xdata())
+    assert drawn[:8].tolist() == list(range(1, 9))  # further apart than a part is wide
+    # 120 parts from 1 to 10,000; their means are 1/120 of the way from one to the next
+    np.testing.assert_allclose(np.diff(np.log(drawn))[-20:], np.log(10_000) / 120, rtol=0.03)
+    heights = np.asarray(ax.lines[0].get_ydata())
+    np.testing.assert_allclose(heights * drawn, 1.0, atol=0.01)
+
+
+def test_many_points_at_one_place_are_a_stroke_there(ax: Axes) -> None:
+    draw_dense(ax, np.full(300, 7), np.arange(300.0), 0, "one distance")
+    assert np.asarray(ax.lines[0].get_xydata()).tolist() == [[7.0, 0.0], [7.0, 150.0]]
 
 
 def test_a_curve_of_few_points_is_drawn_as_it_is(ax: Axes) -> None:

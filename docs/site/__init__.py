@@ -1,0 +1,1 @@
+"""What the site has beside Sphinx: its table of contents, and formulas without JavaScript."""

@@ -1,0 +1,128 @@
+"""The kind of group that ``ropelab`` is: every way to end becomes an exit code and one line."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from . import exits
+from .failure import one_line
+
+__all__ = ["Commands"]
+
+
+class Commands(click.Group):
+    """A group that prints no traceback, and whose help ends with the exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which the commands were added."""
+        return list(self.commands)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the epilog and the exit codes."""
+        super().format_epilog(ctx, formatter)
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in exits.EXITS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader who went away is no error worth a word."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _forget_stdout()
+            ctx.exit(exits.PIPE)
+        return result
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run; exit with the code, or return it where that is wanted.
+
+        Parameters
+        ----------
+        args : sequence of str, optional
+            By default those of the process.
+        prog_name, complete_var : str, optional
+            As click has them.
+        standalone_mode : bool, default True
+            Whether to exit.
+        **extra : object
+            As click has it.
+
+        Returns
+        -------
+        int
+            The exit code.
+        """
+        _write_what_can_be_written()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # findings are printed, as such
+            code = self._run(args, prog_name, complete_var, **extra)
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+    def _run(
+        self,
+        args: Sequence[str] | None,
+        prog_name: str | None,
+        complete_var: str | None,
+        **extra: Any,
+    ) -> int:
+        try:
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx else "ropelab"
+            return _failed(f"{error.format_message()} See '{where} --help'.", exits.USAGE)
+        except click.ClickException as error:
+            return _failed(error.format_message(), error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            return exits.INTERRUPTED
+        except OSError as error:  # a disk that is full, for instance
+            return _failed(str(error), exits.UNREADABLE)
+        except Exception as error:
+            kind = type(error).__name__
+            return _failed(f"internal error, please report it: {kind}: {error}", exits.INTERNAL)
+        return code if isinstance(code, int) else exits.YES
+
+
+def _failed(message: str, code: int) -> int:
+    click.echo(f"ropelab: {one_line(message)}", err=True)
+    return code
+
+
+def _write_what_can_be_written() -> None:
+    """Let an encoding without a sign print another in its place, and not fail."""
+    codecs.register_error("ropelab", _another_sign)
+    if sys.stdout is None:  # closed by whoever started the process
+        sys.stdout = io.StringIO()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="ropelab")
+
+
+def _another_sign(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    signs = error.object[error.start : error.end]
+    return "".join("x" if sign == "×" else "?" for sign in signs), error.end
+
+
+def _forget_stdout() -> None:
+    """Point stdout where the interpreter may flush it at its end."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # no file of the system's
+        sys.stdout = io.StringIO()

@@ -1,0 +1,37 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from ..formats import DIALECTS
+
+__all__ = ["DIALECT", "config_argument", "dialect_option", "json_option", "length_option"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DIALECT = click.Choice(tuple(DIALECTS), case_sensitive=False)
+"""The implementations whose reading can be asked for."""
+
+config_argument = click.argument("config", metavar="CONFIG")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def dialect_option(function: F) -> F:
+    """Give a command ``--as``: whose reading of the config is meant."""
+    return click.option(
+        "--as", "dialect", type=DIALECT, help="Read it as this implementation does."
+    )(function)
+
+
+def length_option(function: F) -> F:
+    """Give a command ``--length``, for rules that depend on it."""
+    return click.option(
+        "--length",
+        type=click.IntRange(1, 2**63 - 1),
+        metavar="TOKENS",
+        help="Length of the sequence, for rules that depend on it.",
+    )(function)

@@ -1,0 +1,51 @@
+"""The table of pairs, and the picture in a file."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from ropelab.bands import stretches
+from ropelab.models import model
+from tests.ropelab.cli.support import document, fails, ropelab
+
+
+def test_every_pair_is_listed() -> None:
+    [pairs] = document("bands", "Llama-3.1-8B").values()
+    rope = model("Llama-3.1-8B").rope()
+    assert rope is not None
+    assert [each["inv_freq"] for each in pairs] == rope.spectrum().inv_freq.tolist()
+    assert [each["stretch"] for each in pairs] == stretches(rope).tolist()
+    counts = {name: sum(each["band"] == name for each in pairs) for name in ("kept", "blended")}
+    assert counts == {"kept": 29, "blended": 6}
+
+
+def test_the_table_has_a_line_a_pair() -> None:
+    said = ropelab("bands", "Llama-3.1-8B").stdout
+    assert said.count(" kept ") == 29
+    assert said.count("8×") == 29 + 1  # and the sentence above
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("a.svg", b"<?xml"), ("b.png", b"\x89PNG"), ("c.PDF", b"%PDF")]
+)
+def test_a_picture(tmp_path: Path, name: str, start: bytes) -> None:
+    path = tmp_path / name
+    result = ropelab("bands", "Gemma-3-27B", "-o", path)
+    assert (result.exit_code, result.stdout) == (0, f"{path} written\n")
+    assert path.read_bytes().startswith(start)
+    assert path.stat().st_size > 5000
+
+
+def test_pictures_that_cannot_be(tmp_path: Path) -> None:
+    fails(2, "svg, png, pdf", arguments=("bands", "Llama-3.1-8B", "-o", tmp_path / "a.gif"))
+    missing = tmp_path / "no" / "a.svg"
+    fails(3, "No such file", arguments=("bands", "Llama-3.1-8B", "-o", missing))
+    (tmp_path / "b.svg").mkdir()
+    fails(2, "directory", arguments=("bands", "Llama-3.1-8B", "-o", tmp_path / "b.svg"))
+
+
+def test_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    arguments = ("bands", "Llama-3.1-8B", "-o", tmp_path / "a.svg")
+    fails(5, 'pip install "ropelab[plot]"', arguments=arguments)

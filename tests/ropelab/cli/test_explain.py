@@ -1,0 +1,115 @@
+"""What `explain` says is what the library computes, and what others have published."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from ropelab.models import MODELS, model
+from tests.ropelab.cli.support import COLOUR, LLAMA_3_1, config_file, document, fails, ropelab
+
+
+def test_llama_3_1_in_one_line(tmp_path: Path) -> None:
+    # Published: Meta's apply_scaling splits the 64 pairs so; 2 pi 500000^(126/128) = 2559196.
+    said = ropelab("explain", config_file(tmp_path, LLAMA_3_1)).stdout
+    assert (
+        "29 pairs untouched, 6 blended, 29 stretched 8×; "
+        "longest wavelength 20.5 M tokens, 2.56 M unscaled" in said
+    )
+    assert "39 of 64 pairs turn all the way round in its 131,072 tokens" in said
+
+
+def test_every_model_is_explained() -> None:
+    for name in MODELS:
+        result = ropelab("explain", name, "--no-plot")
+        assert (result.exit_code, result.stderr) == (0, ""), name
+        assert name in result.stdout
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_every_model_is_explained_in_json() -> None:
+    for name in MODELS:
+        found = document("explain", name)
+        for kind, rope in model(name).ropes().items():
+            layer = found["layers"][kind]
+            if rope is None:
+                assert layer is None
+                continue
+            spectrum = rope.spectrum()
+            longest = float(spectrum.wavelengths.max())
+            assert layer["longest_wavelength"] == (longest if math.isfinite(longest) else None)
+            assert layer["attention_factor"] == spectrum.attention_factor
+            assert sum(len(band["pairs"]) for band in layer["bands"]) == rope.rotary_dim // 2
+
+
+def test_layers_that_differ_are_told_apart() -> None:
+    said = ropelab("explain", "Gemma-3-27B").stdout
+    assert "layers: sliding_attention\n" in said
+    assert "layers: full_attention\n" in said
+    assert "128,000" not in said
+    assert "64 pairs, none of them scaled" in said
+    assert "64 pairs stretched 8×" in said
+
+
+def test_amplitudes_are_said() -> None:
+    said = ropelab("explain", "gpt-oss-120b").stdout
+    factor = 0.1 * math.log(32.0) + 1.0  # YaRN, eq. 22, at 32 times
+    assert f"cos and sin are multiplied by {factor:.6g}, scores by {factor**2:.6g}" in said
+
+
+def test_query_scales_are_said() -> None:
+    said = ropelab("explain", "Ministral-3-3B").stdout
+    assert "MinistralTemperature(beta=0.1, original_max_position_embeddings=16384)" in said
+    found = document("explain", "Ministral-3-3B")
+    assert found["query_scales"]["full_attention"]["beta"] == 0.1
+
+
+def test_the_length_matters_where_the_rule_says_so(tmp_path: Path) -> None:
+    scaling = {"rope_type": "dynamic", "factor": 2.0}
+    config = {**LLAMA_3_1, "max_position_embeddings": 4096, "rope_scaling": scaling}
+    path = config_file(tmp_path, config)
+    assert "64 pairs, none of them scaled" in ropelab("explain", path).stdout
+    longer = document("explain", path, "--length", 16384)["layers"]["full_attention"]
+    # Published (bloc97): base b (s L / L0 - (s - 1))^(d / (d - 2)).
+    base = 500_000.0 * (2.0 * 4.0 - 1.0) ** (128 / 126)
+    assert longer["longest_wavelength"] == pytest.approx(2 * math.pi * base ** (126 / 128))
+
+
+def test_findings_are_printed(tmp_path: Path) -> None:
+    path = config_file(tmp_path, {"model_type": "llama", "head_dim": 64, "rotary_dim": 32})
+    assert "- rotary_dim = 32 has no effect" in ropelab("explain", path).stdout
+
+
+def test_another_implementation_reads_otherwise() -> None:
+    found = document("explain", "Gemma-3-27B", "--as", "vllm")["layers"]
+    assert found["sliding_attention"]["base"] == 10_000.0
+    assert found["full_attention"]["base"] == 1_000_000.0
+
+
+def test_a_pipe_gets_no_colour() -> None:
+    assert not COLOUR.search(ropelab("explain", "Llama-3.1-8B").stdout)
+
+
+@pytest.mark.parametrize("columns", ["1", "20", "40", "400"])
+def test_any_width_will_do(columns: str) -> None:
+    for command in ("explain", "bands", "lint"):
+        result = ropelab(command, "Llama-3.1-8B", env={"COLUMNS": columns})
+        assert result.exit_code in (0, 1)
+        assert result.stderr == ""
+
+
+def test_nothing_is_printed_before_a_failure(tmp_path: Path) -> None:
+    lengths = {
+        "max_position_embeddings": 4096,
+        "rope_scaling": {"type": "dynamic", "factor": 1e300},
+    }
+    path = config_file(tmp_path, {**LLAMA_3_1, **lengths})
+    for command in ("explain", "bands"):
+        fails(4, "config.json: ", arguments=(command, path, "--length", 10**18))
+
+
+def test_options_that_there_are_not() -> None:
+    fails(2, "--as", "'gorilla'", arguments=("explain", "Llama-3.1-8B", "--as", "gorilla"))
+    fails(2, "--length", arguments=("explain", "Llama-3.1-8B", "--length", "0"))
+    fails(2, "--length", arguments=("explain", "Llama-3.1-8B", "--length", 2**63))
+    fails(2, "CONFIG", "ropelab explain --help", arguments=("explain",))
