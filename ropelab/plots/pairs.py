@@ -122,7 +122,7 @@ def layouts(
 
     See Also
     --------
-    ropelab.layouts.pair_channels : The channels.
+    ropelab.permute_qk_weight : The permutation from one to the other, of weights.
     """
     from matplotlib.patches import Patch
 
