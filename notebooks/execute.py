@@ -45,6 +45,7 @@ async def execute(path: Path, *, write: bool, free: asyncio.Semaphore) -> Run:
                 extra_arguments=["--log-level=ERROR", "--InteractiveShell.colors=nocolor"],
                 timeout=int(LONGEST),
                 record_timing=False,
+                coalesce_streams=True,
                 resources={"metadata": {"path": folder}},
             )
             try:
@@ -74,6 +75,8 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="store the outputs")
     given = parser.parse_args()
     paths = given.notebooks or sorted(FOLDER.glob("*.ipynb"))
+    if missing := [str(path) for path in paths if not path.is_file()]:
+        parser.error(f"no such notebook: {', '.join(missing)}")
     if not paths:
         parser.error(f"no notebooks in {FOLDER}")
     with tempfile.TemporaryDirectory() as settings:

@@ -147,6 +147,8 @@ def effective_contexts(
     --------
     ropelab.bands.effective_context : The numbers.
     """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     ax, given = axes_or_new(ax), as_reals(bases, "bases")
     if given.ndim != 1 or given.size < 2:
         msg = f"bases: expected two numbers or more along one axis; got shape {given.shape}"
@@ -176,6 +178,10 @@ def effective_contexts(
         label=f"bears all {limit:,} tokens",
     )
     ax.set_xscale("log")
+    if given.max() < 100 * given.min():  # too few powers of ten
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_formatter("{x:,.0f}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_yscale("log", base=2)
     ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.set_xlabel("base")

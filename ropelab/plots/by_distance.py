@@ -18,7 +18,6 @@ from .style import (
     bare,
     check_count,
     check_ropes,
-    draw_curve,
     draw_dense,
     legend,
     listed,
@@ -209,6 +208,8 @@ def similarity(
 ) -> Axes:
     """Draw by position how similar one vector is to itself under two embeddings.
 
+    Of more than 240 positions, neighbours are drawn as their mean, in a tint that spans them.
+
     Parameters
     ----------
     readings : mapping of str to (Rope, Rope)
@@ -237,7 +238,7 @@ def similarity(
     ax, given = axes_or_new(ax), listed(positions, "positions")
     for order, (name, (a, b)) in enumerate(_pairs(readings, "readings", "two Ropes").items()):
         cosines = bands.similarity(a, b, on_every_axis(a, given), seq_len=seq_len)
-        draw_curve(ax, given, cosines, order, name)
+        draw_dense(ax, given, cosines, order, name)
     scale_tokens(ax, given)
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]), top=1.05)
     ax.set_xlabel("position (tokens)")

@@ -133,13 +133,14 @@ def layouts(
     for name in names:
         check_choice(name, ("half", "interleaved"), "names")
     ax = axes_or_new(ax, height=1.3 + 0.6 * len(names))
-    # By lightness and by hatching.
-    members = {"first channel": {"facecolor": "white"}, "second channel": {"facecolor": ORANGE}}
+    fills = {"first channel": "white", "second channel": ORANGE}
     for row, name in enumerate(names):
-        for slots, style in zip(pair_channels(name, d), members.values(), strict=True):
+        for slots, fill in zip(pair_channels(name, d), fills.values(), strict=True):
             for pair, channel in enumerate(range(d)[slots]):
                 cell = [(channel - 0.5, 1.0)]
-                ax.broken_barh(cell, (row - 0.36, 0.72), edgecolor=INK, linewidth=0.7, **style)
+                ax.broken_barh(
+                    cell, (row - 0.36, 0.72), facecolor=fill, edgecolor=INK, linewidth=0.7
+                )
                 ax.annotate(str(pair), (channel, row), ha="center", va="center", color=INK)
     ax.set_yticks(range(len(names)), names)
     ax.set_xticks(range(d))
@@ -147,6 +148,9 @@ def layouts(
     ax.set_xlabel("channel (numbers in the cells: pairs)")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(left=False)
-    handles = [Patch(edgecolor=INK, label=f"{who} of a pair", **members[who]) for who in members]
+    handles = [
+        Patch(facecolor=fill, edgecolor=INK, label=f"{who} of a pair")
+        for who, fill in fills.items()
+    ]
     ax.legend(handles=handles, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0.0, 1.0))
     return ax

@@ -80,7 +80,7 @@ def wavelengths(
     _dress(ax, pairs=unscaled.size, unit=unit)
     if context_length is not None:
         done = int(completes_turn(rope, context_length, seq_len=seq_len).sum())
-        told = f"{context_length:,} tokens: {done} of {unscaled.size} pairs turn once"
+        told = f"{done} pairs turn in {context_length:,} tokens"
         ax.axhline(context_length, color=INK, linewidth=1.2, linestyle=(0, (1, 1.5)), label=told)
     for length, names in _stated_lengths(rope).items():
         # Text above the line before both curves cross it, or below it behind, meets no marker.

@@ -26,6 +26,26 @@ def test_lengths_that_nobody_published_show_the_search_alone(ax: Axes) -> None:
     assert ax.get_lines()[0].get_label() == "found here, 16 channels"
 
 
+def test_bases_at_hand_are_not_searched_for(ax: Axes) -> None:
+    base_bound([1024, 2048], bases=[5e3, 6e3], ax=ax)
+    assert np.asarray(ax.get_lines()[2].get_ydata()).tolist() == [5e3, 6e3]
+    with refuses(ValueError, "bases", "each of 2", "(3,)"):
+        base_bound([1024, 2048], bases=[1e3, 1e4, 1e5], ax=ax)
+
+
+def test_bases_within_two_powers_of_ten_have_ticks_between(ax: Axes) -> None:
+    effective_contexts([2e4, 3e5], 64, ax=ax)
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+    told = [tick.get_text() for tick in ax.get_xticklabels()]
+    assert [text for text in told if 2e4 <= float(text.replace(",", "")) <= 3e5] == [
+        "20,000",
+        "50,000",
+        "100,000",
+        "200,000",
+    ]
+    assert not any(tick.get_text() for tick in ax.get_xticklabels(minor=True))
+
+
 def test_effective_contexts_leap(ax: Axes) -> None:
     effective_contexts([4.2e3, 4.3e3, 6e3, 1e4], 1024, ax=ax)
     broken, whole = ax.get_lines()

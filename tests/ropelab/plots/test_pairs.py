@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.colors import to_rgb
+from matplotlib.text import Annotation
+from numpy.typing import NDArray
 
 from ropelab import Rope
 from ropelab.plots import layouts, rotations
@@ -14,7 +15,7 @@ from ropelab.scaling import Linear, YaRN
 from tests.ropelab.support import refuses
 
 
-def points(ax: Axes) -> np.ndarray:
+def points(ax: Axes) -> NDArray[np.float64]:
     dots = ax.get_lines()[-1]
     return np.stack([np.asarray(dots.get_xdata()), np.asarray(dots.get_ydata())], axis=-1)
 
@@ -42,7 +43,8 @@ def test_numbers_that_would_touch_are_left_out(ax: Axes) -> None:
 
 def test_strips_show_the_pair_of_each_channel(ax: Axes) -> None:
     layouts(6, ax=ax)
-    texts = [(round(text.xy[1]), round(text.xy[0]), text.get_text()) for text in ax.texts]
+    places = [(text.get_text(), *text.xy) for text in ax.texts if isinstance(text, Annotation)]
+    texts = [(round(row), round(channel), pair) for pair, channel, row in places]
     rows = [[pair for row, _, pair in sorted(texts) if row == here] for here in (0, 1)]
     assert rows == [list("012012"), list("001122")]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["half", "interleaved"]
@@ -55,7 +57,7 @@ def test_second_channels_are_darker(ax: Axes) -> None:
         assert isinstance(cell, PolyCollection)
         (path,) = cell.get_paths()
         channel = round(float(np.asarray(path.vertices)[:, 0].mean() + 0.2))
-        tones[channel] = sum(to_rgb(cell.get_facecolor()[0]))
+        tones[channel] = float(np.asarray(cell.get_facecolor())[0, :3].sum())
     assert tones[0] == tones[2] > tones[1] == tones[3]
 
 

@@ -169,9 +169,9 @@ def test_without_axes_a_new_figure_is_made(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(("length", "done"), [(8192, 32), (131_072, 39)])
 def test_a_length_asked_about_has_a_line_and_its_count(ax: Axes, length: int, done: int) -> None:
     wavelengths(LLAMA_3_1, context_length=length, ax=ax)
-    (line,) = [line for line in ax.get_lines() if "turn once" in str(line.get_label())]
+    (line,) = [line for line in ax.get_lines() if "turn in" in str(line.get_label())]
     # Unscaled pair 38, of 15,200 tokens, takes 8 times as many; pair 39 takes 150,000.
-    assert line.get_label() == f"{length:,} tokens: {done} of 64 pairs turn once"
+    assert line.get_label() == f"{done} pairs turn in {length:,} tokens"
     assert np.asarray(line.get_ydata()).tolist() == [length, length]
     assert len(ax.texts) == 2  # of the lengths that it states
 
