@@ -238,7 +238,7 @@ def test_every_thread_has_plans_of_its_own() -> None:
 
 
 def test_plans_do_not_pile_up() -> None:
-    with mock.patch("ropelab_cuda.replay.MOST_PLANS", 3):
+    with mock.patch("ropelab_cuda.remember.MOST_PLANS", 3):
         for tokens in range(1, 6):
             x = torch.randn(1, tokens, 1, 16)
             ropelab_cuda.apply_rotary_(x, torch.arange(tokens), SPECTRUM)
