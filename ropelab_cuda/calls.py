@@ -16,7 +16,9 @@ from .launch import Plan
 from .launch_rotary import plan_rotary, plan_rotary_cached, plan_rotary_indexed
 from .launch_xpos import Decay, with_decay
 from .overlaps import check_overlaps
-from .replay import Key, remember, replay
+from .recordings import Key
+from .remember import remember
+from .replay import replay
 from .storage import dtype_name, split_scale, take_scales
 from .tables import ROW_A_TOKEN, Reading, take_lookup, take_tables
 from .views import View

@@ -14,7 +14,9 @@ from .given_angles import GivenAngles
 from .given_positions import Parts
 from .launch_kv_cache import Cached, plan_rotary_kv_cache
 from .overlaps import check_overlaps
-from .replay import Key, remember, replay
+from .recordings import Key
+from .remember import remember
+from .replay import replay
 from .storage import split_scale, take_scale
 from .views import View
 

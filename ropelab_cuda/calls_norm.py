@@ -20,7 +20,7 @@ from .calls import (
 from .device_spectrum import AnySpectrum
 from .given_angles import GivenAngles
 from .launch_norm import plan_norm_rotary
-from .replay import Key
+from .recordings import Key
 from .views import View
 
 __all__ = ["norm_and_rotate"]

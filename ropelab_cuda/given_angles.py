@@ -12,7 +12,7 @@ from .device_spectrum import AnySpectrum, DeviceSpectrum, check_any_spectrum
 from .exchange import Gate
 from .given_positions import Parts, parts_of, take_positions
 from .position_sources import PositionSource
-from .replay import Key
+from .recordings import Key
 from .views import View
 
 __all__ = ["GivenAngles"]

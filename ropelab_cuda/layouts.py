@@ -14,7 +14,8 @@ from ropelab.checks import check_channels
 from .calls import AS_IT_CAME, launch_and_remember, outputs_of
 from .exchange import Gate
 from .launch_permute import plan_permute
-from .replay import Key, replay
+from .recordings import Key
+from .replay import replay
 
 __all__ = ["to_half", "to_half_", "to_interleaved", "to_interleaved_"]
 

@@ -12,7 +12,8 @@ from .exchange import Gate
 from .frameworks import CuPy
 from .launch_lengths import plan_length_spectrum, words_for
 from .length_rules import LengthRule, length_rule
-from .replay import remember, replay
+from .remember import remember
+from .replay import replay
 from .torch_tensors import torch_framework
 from .views import View
 

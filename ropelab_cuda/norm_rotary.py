@@ -17,7 +17,8 @@ from ropelab.pairs import Placement
 from .calls import named_pair
 from .calls_norm import norm_and_rotate
 from .device_spectrum import AnySpectrum
-from .replay import Key, replay
+from .recordings import Key
+from .replay import replay
 
 __all__ = ["apply_norm_rotary_qk", "apply_norm_rotary_qk_"]
 

@@ -13,7 +13,7 @@ from ropelab.precision import format_name
 
 from .exchange import Gate
 from .launch import OUTPUT_FORMATS
-from .replay import Key
+from .recordings import Key
 from .work import Scale
 
 __all__ = ["dtype_name", "split_scale", "take_scale", "take_scales"]

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.shim
 
 
 def only_guarded() -> Any:
-    return mock.patch("ropelab_cuda.replay._signature", side_effect=WholeWayError)
+    return mock.patch("ropelab_cuda.replay.signature", side_effect=WholeWayError)
 
 
 def rotated_twice(**options: Any) -> None:

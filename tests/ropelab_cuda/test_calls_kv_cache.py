@@ -12,7 +12,7 @@ import torch
 
 import ropelab
 import ropelab_cuda
-from ropelab_cuda import replay
+from ropelab_cuda import recordings
 from tests.ropelab.support import refuses
 from tests.shim.on_cpu import on_cpu
 
@@ -27,10 +27,10 @@ PLACES = ("apply_rotary_kv_cache", "apply_rotary_kv_cache_")
 @pytest.fixture(autouse=True)
 def device() -> Iterator[None]:
     """Let CPU tensors pass for a device's, with no plan known."""
-    replay._thread.mine = None
+    recordings.thread.mine = None
     with on_cpu():
         yield
-    replay._thread.mine = None
+    recordings.thread.mine = None
 
 
 class WholeWayError(Exception):

@@ -18,7 +18,7 @@ import ropelab
 import ropelab_cuda
 from ropelab.positions import Consecutive, Packed
 from ropelab.scaling import DynamicLinear, DynamicNTK
-from ropelab_cuda import replay
+from ropelab_cuda import recordings
 from tests.length_rules import ROPES
 from tests.ropelab.support import refuses
 from tests.ropelab_cuda.forged import Forged
@@ -40,10 +40,10 @@ TOKENS, SLOTS = (2, 5), np.array([[7, -1, 12, 0, 3], [1, 13, 5, -9, 8]])
 @pytest.fixture(autouse=True)
 def device() -> Iterator[None]:
     """Let CPU memory pass for a device's, with no plan known."""
-    replay._thread.mine = None
+    recordings.thread.mine = None
     with on_cpu():
         yield
-    replay._thread.mine = None
+    recordings.thread.mine = None
 
 
 class WholeWayError(Exception):

@@ -14,7 +14,7 @@ import ropelab
 import ropelab_cuda
 from ropelab.positions import Consecutive, Packed
 from ropelab.scaling import DynamicNTK
-from ropelab_cuda import replay
+from ropelab_cuda import recordings
 from tests.ropelab.support import refuses
 from tests.ropelab_cuda.forged import Forged
 from tests.shim.on_cpu import on_cpu
@@ -26,10 +26,10 @@ X = torch.randn(2, 3, 4, 8, generator=torch.Generator().manual_seed(0))
 @pytest.fixture(autouse=True)
 def device() -> Iterator[None]:
     """Let CPU tensors pass for a device's, with no plan known."""
-    replay._thread.mine = None
+    recordings.thread.mine = None
     with on_cpu():
         yield
-    replay._thread.mine = None
+    recordings.thread.mine = None
 
 
 class ReadError(Exception):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import ropelab
 import ropelab_cuda
-from ropelab_cuda import replay
+from ropelab_cuda import recordings
 from ropelab_cuda.launch_permute import plan_permute
 from ropelab_cuda.views import View
 from tests.ropelab.support import refuses
@@ -229,14 +229,14 @@ def only_replays() -> Any:
 @pytest.fixture
 def device() -> Iterator[None]:
     """Let CPU tensors pass for a device's, with no plan known."""
-    replay._thread.mine = None
+    recordings.thread.mine = None
     with on_cpu():
         yield
-    replay._thread.mine = None
+    recordings.thread.mine = None
 
 
 def known_plans() -> int:
-    return len(replay._thread.mine.plans) if replay._thread.mine else 0
+    return len(recordings.thread.mine.plans) if recordings.thread.mine else 0
 
 
 def tensor(*shape: int, dtype: str = "float32") -> torch.Tensor:

@@ -26,7 +26,7 @@ from ropelab.scaling import (
     Resonance,
     Scaling,
 )
-from ropelab_cuda import replay
+from ropelab_cuda import recordings
 from tests.length_rules import ROPES, goldens_by_length, same_numbers, spectra_on_device
 from tests.ropelab.support import refuses
 from tests.shim.on_cpu import on_cpu
@@ -40,10 +40,10 @@ DYNAMIC = ROPES["ntk"]
 @pytest.fixture(autouse=True)
 def device() -> Iterator[None]:
     """Let CPU memory pass for a device's, with no plan known."""
-    replay._thread.mine = None
+    recordings.thread.mine = None
     with on_cpu():
         yield
-    replay._thread.mine = None
+    recordings.thread.mine = None
 
 
 def spectrum_of(rope: Rope, length: int) -> ropelab_cuda.DeviceSpectrum:
@@ -253,8 +253,8 @@ def test_calls_of_torch_are_replayed_and_follow_the_positions() -> None:
             expected = ropelab.rotate(DYNAMIC, q.numpy(), k.numpy(), ids.numpy())
             for got, want in zip(results, expected, strict=True):
                 assert np.abs(got.numpy() - want).max() <= 4.0 * eps("float32") * 6.0, (name, start)
-    assert replay._thread.mine is not None
-    assert len(replay._thread.mine.plans) == 4  # the spectrum's, and one for each way
+    assert recordings.thread.mine is not None
+    assert len(recordings.thread.mine.plans) == 4  # the spectrum's, and one for each way
 
 
 @dataclass(frozen=True)

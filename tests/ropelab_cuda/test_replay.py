@@ -14,7 +14,7 @@ import torch
 
 import ropelab
 import ropelab_cuda
-from ropelab_cuda import replay
+from ropelab_cuda import recordings
 from tests.shim.on_cpu import on_cpu
 
 pytestmark = pytest.mark.shim
@@ -26,10 +26,10 @@ IDS = torch.tensor([[3, 131_071, 7, 2**30, 0]])
 @pytest.fixture(autouse=True)
 def device() -> Iterator[None]:
     """Let CPU tensors pass for a device's, with no plan known."""
-    replay._thread.mine = None
+    recordings.thread.mine = None
     with on_cpu():
         yield
-    replay._thread.mine = None
+    recordings.thread.mine = None
 
 
 def tensors(*heads: int, dtype: torch.dtype = torch.float32, dim: int = 24) -> tuple[Any, ...]:
@@ -43,7 +43,7 @@ def rotate_any(*given: Any, **options: Any) -> None:
 
 
 def known_plans() -> int:
-    return len(replay._thread.mine.plans) if replay._thread.mine else 0
+    return len(recordings.thread.mine.plans) if recordings.thread.mine else 0
 
 
 class WholeWayError(Exception):
@@ -238,7 +238,7 @@ def test_every_thread_has_plans_of_its_own() -> None:
 
 
 def test_plans_do_not_pile_up() -> None:
-    with mock.patch("ropelab_cuda.replay.MOST_PLANS", 3):
+    with mock.patch("ropelab_cuda.remember.MOST_PLANS", 3):
         for tokens in range(1, 6):
             x = torch.randn(1, tokens, 1, 16)
             ropelab_cuda.apply_rotary_(x, torch.arange(tokens), SPECTRUM)

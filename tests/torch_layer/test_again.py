@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import ropelab
 import ropelab_cuda.torch as layer
 from ropelab.positions import Consecutive
-from ropelab_cuda import replay
+from ropelab_cuda import recordings
 from ropelab_cuda.torch import on_cpu as kernels
 from ropelab_cuda.torch import on_cuda
 from tests.shim.on_cpu import on_cpu
@@ -32,11 +32,11 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 @pytest.fixture(autouse=True)
 def device() -> Iterator[None]:
     """Let CPU tensors go to the kernels, with no plan known."""
-    replay._thread.mine = None
+    recordings.thread.mine = None
     names = ("rotary_qk", "rotary_qk_")
     with on_cpu(), mock.patch.multiple(kernels, **{name: getattr(on_cuda, name) for name in names}):
         yield
-    replay._thread.mine = None
+    recordings.thread.mine = None
 
 
 def new(seed: int) -> Pair:
