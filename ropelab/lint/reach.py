@@ -18,6 +18,7 @@ from .words import written
 _DTYPES = ("dtype", "torch_dtype")
 _FORMATS = {"bfloat16": "bfloat16", "float16": "float16", "half": "float16"}
 _RUN = 512  # consecutive positions, as in the published counts of distinct ones
+_FURTHEST = 1 << 24  # tokens looked at, more than any model is made for; some ten seconds
 _COARSE = 1e-2  # radians, from which on float32 angles are worth a word
 
 
@@ -47,7 +48,7 @@ def _base(value: float) -> float:
 def base_bound(subject: Subject) -> Iterator[Defect]:
     """Find a base too small for the length."""
     for words, rope, reach in _on_one_axis(subject):
-        breach = first_breach(rope, reach, seq_len=_length(rope, reach))
+        breach = first_breach(rope, min(reach, _FURTHEST), seq_len=_length(rope, reach))
         if breach is None:
             continue
         fix = written({MAXIMUM: breach.distance}) + " for a promise that the base keeps"
