@@ -176,7 +176,18 @@ def load(directory: Path = DIRECTORY) -> list[Golden]:
     -------
     list of Golden
         In the order of the manifest.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no manifest: the goldens are in a clone of the repository alone.
     """
+    if not (directory / MANIFEST).is_file():
+        msg = (
+            f"directory: expected a folder with {MANIFEST}; got {str(directory)!r}; the goldens are "
+            f"in a clone of the repository, in its folder golden"
+        )
+        raise FileNotFoundError(msg)
     memory: dict[str, bytes] = {}
 
     def _array(place: Mapping[str, Any]) -> Array:

@@ -163,3 +163,8 @@ def test_an_implementation_that_raises_fails_with_its_words() -> None:
 def test_the_manifest_says_what_made_it() -> None:
     for entry in manifest_of(DIRECTORY)["provenance"]:
         assert {"cases", "python", "numpy", "mpmath"} <= set(entry)
+
+
+def test_a_folder_without_goldens_is_no_success(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"^directory: expected a folder with manifest\.json"):
+        load(tmp_path)
