@@ -272,3 +272,23 @@ def test_a_refusal_that_is_no_kind_is_raised() -> None:
 def test_a_finding_says_how_bad_it_is() -> None:
     (finding,) = found_in({**LLAMA, "partial_rotary_factor": 0.5}, "unused-share")
     assert str(finding) == f"warning: {finding.message} [unused-share]"
+
+
+def test_a_length_beyond_the_numbers_of_float64_is_looked_at_as_far_as_they_go() -> None:
+    config = LLAMA | {"max_position_embeddings": 2**60, "dtype": "bfloat16"}
+    assert f"position {2**53}" in message(config, "angles-coarse")
+    assert f"{2**53} positions" in message(config, "positions-alias")
+    assert f"within {2**60} tokens" in message(config, "base-bound")
+
+
+def test_a_far_length_of_a_large_base_is_searched_to_its_end() -> None:
+    # Walked through, a billion tokens would take an hour.
+    config = LLAMA | {"rope_theta": 1e30, "max_position_embeddings": 10**9}
+    assert not found_in(config, "base-bound")
+
+
+def test_where_the_work_ends_the_search_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ropelab.lint.reach._WORK", 1 << 20)
+    config = LLAMA | {"rope_theta": 1e12, "max_position_embeddings": 10**9}
+    told = message(config, "base-bound")
+    assert "which alone were tried of 1000000000 tokens" in told
