@@ -174,7 +174,7 @@ def angles_coarse(subject: Subject) -> Iterator[Defect]:
         reach = min(reach, _EXACT)
         last = np.arange(max(0, reach - _RUN), reach)
         errors = angle_errors(rope, last, seq_len=_length(rope, reach))
-        worst = float(np.nanmax(errors))
+        worst = float(np.nan_to_num(errors, nan=np.pi).max())  # what overflows may be anything
         if worst > _COARSE:
             yield Defect(
                 f"{words}angles in float32 are off by up to {worst:.2g} radians before position "

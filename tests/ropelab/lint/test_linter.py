@@ -292,3 +292,27 @@ def test_where_the_work_ends_the_search_says_so(monkeypatch: pytest.MonkeyPatch)
     config = LLAMA | {"rope_theta": 1e12, "max_position_embeddings": 10**9}
     told = message(config, "base-bound")
     assert "which alone were tried of 1000000000 tokens" in told
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ({1: 2}, "config"),
+        (LLAMA | {1: 2}, "config"),
+        (LLAMA | {"rope_scaling": {1: 2}}, "rope_scaling"),
+        ({"model_type": "qwen2_vl", "text_config": LLAMA | {1: 2}}, "text_config"),
+    ],
+)
+def test_keys_are_names(config: Any, name: str) -> None:
+    with refuses(TypeError, name, "expected names as keys", "got 1 of type int"):
+        lint(config)
+
+
+@pytest.mark.parametrize(("short", "long"), [(1e-308, 1e308), (1e308, 1e-308)])
+@pytest.mark.parametrize("model_type", ["phi3", "llama"])
+def test_lists_of_absurd_factors_make_no_warnings(
+    short: float, long: float, model_type: str
+) -> None:
+    rule = {"type": "longrope", "short_factor": [short] * 64, "long_factor": [long] * 64}
+    config = LLAMA | {"model_type": model_type, "rope_scaling": rule}
+    assert lint(config | {"original_max_position_embeddings": 1024})
