@@ -165,11 +165,12 @@ class _Search:
         # sum moves by 1e-9, and so a border by far less than the millionth it is found to.
         inv_freq = np.power(base, self._exponents)
         rows = self._rows
-        widths = [min(width, rows) for width in _WINDOWS]
-        near = [(self._breach - width, self._breach + width) for width in widths]
+        for width in _WINDOWS:
+            reach = min(width, rows)
+            if self._breaks(inv_freq, self._breach - reach, self._breach + reach):
+                return False
         starts = sorted(range(0, self.length, rows), key=lambda first: abs(first - self._breach))
-        ends = (*near, *((first, first + rows) for first in starts))
-        return not any(self._breaks(inv_freq, first, last) for first, last in ends)
+        return not any(self._breaks(inv_freq, first, first + rows) for first in starts)
 
     def _breaks(self, inv_freq: NDArray[np.float64], first: int, last: int) -> bool:
         distances = np.arange(max(first, 0), min(last, self.length))

@@ -20,6 +20,7 @@ _DTYPES = ("dtype", "torch_dtype")
 _FORMATS = {"bfloat16": "bfloat16", "float16": "float16", "half": "float16"}
 _RUN = 512  # consecutive positions, as in the published counts of distinct ones
 _EXACT = 2**53  # positions that angles are looked at in, as far as float64 counts
+_ANGLES = 1 << 20  # looked at of a run of positions, at most
 _WORK = 1 << 26  # cosines that a config's bounds are looked for in, some seconds
 _COARSE = 1e-2  # radians, from which on float32 angles are worth a word
 
@@ -172,7 +173,8 @@ def angles_coarse(subject: Subject) -> Iterator[Defect]:
     """Find angles that float32 is coarse for."""
     for words, rope, reach in _on_one_axis(subject):
         reach = min(reach, _EXACT)
-        last = np.arange(max(0, reach - _RUN), reach)
+        run = min(_RUN, reach, max(1, 2 * _ANGLES // rope.rotary_dim))
+        last = np.arange(reach - run, reach)
         errors = angle_errors(rope, last, seq_len=_length(rope, reach))
         worst = float(np.nan_to_num(errors, nan=np.pi).max())  # what overflows may be anything
         if worst > _COARSE:

@@ -85,7 +85,7 @@ _MARKS = 9  # on a curve of many points
 _BINS = 120
 
 
-def axes_or_new(ax: Axes | None, *, height: float = 4.4) -> Axes:
+def axes_or_new(ax: object, *, height: float = 4.4) -> Axes:
     """Return the axes given, or those of a new figure; raise TypeError if they are none."""
     import matplotlib.pyplot as plt
     from matplotlib.axes import Axes
@@ -120,7 +120,7 @@ def check_ropes(ropes: object, name: str = "ropes") -> Mapping[str, Rope]:
     return ropes
 
 
-def check_count(given: Mapping[str, Any] | Sequence[Any], name: str) -> None:
+def check_count(given: Any, name: str) -> None:
     """Raise unless there are some, and no more than can be told apart."""
     if not isinstance(given, (Mapping, Sequence)) and np.ndim(given) == 0:
         kind = type(given).__name__

@@ -125,4 +125,4 @@ def test_a_peak_is_at_one_distance() -> None:
 
 def test_ragged_positions_are_refused() -> None:
     with refuses(TypeError, "positions", "expected an array of numbers", "got a list"):
-        similarity(Rope(4), Rope(4), [[1], [2, 3]])  # type: ignore[list-item]
+        similarity(Rope(4), Rope(4), [[1], [2, 3]])

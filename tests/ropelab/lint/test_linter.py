@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import tracemalloc
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -316,3 +317,13 @@ def test_lists_of_absurd_factors_make_no_warnings(
     rule = {"type": "longrope", "short_factor": [short] * 64, "long_factor": [long] * 64}
     config = LLAMA | {"model_type": model_type, "rope_scaling": rule}
     assert lint(config | {"original_max_position_embeddings": 1024})
+
+
+def test_a_wide_head_is_looked_at_within_bounds() -> None:
+    # 512 positions of each pair would be half a gigabyte for each of a dozen arrays.
+    tracemalloc.start()
+    config = LLAMA | {"head_dim": 1 << 14, "max_position_embeddings": 2**20, "rope_theta": 1e4}
+    assert "within 1048576 tokens" in message(config, "base-bound")
+    assert "before position 1048576" in message(config, "angles-coarse")
+    assert tracemalloc.get_traced_memory()[1] < 2**28
+    tracemalloc.stop()
