@@ -91,6 +91,9 @@ def distinct_positions(first: int, count: int, dtype: DTypeLike = "bfloat16") ->
     """
     target = float_dtype(dtype)
     start, number = integer(first, "first"), positive_int(count, "count")
+    if number > _LARGEST:
+        msg = f"count: expected at most 2**53, so that all positions are exact; got {number}"
+        raise ValueError(msg)
     if start < 0 or start + number > _LARGEST:
         msg = f"first: expected 0 to 2**53 - {number}, so that all positions are exact; got {start}"
         raise ValueError(msg)

@@ -148,3 +148,8 @@ def test_a_trillion_positions_are_counted_at_once() -> None:
     # 0 to 256, then 128 steps a doubling to 2**39, and the last 0.819 of one
     last = round((1e12 / 2**39 - 1.0) * 128)
     assert distinct_positions(0, 10**12, ml_dtypes.bfloat16) == 257 + (39 - 8) * 128 + last
+
+
+def test_a_count_beyond_float64_is_refused_by_its_name() -> None:
+    with refuses(ValueError, "count", "2**53", "1000000000000000000"):
+        distinct_positions(0, 10**18)
