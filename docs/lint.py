@@ -17,8 +17,8 @@ HEAD = """\
 
 `ropelab.lint.lint(config)` looks for {count} kinds of defect in a model's config, and says of each
 why it matters and what to write instead. What stands here is taken from `ropelab.lint.KINDS` by
-`docs/lint.py`. *Models* counts those of the {models} in `ropelab.models.MODELS` that have one: they
-are published as they are, and mostly know it.
+`docs/lint.py`. *Models* counts those of the {models} in `ropelab.models.MODELS` whose published
+config has one; most of them work as they are, and the finding says what to look out for.
 
 ```python
 from ropelab.lint import lint
@@ -51,6 +51,8 @@ is a reason not to use the model. The base bound, above all, was found after mos
 | --- | --- |
 """
 
+_NAMED = 12  # models of a kind, at most, that are named
+
 TITLES = {"error": "Errors", "warning": "Warnings", "note": "Notes"}
 
 
@@ -82,6 +84,11 @@ def row(kind: Kind, models: int) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
+def told(names: tuple[str, ...]) -> str:
+    """Return the names of models, or how many there are where a list of them says no more."""
+    return ", ".join(names) if len(names) <= _NAMED else f"{len(names)} of {len(MODELS)}"
+
+
 def page() -> str:
     """Return the whole page."""
     found = published()
@@ -92,7 +99,7 @@ def page() -> str:
         parts += (row(kind, len(found.get(kind.name, ()))) for kind in kinds)
     parts += [
         MODELS_HEAD,
-        *(f"| `{kind}` | {', '.join(names)} |\n" for kind, names in found.items()),
+        *(f"| `{kind}` | {told(names)} |\n" for kind, names in found.items()),
     ]
     return "".join(parts)
 

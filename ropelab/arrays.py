@@ -87,7 +87,10 @@ def _from_anything(x: ArrayLike, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(x)
     except Exception as error:  # whatever the code behind __array__ raises
-        msg = f"{name}: {type(x).__name__} does not convert to an array: {error}"
+        msg = (
+            f"{name}: expected an array of numbers; got a {type(x).__name__} that does not convert "
+            f"to one: {error}"
+        )
         raise TypeError(msg) from error
     if array.dtype.kind == "O" or _hides_bools(x, array):
         msg = f"{name}: expected an array of numbers; got {type(x).__name__} {reprlib.repr(x)}"

@@ -76,7 +76,10 @@ TENSOR_FORMATS: Mapping[str, TensorFormat] = MappingProxyType(
 )
 _LEAST_SCALE = 2.0**-126
 _TOO_MANY = 2**63  # NumPy counts in int64
-_NOT_REAL = (bool, np.bool_, str, bytes, complex, np.complexfloating, type)
+_NOT_REAL = (
+    *(bool, np.bool_, str, bytes, complex, np.complexfloating, type),
+    *(np.datetime64, np.timedelta64, np.void),
+)
 AXIS_WORDS = {"b": "batch", "s": "sequence", "h": "heads", "t": "tokens", "d": "head_dim"}
 
 

@@ -64,3 +64,15 @@ def test_published_models_have_what_is_known_of_them() -> None:
     assert "Llama-3-8B" not in found["base-bound"]  # its base lies above all that fail at 8192
     assert {"Llama-2-7B", "Qwen2.5-7B", "Llama-3.1-8B", "gpt-oss-120b"} <= set(found["base-bound"])
     assert not any(name.startswith("Gemma-4") for name in found["base-bound"])  # breach: never
+
+
+def test_models_are_named_where_they_are_few() -> None:
+    page, models = PAGE.read_text("utf-8"), len(page_module().MODELS)
+    rows = dict(
+        line.strip("| ").split(" | ") for line in page.partition("## What pub")[2].splitlines()[7:]
+    )
+    for kind, names in page_module().published().items():
+        few = len(names) <= 12
+        assert rows[f"`{kind}`"] == (", ".join(names) if few else f"{len(names)} of {models}")
+    assert rows["`base-bound`"].endswith(f" of {models}")
+    assert rows["`all-pairs-wrap`"] == "GLM-4.1V-9B, Seed-OSS"

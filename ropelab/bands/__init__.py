@@ -19,7 +19,6 @@ from __future__ import annotations
 from .agreement import pair_products, peak_phases, score, similarity
 from .base_bound import (
     PUBLISHED_BASES,
-    Breach,
     PublishedBase,
     asymptotic_base,
     effective_context,
@@ -27,6 +26,7 @@ from .base_bound import (
     fitted_base,
 )
 from .base_search import bound_holds, smallest_base
+from .breach_search import Breach
 from .classification import Band, BandName, classify, frequency_ratios, stretches
 from .cosines import cosine_sum, pair_cosines
 from .coverage import completes_turn, turning, turns_within, unseen_angles

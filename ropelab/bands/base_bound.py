@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from ..checks import check_rope, positive_int
 from ..rope import Rope
-from .cosines import cosine_sum, on_every_axis
-from .coverage import turning
+from .breach_search import Breach, search_breach
 
 __all__ = [
     "PUBLISHED_BASES",
-    "Breach",
     "PublishedBase",
     "asymptotic_base",
     "effective_context",
@@ -21,17 +17,8 @@ __all__ = [
     "fitted_base",
 ]
 
-_ROWS = 1 << 13
 _K = 1024
-
-
-class Breach(NamedTuple):
-    """Where the sum of cosines first falls below zero."""
-
-    distance: int
-    """The distance m, in tokens."""
-    value: float
-    """B(m), negative."""
+_WORK = 1 << 36  # cosines, some ten minutes
 
 
 class PublishedBase(NamedTuple):
@@ -72,7 +59,7 @@ def first_breach(rope: Rope, limit: int, *, seq_len: int | None = None) -> Breac
     rope : Rope
         The rotary embedding, its rule included.
     limit : int
-        Distances from 0 to `limit` - 1 are tried: a second or so for a million of 64 pairs.
+        Distances from 0 to `limit` - 1 are tried, by intervals: at most 2**36 cosines are taken.
     seq_len : int, optional
         Length of the sequence in tokens, for a rule that depends on it.
 
@@ -84,7 +71,7 @@ def first_breach(rope: Rope, limit: int, *, seq_len: int | None = None) -> Breac
     Raises
     ------
     TypeError, ValueError
-        If `limit` is not a positive integer.
+        If `limit` is not a positive integer, or too far to be searched.
 
     References
     ----------
@@ -101,16 +88,14 @@ def first_breach(rope: Rope, limit: int, *, seq_len: int | None = None) -> Breac
     """
     check_rope(rope)
     limit = positive_int(limit, "limit")
-    moving = turning(rope, seq_len=seq_len)
-    if 2 * int(moving.sum()) <= moving.size:  # the cosines of the others, all 1, outweigh them
-        return None
-    for first in range(0, limit, _ROWS):
-        distances = np.arange(first, min(first + _ROWS, limit))
-        total = cosine_sum(rope, on_every_axis(rope, distances), seq_len=seq_len)
-        below = np.flatnonzero(total < 0.0)
-        if below.size:
-            return Breach(int(distances[below[0]]), float(total[below[0]]))
-    return None
+    breach, tried = search_breach(rope, limit, _WORK, seq_len=seq_len)
+    if tried < limit:
+        msg = (
+            f"limit: expected one that 2**{_WORK.bit_length() - 1} cosines lead to; got {limit}; "
+            f"there is no breach below {tried}"
+        )
+        raise ValueError(msg)
+    return breach
 
 
 def effective_context(rope: Rope, limit: int, *, seq_len: int | None = None) -> int:
@@ -136,7 +121,7 @@ def effective_context(rope: Rope, limit: int, *, seq_len: int | None = None) -> 
     Raises
     ------
     TypeError, ValueError
-        If `limit` is not a positive integer.
+        If `limit` is not a positive integer, or too far to be searched.
 
     References
     ----------

@@ -7,10 +7,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import as_reals
 from ..checks import finite_real, positive_int, real_within
+from .cosines import rows_of
 
 __all__ = ["bound_holds", "smallest_base"]
 
-_ROWS = 1 << 13
+_WIDEST = 1 << 20  # channels
+_WORK = 1 << 36  # cosines of all bases, some ten minutes
+_WORK_OF_ONE = 1 << 30  # of one base, where many are tried
 # Distances on either side of the last breach that are tried before all others.
 _WINDOWS = (32, 512)
 
@@ -30,9 +33,9 @@ def bound_holds(
     bases : array-like of float, any shape
         Bases b; above 1. Those of nearly the same size are best given one after another.
     context_length : int
-        Length L in tokens; positive.
+        Length L in tokens; positive. Bases times tokens times pairs are at most 2**36.
     rotary_dim : int, default 128
-        Rotated channels d; even.
+        Rotated channels d; even, at most 2**20.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def bound_holds(
     if low.size:
         msg = f"bases: expected finite numbers greater than 1; got {float(low.flat[0])!r}"
         raise ValueError(msg)
-    search = _Search(context_length, rotary_dim)
+    search = _Search(context_length, rotary_dim, _WORK // max(given.size, 1))
     return np.array([search.holds(base) for base in given.ravel()], bool).reshape(given.shape)
 
 
@@ -84,9 +87,9 @@ def smallest_base(
     Parameters
     ----------
     context_length : int
-        Length L in tokens; positive.
+        Length L in tokens; positive. Tokens times pairs are at most 2**30.
     rotary_dim : int, default 128
-        Rotated channels d; even.
+        Rotated channels d; even, at most 2**20.
     step : float, default 1e-4
         Relative distance of the bases tried, 1e-6 to 1.
     largest : float, default 1e10
@@ -114,7 +117,7 @@ def smallest_base(
     >>> f"{smallest_base(1024):.3e}"
     '4.293e+03'
     """
-    search = _Search(context_length, rotary_dim)
+    search = _Search(context_length, rotary_dim, _WORK_OF_ONE)
     ratio = 1.0 + real_within(step, "step", 1e-6, 1.0)
     largest = finite_real(largest, "largest", above=1.0)
     failed = passed = max(float(search.length), 2.0)
@@ -138,10 +141,22 @@ def smallest_base(
 class _Search:
     """Remembers where the last base failed, since the next, if near to it, fails near there."""
 
-    def __init__(self, context_length: object, rotary_dim: object) -> None:
+    def __init__(self, context_length: object, rotary_dim: object, work: int) -> None:
         self.length = positive_int(context_length, "context_length")
         d = positive_int(rotary_dim, "rotary_dim", even=True)
+        if d > _WIDEST:
+            msg = f"rotary_dim: expected at most {_WIDEST} channels; got {d}"
+            raise ValueError(msg)
+        longest = 2 * work // d
+        if self.length > longest:
+            msg = (
+                f"context_length: expected at most {longest} tokens, lest the search of {d} "
+                f"channels take hours; got {self.length}; for one base, effective_context of its "
+                f"Rope goes further"
+            )
+            raise ValueError(msg)
         self._exponents = -np.arange(0, d, 2) / d
+        self._rows = rows_of(d // 2)
         self._breach = 0
 
     def holds(self, base: float) -> bool:
@@ -149,10 +164,13 @@ class _Search:
         # An ulp from the exact powers, which take a thousand times as long: at a million tokens a
         # sum moves by 1e-9, and so a border by far less than the millionth it is found to.
         inv_freq = np.power(base, self._exponents)
-        near = [(self._breach - width, self._breach + width) for width in _WINDOWS]
-        starts = sorted(range(0, self.length, _ROWS), key=lambda first: abs(first - self._breach))
-        ends = (*near, *((first, first + _ROWS) for first in starts))
-        return not any(self._breaks(inv_freq, first, last) for first, last in ends)
+        rows = self._rows
+        for width in _WINDOWS:
+            reach = min(width, rows)
+            if self._breaks(inv_freq, self._breach - reach, self._breach + reach):
+                return False
+        starts = sorted(range(0, self.length, rows), key=lambda first: abs(first - self._breach))
+        return not any(self._breaks(inv_freq, first, first + rows) for first in starts)
 
     def _breaks(self, inv_freq: NDArray[np.float64], first: int, last: int) -> bool:
         distances = np.arange(max(first, 0), min(last, self.length))

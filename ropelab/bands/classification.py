@@ -79,7 +79,7 @@ def stretches(rope: Rope, *, seq_len: int | None = None) -> NDArray[np.float64]:
     check_rope(rope)
     scaled = rope.spectrum(seq_len).inv_freq
     unscaled = replace(rope, scaling=Default()).spectrum().inv_freq
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return np.asarray(unscaled / scaled)
 
 
@@ -162,7 +162,7 @@ def frequency_ratios(a: Rope, b: Rope, *, seq_len: int | None = None) -> NDArray
     """
     check_same_pairs(a, b)
     before, after = (rope.spectrum(seq_len).inv_freq for rope in (a, b))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         return np.where(before == after, 1.0, after / before)
 
 

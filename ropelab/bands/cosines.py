@@ -14,12 +14,19 @@ from ..checks import check_position_axes, check_rope
 from ..phases import cos_sin_values
 from ..rope import Rope
 
-__all__ = ["by_distance", "cosine_sum", "on_every_axis", "pair_cosines", "unit_turns"]
+__all__ = [
+    "by_distance",
+    "cosine_sum",
+    "on_axes",
+    "on_every_axis",
+    "pair_cosines",
+    "rows_of",
+    "unit_turns",
+]
 
 _T = TypeVar("_T", bound=np.generic)
 
-# Distances taken at once, lest a million of them ask for gigabytes.
-_ROWS = 1 << 13
+_AT_ONCE = 1 << 16  # cosines, lest a million distances ask for gigabytes
 
 
 def unit_turns(
@@ -64,17 +71,26 @@ def by_distance(
     lead = () if axes == 1 else (axes,)
     shape = positions.shape[len(lead) :]
     rows = positions.reshape(*lead, -1)
-    parts = []
-    for first in range(0, max(rows.shape[-1], 1), _ROWS):
-        cos, sin = cos_sin_values(rows[..., first : first + _ROWS], spectrum, "exact")
+    parts, count = [], rows_of(spectrum.inv_freq.size)
+    for first in range(0, max(rows.shape[-1], 1), count):
+        cos, sin = cos_sin_values(rows[..., first : first + count], spectrum, "exact")
         parts.append(reduce(cos + 1j * sin))
     whole = np.concatenate(parts)
     return whole.reshape((*shape, *whole.shape[1:]))
 
 
+def rows_of(pairs: int) -> int:
+    """Return how many distances of so many pairs are taken at once."""
+    return max(_AT_ONCE // pairs, 1)
+
+
 def on_every_axis(rope: Rope, distances: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return distances with the axes of a rope, the same on each, as between tokens of text."""
-    axes = rope.spectrum().position_axes
+    return on_axes(rope.spectrum().position_axes, distances)
+
+
+def on_axes(axes: int, distances: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return distances with so many axes, the same on each; one alone is left out."""
     return distances if axes == 1 else np.broadcast_to(distances, (axes, *distances.shape))
 
 

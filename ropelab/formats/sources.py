@@ -16,6 +16,7 @@ from .transformers_models import LEGACY_NAMES
 
 __all__ = [
     "SIGNS",
+    "check_keys",
     "first_given",
     "note_layer_bases",
     "optional_text",
@@ -182,7 +183,29 @@ def _mapping(value: object, name: str) -> Mapping[str, Any]:
             f"got {type(value).__name__}"
         )
         raise TypeError(msg)
-    return found
+    return check_keys(found, name)
+
+
+def check_keys(values: Mapping[Any, Any], name: str) -> Mapping[str, Any]:
+    """Return a mapping of names, or raise TypeError.
+
+    Parameters
+    ----------
+    values : mapping
+        Of anything.
+    name : str
+        What the message calls it.
+
+    Returns
+    -------
+    mapping
+        The same.
+    """
+    for key in values:
+        if not isinstance(key, str):
+            msg = f"{name}: expected names as keys; got {key!r} of type {type(key).__name__}"
+            raise TypeError(msg)
+    return values
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:

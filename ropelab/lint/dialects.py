@@ -47,7 +47,7 @@ def _told(ours: Rope, theirs: Rope, limit: int | None) -> str | None:
     for length in _lengths(ours, limit):
         at = "" if length is None else f" at {length} tokens"
         ratios = frequency_ratios(ours, theirs, seq_len=length)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             sizes = np.maximum(ratios, 1.0 / ratios)
         if sizes.max() > 1.0 + _ROUNDING:
             pair = int(sizes.argmax())
@@ -173,7 +173,7 @@ def differs_in_nemo_automodel(subject: Subject) -> Iterator[Defect]:
     source=f"ggml_rope_yarn_corr_dims of llama.cpp; rows 10 and 13 of {_ELSEWHERE}",
 )
 def differs_in_llama_cpp(subject: Subject) -> Iterator[Defect]:
-    """Find Llama.cpp computes YaRN differently."""
+    """Find YaRN is computed differently by llama.cpp."""
     betas = subject.model_type in ("ministral3", "mistral3")
     for layer, rope in subject.different_ropes():
         rule = rope.scaling

@@ -14,7 +14,7 @@ Severity = Literal["error", "warning", "note"]
 
 SEVERITIES: dict[Severity, str] = {
     "error": "No rotary embedding can be made of the config.",
-    "warning": "One can, but hardly the one that is meant.",
+    "warning": "A rotary embedding can be made of the config, but hardly the one that is meant.",
     "note": "Nothing is wrong with the config; something is worth knowing before it is used.",
 }
 """What each severity says, the worst first."""

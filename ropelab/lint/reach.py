@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..bands import angle_errors, distinct_positions, first_alias, first_breach, fitted_base
+from ..bands import angle_errors, distinct_positions, first_alias, fitted_base
+from ..bands.breach_search import search_breach
 from ..rope import Rope
 from ..scaling import Default, RoundedFrequencies
 from .kind import Defect, kind
@@ -18,7 +19,9 @@ from .words import written
 _DTYPES = ("dtype", "torch_dtype")
 _FORMATS = {"bfloat16": "bfloat16", "float16": "float16", "half": "float16"}
 _RUN = 512  # consecutive positions, as in the published counts of distinct ones
-_FURTHEST = 1 << 24  # tokens looked at, more than any model is made for; some ten seconds
+_EXACT = 2**53  # positions that angles are looked at in, as far as float64 counts
+_ANGLES = 1 << 20  # looked at of a run of positions, at most
+_WORK = 1 << 26  # cosines that a config's bounds are looked for in, some seconds
 _COARSE = 1e-2  # radians, from which on float32 angles are worth a word
 
 
@@ -47,8 +50,18 @@ def _base(value: float) -> float:
 )
 def base_bound(subject: Subject) -> Iterator[Defect]:
     """Find a base too small for the length."""
-    for words, rope, reach in _on_one_axis(subject):
-        breach = first_breach(rope, min(reach, _FURTHEST), seq_len=_length(rope, reach))
+    spans = list(_on_one_axis(subject))
+    for words, rope, reach in spans:
+        length = _length(rope, reach)
+        breach, tried = search_breach(rope, reach, _WORK // len(spans), seq_len=length)
+        if tried < reach:
+            yield Defect(
+                f"{words}the sum of cosines is not negative at distances up to {tried - 1}, which "
+                f"alone were tried of {reach} tokens",
+                f"{written({MAXIMUM: tried})} for a promise that the base is known to keep; or "
+                "look further by ropelab.bands.first_breach",
+                ("rope_theta", MAXIMUM),
+            )
         if breach is None:
             continue
         fix = written({MAXIMUM: breach.distance}) + " for a promise that the base keeps"
@@ -108,7 +121,7 @@ def positions_alias(subject: Subject) -> Iterator[Defect]:
     found, limit = _dtype(subject), subject.limit
     if found is None or limit is None:
         return
-    key, name = found
+    (key, name), limit = found, min(limit, _EXACT)
     alias = first_alias(name)
     if limit > alias and limit > _RUN:
         last = distinct_positions(limit - _RUN, _RUN, name)
@@ -159,9 +172,11 @@ def frequencies_rounded(subject: Subject) -> Iterator[Defect]:
 def angles_coarse(subject: Subject) -> Iterator[Defect]:
     """Find angles that float32 is coarse for."""
     for words, rope, reach in _on_one_axis(subject):
-        last = np.arange(max(0, reach - _RUN), reach)
+        reach = min(reach, _EXACT)
+        run = min(_RUN, reach, max(1, 2 * _ANGLES // rope.rotary_dim))
+        last = np.arange(reach - run, reach)
         errors = angle_errors(rope, last, seq_len=_length(rope, reach))
-        worst = float(np.nanmax(errors))
+        worst = float(np.nan_to_num(errors, nan=np.pi).max())  # what overflows may be anything
         if worst > _COARSE:
             yield Defect(
                 f"{words}angles in float32 are off by up to {worst:.2g} radians before position "

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from .. import bands
 from ..bands.cosines import on_every_axis
+from ..checks import check_rope
 from ..rope import Rope
 from .style import FAINT, axes_or_new, listed, scale_tokens
 
@@ -63,6 +64,7 @@ def angle_errors(
     """
     from matplotlib.colors import LogNorm
 
+    check_rope(rope)
     ax, given = axes_or_new(ax), listed(positions, "positions")
     if (np.diff(given) <= 0).any():
         msg = "positions: expected numbers that ascend, for an axis; got some that do not"

@@ -13,7 +13,7 @@ from ..checks import check_choice, check_rope, integer, positive_int
 from ..layouts import pair_channels
 from ..phases import cos_sin_values
 from ..rope import Rope
-from .style import BLUE, FAINT, INK, ORANGE, axes_or_new, listed
+from .style import BLUE, FAINT, INK, ORANGE, axes_or_new, check_names, listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,6 +130,7 @@ def layouts(
     if d > _WIDEST:
         msg = f"rotary_dim: expected at most {_WIDEST}, whose numbers can be read; got {d}"
         raise ValueError(msg)
+    check_names(names)
     for name in names:
         check_choice(name, ("half", "interleaved"), "names")
     ax = axes_or_new(ax, height=1.3 + 0.6 * len(names))

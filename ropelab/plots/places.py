@@ -13,7 +13,18 @@ from ..arrays import as_integers
 from ..positions import packed_positions, shard_tokens
 from ..positions.packed import checked_cu_seqlens
 from ..rope import Rope
-from .style import BLUE, FAINT, INK, ORANGE, VERMILLION, axes_or_new, bare, check_ropes, draw_curve
+from .style import (
+    BLUE,
+    FAINT,
+    INK,
+    ORANGE,
+    VERMILLION,
+    axes_or_new,
+    bare,
+    check_names,
+    check_ropes,
+    draw_curve,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,6 +76,7 @@ def position_axes(
     from matplotlib.patches import Patch
 
     given = check_ropes(ropes)
+    check_names(names)
     spectra = {name: rope.spectrum() for name, rope in given.items()}
     count = max(spectrum.position_axes for spectrum in spectra.values())
     if count > min(len(names), len(_FILLS)):
@@ -117,6 +129,7 @@ def token_positions(
     TypeError, ValueError
         If the positions have another type or shape, or an axis has no name.
     """
+    check_names(names)
     given = _by_axis(position_ids, "(axes, tokens)", range(1, len(names) + 1))
     ax = axes_or_new(ax)
     tokens = np.arange(given.shape[1])

@@ -31,6 +31,7 @@ __all__ = [
     "axes_or_new",
     "bare",
     "check_count",
+    "check_names",
     "check_ropes",
     "draw_curve",
     "draw_dense",
@@ -84,11 +85,17 @@ _MARKS = 9  # on a curve of many points
 _BINS = 120
 
 
-def axes_or_new(ax: Axes | None, *, height: float = 4.4) -> Axes:
-    """Return the axes given, or those of a new figure."""
-    if ax is not None:
-        return ax
+def axes_or_new(ax: object, *, height: float = 4.4) -> Axes:
+    """Return the axes given, or those of a new figure; raise TypeError if they are none."""
     import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
+
+    if isinstance(ax, Axes):
+        return ax
+    if ax is not None:
+        kind = type(ax).__name__
+        msg = f"ax: expected matplotlib Axes or None; got {kind}; plt.subplots() makes some"
+        raise TypeError(msg)
 
     _, new = plt.subplots(figsize=(7.2, height), layout="constrained")
     return new
@@ -113,11 +120,25 @@ def check_ropes(ropes: object, name: str = "ropes") -> Mapping[str, Rope]:
     return ropes
 
 
-def check_count(given: Mapping[str, Any] | Sequence[Any], name: str) -> None:
-    """Raise ValueError unless there are some, and no more than can be told apart."""
+def check_count(given: Any, name: str) -> None:
+    """Raise unless there are some, and no more than can be told apart."""
+    if not isinstance(given, (Mapping, Sequence)) and np.ndim(given) == 0:
+        kind = type(given).__name__
+        msg = (
+            f"{name}: expected 1 to {len(STROKES)} of them in a list; got {given!r} of type {kind}"
+        )
+        raise TypeError(msg)
     if not 0 < len(given) <= len(STROKES):
         msg = f"{name}: expected 1 to {len(STROKES)}, which can be told apart; got {len(given)}"
         raise ValueError(msg)
+
+
+def check_names(names: object) -> None:
+    """Raise TypeError unless these are names in a list."""
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        kind = type(names).__name__
+        msg = f"names: expected names in a list or tuple; got {names!r} of type {kind}"
+        raise TypeError(msg)
 
 
 def listed(values: ArrayLike, name: str) -> NDArray[np.int64]:

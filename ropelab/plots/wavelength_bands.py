@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..bands import Band, classify, completes_turn
+from ..checks import check_rope
 from ..rope import Rope
 from ..scaling import Axial, Default, ExplicitFrequencies
 from ..spectrum import Spectrum
@@ -63,6 +64,7 @@ def wavelengths(
     ropelab.bands.classify : The bands that the markers show.
     ropelab.bands.completes_turn : The pairs that turn once.
     """
+    check_rope(rope)
     ax = axes_or_new(ax)
     spectrum = rope.spectrum(seq_len)
     rule = getattr(rope.scaling, "inner", rope.scaling)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ...scaling import SCALINGS
 from ..findings import Findings
+from ..sources import check_keys
 
 __all__ = ["OWN_KEYS", "RopeParameters", "all_parameters", "find_parameters"]
 
@@ -131,11 +132,7 @@ def _dictionary(value: object, name: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         msg = f"{name}: expected a dictionary or None; got {value!r} of type {type(value).__name__}"
         raise TypeError(msg)
-    for key in value:
-        if not isinstance(key, str):
-            msg = f"{name}: expected names as keys; got {key!r} of type {type(key).__name__}"
-            raise TypeError(msg)
-    return value
+    return check_keys(value, name)
 
 
 def _layer_types(config: Mapping[str, Any]) -> frozenset[str]:

@@ -121,3 +121,8 @@ def test_a_peak_is_at_one_distance() -> None:
         peak_phases(Rope(8), [1, 2])
     with refuses(TypeError, "distance"):
         peak_phases(Rope(8), 1.5)
+
+
+def test_ragged_positions_are_refused() -> None:
+    with refuses(TypeError, "positions", "expected an array of numbers", "got a list"):
+        similarity(Rope(4), Rope(4), [[1], [2, 3]])

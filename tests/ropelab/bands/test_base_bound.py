@@ -1,5 +1,7 @@
 """The base bound against the first negative sums that were found with 40 digits."""
 
+from collections.abc import Iterator
+
 import mpmath
 import numpy as np
 import pytest
@@ -8,12 +10,14 @@ from ropelab import Rope
 from ropelab.bands import (
     PUBLISHED_BASES,
     asymptotic_base,
+    cosine_sum,
     effective_context,
     first_breach,
     fitted_base,
 )
+from ropelab.bands.breach_search import search_breach
 from ropelab.positions import mrope_axes
-from ropelab.scaling import Linear, Proportional
+from ropelab.scaling import ExplicitFrequencies, Linear, Proportional, Resonance
 from tests.ropelab.support import refuses
 
 
@@ -104,3 +108,52 @@ def test_a_limit_is_a_positive_integer(function) -> None:  # type: ignore[no-unt
         function(Rope(8), 8.0)
     with refuses(TypeError, "rope", "NoneType"):
         function(None, 8)
+
+
+def _ropes() -> Iterator[Rope]:
+    generator = np.random.default_rng(7)
+    yield Rope(16, scaling=Resonance())
+    yield Rope(128, base=3e5, axes=mrope_axes(128, (16, 24, 24)))
+    for _ in range(30):
+        # Wavelengths from shorter than two tokens to longer than the limit, either way round.
+        values = 2.0 * np.pi / np.exp(generator.uniform(0.0, 11.0, 24))
+        yield Rope(
+            48, scaling=ExplicitFrequencies((values * generator.choice([-1, 1], 24)).tolist())
+        )
+
+
+def test_intervals_hide_no_breach() -> None:
+    found = set()
+    for rope in _ropes():
+        given = np.arange(20_000)
+        axes = rope.spectrum().position_axes
+        total = cosine_sum(rope, given if axes == 1 else np.broadcast_to(given, (axes, 20_000)))
+        below = np.flatnonzero(total < 0.0)
+        breach = first_breach(rope, 20_000)
+        assert (breach and breach.distance) == (int(below[0]) if below.size else None)
+        if breach:
+            assert breach.value == pytest.approx(total[below[0]], abs=1e-12)
+            found.add(breach.distance)
+    assert max(found) > 100
+
+
+def test_a_far_limit_is_decided_by_intervals() -> None:
+    # Walked through, the first would take hours, and the other as many gigabytes.
+    assert first_breach(Rope(128, base=1e30), 10**12) is None
+    found = first_breach(Rope(1 << 15, base=1e4), 10**6)
+    assert found is not None
+    # From infinitely many pairs on; the zero of the cosine integral
+    assert found.distance == pytest.approx(0.6165 * 1e4, rel=1e-3)
+
+
+def test_a_limit_beyond_the_work_is_refused_with_what_is_known() -> None:
+    found = search_breach(Rope(128, base=1e12), 10**9, 1 << 20)
+    assert found.breach is None
+    assert 10_000 < found.tried < 10**9
+    assert (cosine_sum(Rope(128, base=1e12), np.arange(10_000)) > 0.0).all()
+
+
+def test_first_breach_says_where_its_work_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ropelab.bands.base_bound._WORK", 1 << 20)
+    with refuses(ValueError, "limit", "2**20 cosines", "1000000000"):
+        first_breach(Rope(128, base=1e12), 10**9)

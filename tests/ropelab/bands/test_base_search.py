@@ -85,3 +85,28 @@ def test_bases_are_above_one(bases: Any) -> None:
 def test_bases_are_numbers(bases: Any) -> None:
     with refuses(TypeError, "bases"):
         bound_holds(bases, 8)
+
+
+def test_work_without_an_end_is_refused() -> None:
+    with refuses(ValueError, "context_length", "16777216", "1000000000"):
+        smallest_base(10**9)
+    with refuses(ValueError, "context_length", "1000000000"):
+        bound_holds(np.full(1000, 1e300), 10**9)
+    for function in (smallest_base, lambda length, **d: bound_holds(1e4, length, **d)):
+        with refuses(ValueError, "rotary_dim", "1048576", "1000000000"):
+            function(8, rotary_dim=10**9)
+
+
+def test_a_wide_head_is_taken_in_parts() -> None:
+    # All distances at once would be half a gigabyte, and as much for each cosine.
+    assert not bound_holds(1e3, 4096, rotary_dim=1 << 15)
+
+
+@pytest.mark.parametrize("value", [np.datetime64("2020"), np.timedelta64(5, "s")])
+def test_dates_are_no_numbers(value: Any) -> None:
+    with refuses(TypeError, "step", "datetime64" if value.dtype.kind == "M" else "timedelta64"):
+        smallest_base(8, step=value)
+    with refuses(TypeError, "largest"):
+        smallest_base(8, largest=value)
+    with refuses(TypeError, "base"):
+        Rope(8, base=value)

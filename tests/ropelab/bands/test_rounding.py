@@ -132,3 +132,24 @@ def test_bad_arguments_are_refused() -> None:
         angle_errors(Rope(8), 1, angles_in=np.int32)
     with refuses(ValueError, "positions", "(3, ...)"):
         angle_errors(Rope(6, axes=mrope_axes(6, (1, 1, 1))), 1)
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, np.float16, np.float32, np.float64])
+def test_distinct_positions_are_those_that_another_library_counts(dtype: Any) -> None:
+    generator = np.random.default_rng(11)
+    for exponent in range(1, 40):
+        first, count = (int(generator.integers(0, 2**k)) for k in (exponent, 14))
+        with np.errstate(over="ignore"):  # float16 ends at 65504
+            cast = np.arange(first, first + count + 1).astype(np.float64).astype(dtype)
+        assert distinct_positions(first, count + 1, dtype) == np.unique(cast).size
+
+
+def test_a_trillion_positions_are_counted_at_once() -> None:
+    # 0 to 256, then 128 steps a doubling to 2**39, and the last 0.819 of one
+    last = round((1e12 / 2**39 - 1.0) * 128)
+    assert distinct_positions(0, 10**12, ml_dtypes.bfloat16) == 257 + (39 - 8) * 128 + last
+
+
+def test_a_count_beyond_float64_is_refused_by_its_name() -> None:
+    with refuses(ValueError, "count", "2**53", "1000000000000000000"):
+        distinct_positions(0, 10**18)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import tracemalloc
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -272,3 +273,57 @@ def test_a_refusal_that_is_no_kind_is_raised() -> None:
 def test_a_finding_says_how_bad_it_is() -> None:
     (finding,) = found_in({**LLAMA, "partial_rotary_factor": 0.5}, "unused-share")
     assert str(finding) == f"warning: {finding.message} [unused-share]"
+
+
+def test_a_length_beyond_the_numbers_of_float64_is_looked_at_as_far_as_they_go() -> None:
+    config = LLAMA | {"max_position_embeddings": 2**60, "dtype": "bfloat16"}
+    assert f"position {2**53}" in message(config, "angles-coarse")
+    assert f"{2**53} positions" in message(config, "positions-alias")
+    assert f"within {2**60} tokens" in message(config, "base-bound")
+
+
+def test_a_far_length_of_a_large_base_is_searched_to_its_end() -> None:
+    # Walked through, a billion tokens would take an hour.
+    config = LLAMA | {"rope_theta": 1e30, "max_position_embeddings": 10**9}
+    assert not found_in(config, "base-bound")
+
+
+def test_where_the_work_ends_the_search_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ropelab.lint.reach._WORK", 1 << 20)
+    config = LLAMA | {"rope_theta": 1e12, "max_position_embeddings": 10**9}
+    told = message(config, "base-bound")
+    assert "which alone were tried of 1000000000 tokens" in told
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ({1: 2}, "config"),
+        (LLAMA | {1: 2}, "config"),
+        (LLAMA | {"rope_scaling": {1: 2}}, "rope_scaling"),
+        ({"model_type": "qwen2_vl", "text_config": LLAMA | {1: 2}}, "text_config"),
+    ],
+)
+def test_keys_are_names(config: Any, name: str) -> None:
+    with refuses(TypeError, name, "expected names as keys", "got 1 of type int"):
+        lint(config)
+
+
+@pytest.mark.parametrize(("short", "long"), [(1e-308, 1e308), (1e308, 1e-308)])
+@pytest.mark.parametrize("model_type", ["phi3", "llama"])
+def test_lists_of_absurd_factors_make_no_warnings(
+    short: float, long: float, model_type: str
+) -> None:
+    rule = {"type": "longrope", "short_factor": [short] * 64, "long_factor": [long] * 64}
+    config = LLAMA | {"model_type": model_type, "rope_scaling": rule}
+    assert lint(config | {"original_max_position_embeddings": 1024})
+
+
+def test_a_wide_head_is_looked_at_within_bounds() -> None:
+    # 512 positions of each pair would be half a gigabyte for each of a dozen arrays.
+    tracemalloc.start()
+    config = LLAMA | {"head_dim": 1 << 14, "max_position_embeddings": 2**20, "rope_theta": 1e4}
+    assert "within 1048576 tokens" in message(config, "base-bound")
+    assert "before position 1048576" in message(config, "angles-coarse")
+    assert tracemalloc.get_traced_memory()[1] < 2**28
+    tracemalloc.stop()

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
-from ropelab import Rope
+from ropelab import Rope, plots
 from ropelab.plots import decay, frequency_ratios, similarity, spectra, stretches, turns
 from ropelab.plots.style import STROKES, draw_curve, draw_dense, listed, scale_tokens, token_ticks
 from tests.ropelab.support import refuses
@@ -104,3 +104,55 @@ def test_an_axis_needs_two_numbers(values: Any, ax: Axes) -> None:
         decay({"": Rope(8)}, values, ax=ax)
     with refuses(ValueError, "positions"):
         similarity({"": (Rope(8), Rope(8))}, values, ax=ax)
+
+
+ROPE, SOME = Rope(8), [1, 2, 3]
+DRAWN: dict[str, Any] = {
+    "angle_errors": (ROPE, SOME),
+    "average_cosines": ({"a": ROPE}, 8),
+    "base_bound": (SOME,),
+    "cosine_sums": ({"a": ROPE}, SOME),
+    "critical_bases": (1e4, 64, [64, 128]),
+    "critical_dimensions": (SOME,),
+    "decay": ({"a": ROPE}, SOME),
+    "effective_contexts": ([1e4, 1e5], 8),
+    "frequency_ratios": ({"a": ROPE, "b": ROPE},),
+    "grid": ([[0, 1], [0, 1]],),
+    "grid_cosines": (Rope(8, axes=[0, 1, 0, 1]), 2),
+    "layouts": (8,),
+    "ownership": ([0, 4], 1),
+    "position_axes": ({"a": ROPE},),
+    "rotations": (ROPE, 0, SOME),
+    "scores": (ROPE, {"a": (None, None)}, SOME),
+    "similarity": ({"a": (ROPE, ROPE)}, SOME),
+    "spectra": ({"a": ROPE},),
+    "stretches": ({"a": ROPE},),
+    "token_positions": ([[0, 1], [0, 1]],),
+    "turns": ({"a": ROPE}, 8),
+    "wavelengths": (ROPE,),
+}
+
+
+@pytest.mark.parametrize("name", plots.__all__)
+def test_every_picture_refuses_axes_that_are_none(name: str) -> None:
+    with refuses(TypeError, "ax", "matplotlib Axes or None", "str"):
+        getattr(plots, name)(*DRAWN[name], ax="x")
+
+
+@pytest.mark.parametrize("rope", [None, "x", {}])
+def test_a_picture_of_one_rope_refuses_what_is_none(rope: Any, ax: Axes) -> None:
+    with refuses(TypeError, "rope", "expected a ropelab.Rope", type(rope).__name__):
+        plots.wavelengths(rope, ax=ax)
+    with refuses(TypeError, "rope", "expected a ropelab.Rope", type(rope).__name__):
+        plots.angle_errors(rope, SOME, ax=ax)
+
+
+def test_a_number_is_no_list(ax: Axes) -> None:
+    with refuses(TypeError, "trained_lengths", "expected 1 to 7", "5 of type int"):
+        plots.critical_dimensions(5, ax=ax)  # type: ignore[arg-type]
+    draws: list[Any] = [plots.position_axes, plots.token_positions, plots.layouts]
+    for draw in draws:
+        for names in (5, ["a", 5], "time"):
+            with refuses(TypeError, "names", "expected names in a list", repr(names)):
+                draw(*DRAWN[draw.__name__], names=names, ax=ax)
+    assert plots.critical_dimensions(np.array([8, 16]), ax=ax) is ax  # type: ignore[arg-type]
