@@ -184,8 +184,8 @@ def load(directory: Path = DIRECTORY) -> list[Golden]:
     """
     if not (directory / MANIFEST).is_file():
         msg = (
-            f"directory: expected a folder with {MANIFEST}; got {str(directory)!r}; the goldens are "
-            f"in a clone of the repository, in its folder golden"
+            f"directory: expected a folder with {MANIFEST}; got {str(directory)!r}; the goldens "
+            f"are in a clone of the repository, in its folder golden"
         )
         raise FileNotFoundError(msg)
     memory: dict[str, bytes] = {}

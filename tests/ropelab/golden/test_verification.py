@@ -166,5 +166,5 @@ def test_the_manifest_says_what_made_it() -> None:
 
 
 def test_a_folder_without_goldens_is_no_success(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"^directory: expected a folder with manifest\.json"):
+    with pytest.raises(FileNotFoundError, match=r"^directory: expected .* manifest\.json"):
         load(tmp_path)
