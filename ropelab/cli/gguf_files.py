@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from . import exits
 from .failure import Failure
-from .gguf_layout import MAGIC, Damaged, OtherVersion, walk
+from .gguf_layout import MAGIC, DamagedError, VersionError, walk
 
 __all__ = ["is_gguf", "read_gguf_file"]
 
@@ -74,9 +74,9 @@ def read_gguf_file(path: Path) -> tuple[Mapping[str, Any], Mapping[str, NDArray[
                 metadata, tensors = walk(data, _matters, tuple(_TENSORS))
     except OSError as error:
         raise Failure(exits.UNREADABLE, f"{path}: {error.strerror}") from error
-    except OtherVersion as error:
+    except VersionError as error:
         raise Failure(exits.UNREADABLE, f"{path}: a GGUF file of {error}") from error
-    except Damaged as error:
+    except DamagedError as error:
         line = f"{path}: this GGUF file breaks off or is damaged; fetch it again ({error})"
         raise Failure(exits.UNREADABLE, line) from error
     prefixes = ("general.", f"{metadata.get('general.architecture')}.")

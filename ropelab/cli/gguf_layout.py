@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAGIC", "Damaged", "OtherVersion", "walk"]
+__all__ = ["MAGIC", "DamagedError", "VersionError", "walk"]
 
 MAGIC = b"GGUF"
 
@@ -34,11 +34,11 @@ _MOST_STEPS = 2**24  # entries walked one by one, a hundred times a large vocabu
 _Place = tuple[tuple[int, ...], int, int]
 
 
-class Damaged(ValueError):
+class DamagedError(ValueError):
     """What is wrong with a file."""
 
 
-class OtherVersion(ValueError):
+class VersionError(ValueError):
     """Which version a file has, and those that are read."""
 
 
@@ -54,7 +54,7 @@ class _Walk:
         start, left = self.at, len(self.data) - self.at
         if size > left:
             msg = f"{what} takes {size} bytes of the {left} that are left"
-            raise Damaged(msg)
+            raise DamagedError(msg)
         self.at += size
         return start
 
@@ -67,26 +67,26 @@ class _Walk:
         found = int(self.number("Q", what))
         if found * smallest > len(self.data) - self.at:
             msg = f"{what} is {found}, more than the {len(self.data) - self.at} bytes left can hold"
-            raise Damaged(msg)
+            raise DamagedError(msg)
         return found
 
     def step(self, count: int) -> None:
         self.steps += count
         if self.steps > _MOST_STEPS:
             msg = f"more than {_MOST_STEPS} entries"
-            raise Damaged(msg)
+            raise DamagedError(msg)
 
     def text(self, what: str) -> str:
         size = self.count(1, f"the length of {what}")
         if size > _LONGEST:
             msg = f"{what} has {size} bytes; at most {_LONGEST} are expected"
-            raise Damaged(msg)
+            raise DamagedError(msg)
         start = self.skip(size, what)
         try:
             return bytes(self.data[start : self.at]).decode("utf-8")
         except UnicodeDecodeError as error:
             msg = f"{what} is no UTF-8: {error.reason}"
-            raise Damaged(msg) from error
+            raise DamagedError(msg) from error
 
     def kept(self, key: str, kind: int) -> Any:
         """Read a number, a text or a list of numbers."""
@@ -95,18 +95,18 @@ class _Walk:
         if kind == _TEXT:
             return self.text(key)
         if kind != _ARRAY:
-            raise Damaged(_unknown(key, kind))
+            raise DamagedError(_unknown(key, kind))
         inner = int(self.number("I", key))
         if inner not in _SCALARS:
             msg = f"{key} is an array of type {inner}; a number or a list of numbers is expected"
-            raise Damaged(msg)
+            raise DamagedError(msg)
         count = self.count(_SIZES[inner], f"the length of {key}")
         return self.numbers(_SCALARS[inner], count, key).tolist()
 
     def numbers(self, code: str, count: int, what: str) -> NDArray[Any]:
         if count > _LONGEST:
             msg = f"{what} has {count} numbers; at most {_LONGEST} are expected"
-            raise Damaged(msg)
+            raise DamagedError(msg)
         dtype = np.dtype(code).newbyteorder(self.order)
         start = self.skip(count * dtype.itemsize, what)
         return np.frombuffer(bytes(self.data[start : self.at]), dtype)
@@ -120,7 +120,7 @@ class _Walk:
         elif kind == _ARRAY and depth < _DEEPEST:
             self._pass_over_array(key, depth)
         else:
-            raise Damaged(_unknown(key, kind))
+            raise DamagedError(_unknown(key, kind))
 
     def _pass_over_array(self, key: str, depth: int) -> None:
         inner = int(self.number("I", key))
@@ -144,7 +144,7 @@ class _Walk:
         for _ in range(count):
             if at > last:
                 msg = f"{key} goes on behind the end of the file"
-                raise Damaged(msg)
+                raise DamagedError(msg)
             at += 8 + read(data, at)[0]
         self.at = min(at, len(data))
         self.skip(at - self.at, key)
@@ -173,9 +173,9 @@ def walk(
 
     Raises
     ------
-    Damaged
+    DamagedError
         If the file breaks off, or something in it cannot be.
-    OtherVersion
+    VersionError
         If it is of a version that is not read.
     """
     at = _Walk(data)
@@ -186,7 +186,7 @@ def walk(
         version = int.from_bytes(version.to_bytes(4, "little"), "big")
     if version not in _VERSIONS:
         msg = f"version {version}; expected {' or '.join(map(str, _VERSIONS))}"
-        raise OtherVersion(msg)
+        raise VersionError(msg)
     tensor_count = at.count(24, "the number of tensors")
     metadata, alignment = _metadata(at, wanted)
     at.step(tensor_count)
@@ -200,7 +200,7 @@ def walk(
             continue
         if kind != _F32:
             msg = f"{name} is a tensor of type {kind}; F32, which is {_F32}, is expected"
-            raise Damaged(msg)
+            raise DamagedError(msg)
         found[name] = at.numbers("f", prod(shape), name).astype(np.float64).reshape(shape[::-1])
     return metadata, found
 
@@ -215,14 +215,14 @@ def _metadata(at: _Walk, wanted: Callable[[str], bool]) -> tuple[dict[str, Any],
         key = at.text("a key")
         if key in seen:
             msg = f"the key {key!r} is given twice"
-            raise Damaged(msg)
+            raise DamagedError(msg)
         seen.add(key)
         kind = int(at.number("I", key))
         if key == "general.alignment":
             alignment = at.kept(key, kind)
             if type(alignment) is not int or alignment <= 0 or alignment & (alignment - 1):
                 msg = f"{key} is {alignment!r}; a power of two is expected"
-                raise Damaged(msg)
+                raise DamagedError(msg)
         elif wanted(key):
             found[key] = at.kept(key, kind)
         else:
@@ -237,11 +237,11 @@ def _places(at: _Walk, count: int) -> dict[str, _Place]:
         name = at.text("a tensor's name")
         if name in found:
             msg = f"the tensor {name!r} is given twice"
-            raise Damaged(msg)
+            raise DamagedError(msg)
         axes = int(at.number("I", name))
         if axes > _MOST_AXES:
             msg = f"{name} has {axes} axes; at most {_MOST_AXES} are expected"
-            raise Damaged(msg)
+            raise DamagedError(msg)
         shape = tuple(int(at.number("Q", name)) for _ in range(axes))
         found[name] = (shape, int(at.number("I", name)), int(at.number("Q", name)))
     return found

@@ -154,7 +154,7 @@ def test_counts_that_no_file_holds(tmp_path: Path, inner: int, key: str, count: 
 
 @pytest.mark.parametrize("place", ["keys", "tensors", "key", "value", "shape", "offset"])
 def test_lengths_that_no_file_has(tmp_path: Path, place: str) -> None:
-    huge = {name: 2**63 for name in (place,)}
+    huge = {place: 2**63}
     path = tmp_path / "model.gguf"
     written = b"GGUF" + struct.pack("<IQQ", 3, huge.get("tensors", 1), huge.get("keys", 1))
     written += struct.pack("<Q", huge.get("key", 1)) + b"k"
