@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from ..formats import LayersReading, read_layers
-from ..formats.sources import parse_config, read_config
+from ..formats.sources import LARGEST, parse_config, read_config
 from ..formats.transformers.rope import NO_ROPE
 from ..models import MODELS
 from . import exits
@@ -71,7 +71,7 @@ def source_of(name: str) -> Source:
         if sys.stdin is None:
             raise Failure(exits.UNREADABLE, "stdin is closed; give a config.json on it")
         with refusals("", exits.UNREADABLE):
-            values = parse_config(sys.stdin.buffer.read(), "the text on stdin")
+            values = parse_config(sys.stdin.buffer.read(LARGEST + 1), "the text on stdin")
         return Source(name, values, "transformers", "stdin")
     path = _path(name)
     if path is None:

@@ -15,6 +15,7 @@ from .findings import Findings
 from .transformers_models import LEGACY_NAMES
 
 __all__ = [
+    "LARGEST",
     "SIGNS",
     "first_given",
     "note_layer_bases",
@@ -38,6 +39,9 @@ SIGNS = frozenset(
         "rotary_dim",
     }
 )
+
+LARGEST = 2**26
+"""Bytes of a config.json that are read; none has a thousandth of them."""
 
 _LONGEST_ECHO = 240  # characters of a path in a message
 
@@ -67,7 +71,7 @@ def parse_config(raw: bytes, place: str) -> Mapping[str, Any]:
     Parameters
     ----------
     raw : bytes
-        All of them.
+        All of them, or at least one more than `LARGEST`.
     place : str
         What messages call their origin.
 
@@ -81,8 +85,11 @@ def parse_config(raw: bytes, place: str) -> Mapping[str, Any]:
     TypeError
         If the JSON is of no object.
     ValueError
-        If it is no JSON; the message has the line.
+        If it is no JSON, where the message has the line, or too large.
     """
+    if len(raw) > LARGEST:
+        msg = f"config: {place} is larger than any config.json: more than {LARGEST >> 20} MiB"
+        raise ValueError(msg)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -196,7 +203,7 @@ def _read_json(path: Path) -> Mapping[str, Any]:
                     f"metadata with the reader of its format, and give them as a mapping"
                 )
                 raise ValueError(msg)
-            raw = start + file.read()
+            raw = start + file.read(LARGEST + 1 - len(start))
     except OSError as error:
         msg = f"config: expected the path of a config.json; got {place}: {error.strerror}"
         if isinstance(error, (IsADirectoryError, PermissionError)) and path.is_dir():

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from ropelab.cli.sources import source_of
-from tests.ropelab.cli.support import LLAMA_3_1, config_file, document, fails, gguf_file
+from tests.ropelab.cli.support import LLAMA_3_1, ROOT, config_file, document, fails, gguf_file
 
 
 def test_a_file_a_folder_a_name_and_stdin_are_the_same(tmp_path: Path) -> None:
@@ -95,6 +97,26 @@ def test_what_is_no_config(tmp_path: Path, content: bytes, words: str) -> None:
 
 def test_junk_on_stdin() -> None:
     fails(3, "stdin", "not JSON", arguments=("explain", "-"), given=b"\x80\x81junk")
+
+
+def test_what_has_no_end(tmp_path: Path) -> None:
+    told = "larger than any config.json: more than 64 MiB"
+    path = tmp_path / "config.json"
+    path.write_bytes(b"[" * 100)
+    os.truncate(path, 2**33)
+    fails(3, told, "config.json", arguments=("explain", path))
+    fails(3, arguments=("lint", "/dev/urandom"))
+    run = subprocess.run(
+        f"yes '[' | {sys.executable} -m ropelab explain -",
+        shell=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60.0,
+        check=False,
+    )
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (3, "", 1)
+    assert told in run.stderr
 
 
 def test_a_folder_without_a_config(tmp_path: Path) -> None:
