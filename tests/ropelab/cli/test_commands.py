@@ -91,7 +91,18 @@ def test_a_process_and_its_exit_code() -> None:
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (3, "", 1)
 
 
-@pytest.mark.parametrize("arguments", [("models", "--json"), ("bands", MODEL), ("explain", MODEL)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        (),
+        ("--version",),
+        ("golden", "--help"),
+        ("models", "--json"),
+        ("bands", MODEL),
+        ("explain", MODEL),
+    ],
+)
 def test_a_reader_that_goes_away(arguments: tuple[str, ...]) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -110,6 +121,17 @@ def test_a_full_disk_and_a_closed_stdin() -> None:
             line, shell=True, cwd=ROOT, capture_output=True, text=True, check=False
         )
         assert (run.returncode, run.stderr.count("\n")) == (exits.UNREADABLE, 1)
+
+
+def test_a_failure_that_nobody_can_be_told() -> None:
+    command = f"{sys.executable} -m ropelab"
+    for line, code in (
+        (f"{command} explain gorilla 2> /dev/full", exits.UNREADABLE),
+        (f"{command} explian 2> /dev/full", exits.USAGE),
+        (f"{command} explain gorilla 2>&-", exits.UNREADABLE),
+    ):
+        run = subprocess.run(line, shell=True, cwd=ROOT, capture_output=True, check=False)
+        assert (run.returncode, run.stdout, run.stderr) == (code, b"", b"")
 
 
 def test_an_encoding_without_the_signs() -> None:
