@@ -267,7 +267,7 @@ def _list(tensor: ArrayLike, name: str) -> list[float]:
     if values.ndim != 1:
         msg = f"{name}: expected shape (d/2,), one number a pair; got {values.shape}"
         raise ValueError(msg)
-    return [float(each) for each in values]
+    return [finite_real(each, name, above=0.0) for each in values.tolist()]
 
 
 def _original(given: Mapping[str, Any]) -> int:

@@ -74,6 +74,22 @@ def test_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ropelab("explain", MODEL).exit_code == exits.INTERRUPTED
 
 
+def test_an_interruption_while_it_starts() -> None:
+    script = """
+import sys
+import ropelab
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+from ropelab.cli import main
+sys.exit(main(["models"]))
+"""
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (exits.INTERRUPTED, b"", b"")
+
+
 def test_main_returns_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "gorilla"]) == 1
     assert main(["explain", "gorilla-9B"]) == 3

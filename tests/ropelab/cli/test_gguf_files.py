@@ -14,7 +14,7 @@ import pytest
 from ropelab import from_gguf
 from ropelab.cli.failure import Failure
 from ropelab.cli.gguf_files import is_gguf, read_gguf_file
-from tests.ropelab.cli.support import document, fails, gguf_file
+from tests.ropelab.cli.support import document, fails, gguf_file, ropelab
 
 
 def test_metadata_and_factors_are_read(tmp_path: Path) -> None:
@@ -33,6 +33,21 @@ def test_the_factors_divide_the_frequencies(tmp_path: Path) -> None:
     assert layer["longest_wavelength"] == pytest.approx(wavelength, rel=1e-12)
     without = document("explain", gguf_file(tmp_path, tensor=False))["layers"]["every layer"]
     assert without["longest_wavelength"] == pytest.approx(wavelength / 8.0, rel=1e-12)
+
+
+def test_factors_are_those_of_every_length(tmp_path: Path) -> None:
+    said = ropelab("explain", gguf_file(tmp_path)).stdout
+    assert "rule factors given for each pair, 1 to 8 (attention_factor 1)\n" in said
+    assert "length of the sequence" not in said
+
+
+@pytest.mark.parametrize("factor", [np.nan, np.inf, 0.0, -1.0])
+def test_a_factor_that_divides_nothing(tmp_path: Path, factor: float) -> None:
+    path = gguf_file(tmp_path)
+    whole = path.read_bytes()
+    assert whole.count(np.float32(8.0).tobytes()) == 1
+    path.write_bytes(whole.replace(np.float32(8.0).tobytes(), np.float32(factor).tobytes()))
+    fails(4, "rope_freqs: ", arguments=("explain", path))
 
 
 def test_the_reading_is_that_of_the_library(tmp_path: Path) -> None:
