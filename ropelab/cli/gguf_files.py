@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import exits
-from .failure import Failure
+from .failure import Failure, shown
 from .gguf_layout import MAGIC, DamagedError, VersionError, walk
 
 __all__ = ["is_gguf", "read_gguf_file"]
@@ -73,11 +73,11 @@ def read_gguf_file(path: Path) -> tuple[Mapping[str, Any], Mapping[str, NDArray[
             with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
                 metadata, tensors = walk(data, _matters, tuple(_TENSORS))
     except OSError as error:
-        raise Failure(exits.UNREADABLE, f"{path}: {error.strerror}") from error
+        raise Failure(exits.UNREADABLE, f"{shown(path)}: {error.strerror}") from error
     except VersionError as error:
-        raise Failure(exits.UNREADABLE, f"{path}: a GGUF file of {error}") from error
+        raise Failure(exits.UNREADABLE, f"{shown(path)}: a GGUF file of {error}") from error
     except DamagedError as error:
-        line = f"{path}: this GGUF file breaks off or is damaged; fetch it again ({error})"
+        line = f"{shown(path)}: this GGUF file breaks off or is damaged; fetch it again ({error})"
         raise Failure(exits.UNREADABLE, line) from error
     prefixes = ("general.", f"{metadata.get('general.architecture')}.")
     return (
@@ -94,5 +94,5 @@ def _matters(key: str) -> bool:
 
 def _check_start(path: Path, start: bytes) -> None:
     if start != MAGIC:
-        line = f"{path}: not a GGUF file (it starts with {start!r}, not {MAGIC!r})"
+        line = f"{shown(path)}: not a GGUF file (it starts with {start!r}, not {MAGIC!r})"
         raise Failure(exits.UNREADABLE, line)

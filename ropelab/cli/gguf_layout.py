@@ -107,7 +107,7 @@ class _Walk:
         if count > _LONGEST:
             msg = f"{what} has {count} numbers; at most {_LONGEST} are expected"
             raise DamagedError(msg)
-        dtype = np.dtype(code).newbyteorder(self.order)
+        dtype = np.dtype(self.order + code)
         start = self.skip(count * dtype.itemsize, what)
         return np.frombuffer(bytes(self.data[start : self.at]), dtype)
 

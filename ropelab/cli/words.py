@@ -152,7 +152,7 @@ def _value(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def describe(rope: Rope, length: int | None = None) -> Iterator[str]:
+def describe(rope: Rope, length: int | None = None, reach: int | None = None) -> Iterator[str]:
     """Say what a rotary embedding is, a line at a time.
 
     Parameters
@@ -161,6 +161,9 @@ def describe(rope: Rope, length: int | None = None) -> Iterator[str]:
         The rotary embedding.
     length : int, optional
         Of the sequence, for rules that depend on it.
+    reach : int, optional
+        The largest distance between two tokens, which a sliding window makes less than
+        max_position_embeddings.
 
     Yields
     ------
@@ -187,10 +190,10 @@ def describe(rope: Rope, length: int | None = None) -> Iterator[str]:
         yield f"cos and sin are multiplied by {amplitude:.6g}, scores by {amplitude**2:.6g}"
     if spectrum.softmax_factor != 1.0:
         yield f"the scale of the softmax is multiplied by {spectrum.softmax_factor:.6g}"
-    tokens = rope.max_position_embeddings
-    if tokens is not None:
-        turning = int(np.count_nonzero(completes_turn(rope, tokens, seq_len=length)))
-        yield f"{turning} of {pairs} pairs turn all the way round in its {tokens:,} tokens"
+    if reach is not None:
+        turning = int(np.count_nonzero(completes_turn(rope, reach, seq_len=length)))
+        window = "" if reach == rope.max_position_embeddings else "window of "
+        yield f"{turning} of {pairs} pairs turn all the way round in its {window}{reach:,} tokens"
 
 
 def _channels(rope: Rope) -> str:
