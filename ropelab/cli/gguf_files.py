@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from . import exits
 from .failure import Failure, shown
-from .gguf_layout import MAGIC, DamagedError, VersionError, walk
+from .gguf_layout import MAGIC, VersionError, walk
+from .gguf_values import DamagedError
 
 __all__ = ["is_gguf", "read_gguf_file"]
 
