@@ -89,9 +89,9 @@ REFUSALS: list[tuple[Config, type[Exception], str, str]] = [
     ({"rope_scaling": ""}, TypeError, "rope_scaling", "''"),
     ({"rope_scaling": {"type": "linear", 3: 4}}, TypeError, "rope_scaling", "3"),
     ({"head_dim": False}, TypeError, "head_dim", "False"),
-    ({"head_dim": 2**20 + 2}, ValueError, "head_dim", "1048578"),
+    ({"head_dim": 2**16 + 2}, ValueError, "head_dim", "65538"),
     ({"head_dim": 2**63}, ValueError, "head_dim", "64 bits"),
-    ({"hidden_size": 2**30}, ValueError, "hidden_size", "1048576"),
+    ({"hidden_size": 2**30}, ValueError, "hidden_size", "65536"),
     ({"position_embedding_type": 3}, TypeError, "position_embedding_type", "3"),
     ({"text_config": 3, "num_attention_heads": 2}, TypeError, "text_config", "int"),
     (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from .exits import MISSING
+from .exits import INTERRUPTED, MISSING
 
 __all__ = ["main"]
 
@@ -31,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         from .app import run
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except ModuleNotFoundError as error:
         name = (error.name or "").partition(".")[0]
         if name not in _NEEDED:

@@ -7,8 +7,9 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 import click
 
@@ -31,15 +32,17 @@ class Commands(click.Group):
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(code), meaning) for code, meaning in exits.EXITS.items()])
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the command line, which prints the help where that is asked for."""
+        with _reader():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a reader who went away is no error worth a word."""
-        try:
+        """Run the command."""
+        with _reader():
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except BrokenPipeError:
-            _forget_stdout()
-            ctx.exit(exits.PIPE)
-        return result
+            return result
 
     def main(
         self,
@@ -99,8 +102,21 @@ class Commands(click.Group):
         return code if isinstance(code, int) else exits.YES
 
 
+@contextmanager
+def _reader() -> Iterator[None]:
+    """Let a reader who goes away be no error worth a word; click would take it for a failure."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        sys.stdout = _forgotten(sys.stdout)
+        raise click.exceptions.Exit(exits.PIPE) from error
+
+
 def _failed(message: str, code: int) -> int:
-    click.echo(f"ropelab: {one_line(message)}", err=True)
+    try:
+        click.echo(f"ropelab: {one_line(message)}", err=True)
+    except OSError:  # nobody can be told
+        sys.stderr = _forgotten(sys.stderr)
     return code
 
 
@@ -120,9 +136,10 @@ def _another_sign(error: UnicodeError) -> tuple[str, int]:
     return "".join("x" if sign == "×" else "?" for sign in signs), error.end
 
 
-def _forget_stdout() -> None:
-    """Point stdout where the interpreter may flush it at its end."""
+def _forgotten(stream: TextIO) -> TextIO:
+    """Return a stream that the interpreter may flush at its end, the given one if it can be."""
     try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     except (OSError, ValueError):  # no file of the system's
-        sys.stdout = io.StringIO()
+        return io.StringIO()
+    return stream

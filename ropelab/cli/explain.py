@@ -10,6 +10,7 @@ from rich.console import RenderableType
 
 from ..bands import classify
 from ..formats import LayersReading, query_scales_from_transformers
+from ..lint.subject import subject_of
 from ..query_scale import QueryScale
 from ..rope import Rope
 from .band_plot import band_plot
@@ -47,6 +48,14 @@ def _query_scales(source: Source, reader: str) -> Mapping[str, QueryScale | None
     return query_scales_from_transformers(source.values) if reader == "transformers" else {}
 
 
+def _reaches(source: Source, reader: str, reading: LayersReading) -> Mapping[Rope, int | None]:
+    """Return the largest distance of two tokens for each rope, None where nothing tells it."""
+    if reader == "transformers":
+        return {rope: reach for _, rope, reach in subject_of(source.values).spans()}
+    ropes = [rope for rope in reading.ropes.values() if rope is not None]
+    return {rope: rope.max_position_embeddings for rope in ropes}
+
+
 def _lines(
     source: Source,
     reader: str,
@@ -56,7 +65,9 @@ def _lines(
     *,
     plot: bool,
 ) -> Iterator[RenderableType]:
-    yield f"{source.name}, as {reader} reads it ({source.origin})"
+    origin = "" if source.origin == source.name else f" ({source.origin})"
+    yield f"{source.name}, as {reader} reads it{origin}"
+    reaches = _reaches(source, reader, reading)
     width, unicode = standard_output().width, writes_unicode()
     for kinds, rope in grouped(reading.ropes):
         yield ""
@@ -65,7 +76,7 @@ def _lines(
         if rope is None:
             yield "  no rotary embedding"
             continue
-        yield from (f"  {line}" for line in describe(rope, length))
+        yield from (f"  {line}" for line in describe(rope, length, reaches.get(rope)))
         picture = band_plot(rope, width=width, length=length, unicode=unicode) if plot else None
         if picture is not None:
             yield from ("", picture)

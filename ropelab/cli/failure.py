@@ -12,7 +12,7 @@ import click
 
 from . import exits
 
-__all__ = ["Failure", "needed", "one_line", "refusals"]
+__all__ = ["Failure", "needed", "one_line", "refusals", "shown"]
 
 _LONGEST = 600  # characters of a line on stderr
 
@@ -42,6 +42,12 @@ def one_line(text: str) -> str:
     line = "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
     half = _LONGEST // 2
     return line if len(line) <= _LONGEST else f"{line[:half]} ... {line[-half:]}"
+
+
+def shown(name: object) -> str:
+    """Return a name as a message has it: as it is, or quoted if a terminal would not show it."""
+    text = str(name)
+    return text if text and text.isprintable() else repr(text)
 
 
 @contextmanager

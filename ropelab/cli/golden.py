@@ -28,9 +28,12 @@ directory_option = click.option(
 )
 
 
-@click.group(no_args_is_help=False)
-def golden() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def golden(context: click.Context) -> None:
     """Check, list and show the goldens, the frozen cases of `golden/`."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @golden.command()
@@ -118,9 +121,12 @@ def show(name: str, directory: Path | None, as_json: bool) -> None:
 
 
 def _folder(directory: Path | None) -> Path:
+    """Return where the goldens are: in the clone that is run, or that the caller stands in."""
     from ..golden import DIRECTORY
 
-    folder = directory or DIRECTORY
+    here = Path("golden")
+    beside = here if (here / "manifest.json").is_file() and not DIRECTORY.is_dir() else DIRECTORY
+    folder = directory or beside
     if not folder.is_dir():
         line = f"{folder}: no such folder; the goldens are in a clone of ropelab; give --directory"
         raise Failure(exits.UNREADABLE, line)

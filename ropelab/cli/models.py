@@ -29,7 +29,9 @@ def models(
     as_json: bool,
 ) -> None:
     """List the models of the registry whose names have all WORDS in them."""
-    found = [row for row in map(_row, MODELS.values()) if _fits(row, words, rule, family)]
+    rows = list(map(_row, MODELS.values()))
+    _check_rule(rule, rows)
+    found = [row for row in rows if _fits(row, words, rule, family)]
     if as_json:
         print_json(found)
     elif found:
@@ -47,6 +49,13 @@ def models(
         say(f"none of {len(MODELS)} models")
     if not found:
         context.exit(exits.NO)
+
+
+def _check_rule(rule: str | None, rows: list[dict[str, Any]]) -> None:
+    known = sorted({each for row in rows for each in row["rules"]})
+    if rule is not None and rule.casefold() not in known:
+        line = f"expected one of {', '.join(known)}; got {rule!r}."
+        raise click.BadParameter(line, param_hint="'--rule'")
 
 
 def _row(model: Model) -> dict[str, Any]:

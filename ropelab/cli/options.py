@@ -27,11 +27,21 @@ def dialect_option(function: F) -> F:
     )(function)
 
 
+class _Tokens(click.IntRange):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number, or fail and say what is expected."""
+        try:
+            return int(super().convert(value, param, ctx))
+        except click.BadParameter:
+            line = f"expected a whole number of tokens, {self.min} to {self.max}; got {value!r}."
+            self.fail(line, param, ctx)
+
+
 def length_option(function: F) -> F:
     """Give a command ``--length``, for rules that depend on it."""
     return click.option(
         "--length",
-        type=click.IntRange(1, 2**63 - 1),
+        type=_Tokens(1, 2**63 - 1),
         metavar="TOKENS",
         help="Length of the sequence, for rules that depend on it.",
     )(function)

@@ -6,8 +6,9 @@ import json
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from itertools import chain
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ from rich.table import Table
 __all__ = ["jsonable", "print_json", "say", "standard_output", "table", "writes_unicode"]
 
 _PIPE_WIDTH = 120  # columns of a table where there is no terminal to measure
+_NARROWEST = 60  # columns that a table needs; below it columns would lose their letters
 _HEIGHT = 25  # lines; nothing here depends on them
 
 
@@ -39,14 +41,30 @@ def standard_output() -> Console:
 
 
 def say(*parts: RenderableType) -> None:
-    """Print texts and tables, once all of them are there; a pipe gets texts unfolded."""
+    """Print texts and tables, once all of them are there; a pipe gets texts unfolded.
+
+    On a console too narrow for tables, a cell is a line.
+    """
     console = standard_output()
-    for part in parts:
+    narrow = console.width < _NARROWEST
+    for part in chain.from_iterable(
+        _cells(part) if narrow and isinstance(part, Table) else (part,) for part in parts
+    ):
         soft = isinstance(part, str) and not console.is_terminal
         console.print(part, soft_wrap=soft)
 
 
-def table(*headings: str, right: tuple[str, ...] = (), title: str | None = None) -> Table:
+def _cells(made: Table) -> Iterator[str]:
+    """Yield each row as lines, a heading and a cell on each, and an empty line behind it."""
+    headings = [str(column.header) for column in made.columns]
+    for row in zip(*(column.cells for column in made.columns), strict=True):
+        for heading, cell in zip(headings, map(str, row), strict=True):
+            if cell:
+                yield f"{heading}: {cell}" if heading else cell
+        yield ""
+
+
+def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
     """Return an empty table whose cells fold rather than being cut off.
 
     Parameters
@@ -55,15 +73,13 @@ def table(*headings: str, right: tuple[str, ...] = (), title: str | None = None)
         Of the columns.
     right : tuple of str
         Those whose numbers stand on the right.
-    title : str, optional
-        Above it.
 
     Returns
     -------
     rich.table.Table
         The table.
     """
-    made = Table(title=title, title_justify="left")
+    made = Table()
     for heading in headings:
         justify = "right" if heading in right else "left"
         made.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]

@@ -12,12 +12,13 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from ..formats import LayersReading, read_layers
-from ..formats.sources import parse_config, read_config
+from ..formats.sources import LARGEST, parse_config, read_config
 from ..formats.transformers.rope import NO_ROPE
 from ..models import MODELS
 from . import exits
-from .failure import Failure, refusals
+from .failure import Failure, refusals, shown
 from .gguf_files import is_gguf, read_gguf_file
+from .pipes import read_pipe
 
 __all__ = ["Source", "reading_of", "source_of"]
 
@@ -31,7 +32,7 @@ class Source:
     Parameters
     ----------
     name : str
-        As it was given; of a model, as the registry has it.
+        As it was given, quoted if it cannot be shown; of a model, as the registry has it.
     values : mapping
         Keys and values.
     dialect : str
@@ -71,16 +72,22 @@ def source_of(name: str) -> Source:
         if sys.stdin is None:
             raise Failure(exits.UNREADABLE, "stdin is closed; give a config.json on it")
         with refusals("", exits.UNREADABLE):
-            values = parse_config(sys.stdin.buffer.read(), "the text on stdin")
+            values = parse_config(sys.stdin.buffer.read(LARGEST + 1), "the text on stdin")
         return Source(name, values, "transformers", "stdin")
+    if not name:
+        line = "'': an empty CONFIG; give a path, the name of a model, or - for stdin"
+        raise Failure(exits.UNREADABLE, line)
     path = _path(name)
     if path is None:
         return _model(name)
+    title = shown(name)
     if is_gguf(path):
         metadata, tensors = read_gguf_file(path)
-        return Source(name, metadata, "gguf", f"the metadata of {path}", tensors)
+        return Source(title, metadata, "gguf", f"the metadata of {shown(path)}", tensors)
     with refusals("", exits.UNREADABLE):
-        return Source(name, read_config(path), "transformers", str(path))
+        piped = path.is_fifo()
+        values = parse_config(read_pipe(path), shown(path)) if piped else read_config(path)
+    return Source(title, values, "transformers", shown(path))
 
 
 def reading_of(source: Source, dialect: str | None = None) -> LayersReading:
@@ -126,13 +133,13 @@ def _path(name: str) -> Path | None:
         if path.is_dir():
             inside = path / "config.json"
             if not inside.is_file():
-                line = f"{name}: a folder without a config.json; give the path of a config"
+                line = f"{shown(name)}: a folder without a config.json; give the path of a config"
                 raise Failure(exits.UNREADABLE, line)
             return inside
         return path if path.exists() or path.is_symlink() else None
     except (OSError, ValueError) as error:  # a name too long, not permitted, with a null character
         reason = getattr(error, "strerror", None) or error
-        raise Failure(exits.UNREADABLE, f"{name}: {reason}") from error
+        raise Failure(exits.UNREADABLE, f"{shown(name)}: {reason}") from error
 
 
 def _model(name: str) -> Source:
@@ -144,5 +151,7 @@ def _model(name: str) -> Source:
     last = name.rstrip("/").rpartition("/")[2].casefold()  # of owner/model, the model
     near = [folded[each] for each in get_close_matches(last, folded, n=3)]
     mend = f"the nearest names are {', '.join(near)}" if near else "see `ropelab models`"
-    line = f"{name}: neither a file nor one of the {len(MODELS)} models of the registry; {mend}"
+    line = (
+        f"{shown(name)}: neither a file nor one of the {len(MODELS)} models of the registry; {mend}"
+    )
     raise Failure(exits.UNREADABLE, line)

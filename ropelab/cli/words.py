@@ -10,7 +10,7 @@ import numpy as np
 
 from ..bands import Band, classify, completes_turn
 from ..rope import Rope
-from ..scaling import Axial, Default, ExplicitFrequencies, Scaling
+from ..scaling import Axial, Default, ExplicitFrequencies, LongRoPE, Scaling
 
 __all__ = [
     "bands_in_words",
@@ -114,12 +114,34 @@ def _ends(*bands: Band) -> str:
 
 def rule_in_words(rule: Scaling) -> str:
     """Return a rule's name and parameters, a long list by its length and its ends."""
+    if isinstance(rule, LongRoPE) and _has_one_list(rule):
+        return _factors_in_words(rule)
     given = [
         f"{each.name} {_value(getattr(rule, each.name))}"
         for each in fields(rule)  # type: ignore[arg-type]
         if getattr(rule, each.name) is not None
     ]
     return f"{rule.rope_type} ({', '.join(given)})" if given else rule.rope_type
+
+
+def _has_one_list(rule: Scaling) -> bool:
+    """Return whether LongRoPE divides by the same factors at all lengths, as GGUF files may say."""
+    return (
+        isinstance(rule, LongRoPE)
+        and rule.short_factor == rule.long_factor
+        and rule.short_mscale == rule.long_mscale
+    )
+
+
+def _factors_in_words(rule: LongRoPE) -> str:
+    ends = f"{min(rule.short_factor):.4g} to {max(rule.short_factor):.4g}"
+    amplitude = rule.short_mscale or rule.attention_factor
+    if amplitude is not None:
+        told = f"attention_factor {amplitude:g}"
+    else:
+        told = f"original_max_position_embeddings {rule.original_max_position_embeddings}"
+        told += "" if rule.factor is None else f", factor {rule.factor:g}"
+    return f"factors given for each pair, {ends} ({told})"
 
 
 def _value(value: object) -> str:
@@ -130,7 +152,7 @@ def _value(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def describe(rope: Rope, length: int | None = None) -> Iterator[str]:
+def describe(rope: Rope, length: int | None = None, reach: int | None = None) -> Iterator[str]:
     """Say what a rotary embedding is, a line at a time.
 
     Parameters
@@ -139,6 +161,9 @@ def describe(rope: Rope, length: int | None = None) -> Iterator[str]:
         The rotary embedding.
     length : int, optional
         Of the sequence, for rules that depend on it.
+    reach : int, optional
+        The largest distance between two tokens, which a sliding window makes less than
+        max_position_embeddings.
 
     Yields
     ------
@@ -151,8 +176,10 @@ def describe(rope: Rope, length: int | None = None) -> Iterator[str]:
     before = "" if longest == unscaled or has_own_progression(rope) else f", {unscaled} unscaled"
     yield f"{bands_in_words(rope, length)}; longest wavelength {longest} tokens{before}"
     yield f"base {rope.base:,.10g}; {_channels(rope)}"
-    asks = "; it depends on the length of the sequence" if rope.scaling.depends_on_length else ""
-    if asks:
+    asks = ""
+    rule = getattr(rope.scaling, "inner", rope.scaling)
+    if rope.scaling.depends_on_length and not _has_one_list(rule):
+        asks = "; it depends on the length of the sequence"
         asks += f", here {length:,} tokens" if length else ", see --length"
     yield f"rule {rule_in_words(rope.scaling)}{asks}"
     if spectrum.position_axes > 1:
@@ -163,10 +190,10 @@ def describe(rope: Rope, length: int | None = None) -> Iterator[str]:
         yield f"cos and sin are multiplied by {amplitude:.6g}, scores by {amplitude**2:.6g}"
     if spectrum.softmax_factor != 1.0:
         yield f"the scale of the softmax is multiplied by {spectrum.softmax_factor:.6g}"
-    tokens = rope.max_position_embeddings
-    if tokens is not None:
-        turning = int(np.count_nonzero(completes_turn(rope, tokens, seq_len=length)))
-        yield f"{turning} of {pairs} pairs turn all the way round in its {tokens:,} tokens"
+    if reach is not None:
+        turning = int(np.count_nonzero(completes_turn(rope, reach, seq_len=length)))
+        window = "" if reach == rope.max_position_embeddings else "window of "
+        yield f"{turning} of {pairs} pairs turn all the way round in its {window}{reach:,} tokens"
 
 
 def _channels(rope: Rope) -> str:

@@ -13,6 +13,7 @@ from ..scaling import Scaling
 from .findings import Findings
 
 __all__ = [
+    "check_kinds",
     "layer_count",
     "note_unread",
     "rule_from",
@@ -22,6 +23,15 @@ __all__ = [
 ]
 
 _MOST_LAYERS = 2**20  # no model has as many; a slip here would ask for gigabytes
+
+_MOST_KINDS = 64  # of layers; no model has ten
+
+
+def check_kinds(count: int, name: str) -> None:
+    """Raise ValueError naming a key if it tells more kinds of layers apart than any model has."""
+    if count > _MOST_KINDS:
+        msg = f"{name}: expected at most {_MOST_KINDS} kinds of layers; got {count}"
+        raise ValueError(msg)
 
 
 def layer_count(value: object, name: str) -> int:

@@ -73,10 +73,15 @@ class LayersReading:
 class Findings(list[Finding]):
     """A list of findings that a reader's helpers add to."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[Finding] = set()
+
     def add(self, key: str, message: str, kind: str = "") -> None:
         """Add a finding about a key, unless it is there already."""
         finding = Finding(key, message, kind)
-        if finding not in self:
+        if finding not in self._seen:
+            self._seen.add(finding)
             self.append(finding)
 
 

@@ -28,6 +28,7 @@ from .gguf_architectures import (
     WOVEN,
 )
 from .gguf_yarn import SETTINGS, yarn
+from .heads import channels
 
 __all__ = ["from_gguf", "read_gguf"]
 
@@ -161,7 +162,7 @@ def read_gguf(
     width, turned = _widths(given, str(name))
     limit = given.get("context_length")
     if check_flag(sliding, "sliding"):
-        turned = positive_int(given.get("rope.dimension_count_swa", turned), "dimension_count_swa")
+        turned = channels(given.get("rope.dimension_count_swa", turned), "dimension_count_swa")
     _note_unread(given, str(name), findings)
     lists = (rope_freqs, rope_factors_long, rope_factors_short)
     axes = _axes(given, str(name), turned // 2, findings)
@@ -204,14 +205,15 @@ def _check_architecture(name: object) -> None:
 def _widths(given: Mapping[str, Any], name: str) -> tuple[int, int]:
     """Return the channels of a head and those that turn."""
     if name in LATENT:
-        turned = positive_int(_needed(given, "rope.dimension_count"), "rope.dimension_count")
+        turned = channels(_needed(given, "rope.dimension_count"), "rope.dimension_count")
         return turned, turned
     if "attention.key_length" in given:
-        width = positive_int(given["attention.key_length"], "attention.key_length")
+        width = channels(given["attention.key_length"], "attention.key_length")
     else:
         heads = _first_heads(_needed(given, "attention.head_count"))
-        width = positive_int(_needed(given, "embedding_length"), "embedding_length") // heads
-    turned = positive_int(given.get("rope.dimension_count", width), "rope.dimension_count")
+        hidden = positive_int(_needed(given, "embedding_length"), "embedding_length")
+        width = channels(hidden // heads, "embedding_length")
+    turned = channels(given.get("rope.dimension_count", width), "rope.dimension_count")
     if name in WHOLE_HEAD and turned != width:
         msg = f"rope.dimension_count: expected {width}, the whole head, for {name}; got {turned}"
         raise ValueError(msg)
@@ -265,7 +267,7 @@ def _list(tensor: ArrayLike, name: str) -> list[float]:
     if values.ndim != 1:
         msg = f"{name}: expected shape (d/2,), one number a pair; got {values.shape}"
         raise ValueError(msg)
-    return [float(each) for each in values]
+    return [finite_real(each, name, above=0.0) for each in values.tolist()]
 
 
 def _original(given: Mapping[str, Any]) -> int:

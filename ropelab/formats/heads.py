@@ -8,9 +8,18 @@ from typing import Any
 from ..checks import check_flag, positive_int
 from .transformers_models import HALF_OUT, INTERLEAVED, ROTATES_LAST, ROTATES_QK_ROPE
 
-__all__ = ["head_dim_of", "layouts_of"]
+__all__ = ["channels", "head_dim_of", "layouts_of"]
 
-_WIDEST_HEAD = 2**20  # no model's is; a slip here would ask for gigabytes
+_WIDEST_HEAD = 2**16  # no model's is; a slip here would ask for gigabytes
+
+
+def channels(value: object, name: str, *, even: bool = False) -> int:
+    """Return a width of heads as an int, or raise TypeError or ValueError naming its key."""
+    width = positive_int(value, name, even=even)
+    if width > _WIDEST_HEAD:
+        msg = f"{name}: expected heads of at most {_WIDEST_HEAD} channels; got {width}"
+        raise ValueError(msg)
+    return width
 
 
 def head_dim_of(values: Mapping[str, Any], model_type: str | None) -> int:
@@ -22,27 +31,23 @@ def head_dim_of(values: Mapping[str, Any], model_type: str | None) -> int:
         name = "kv_channels"
     both = ("qk_nope_head_dim", "qk_rope_head_dim")
     if model_type in ROTATES_LAST and all(values.get(key) is not None for key in both):
-        return sum(positive_int(values[key], key) for key in both)
+        return sum(channels(values[key], key) for key in both)
     if values.get(name) is not None:
-        head_dim = positive_int(values[name], name)
-    else:
-        for needed in ("hidden_size", "num_attention_heads"):
-            if values.get(needed) is None:
-                msg = f"{needed}: a config without head_dim needs it, to know the width of a head"
-                raise ValueError(msg)
-        name, hidden = "hidden_size", positive_int(values["hidden_size"], "hidden_size")
-        heads = positive_int(values["num_attention_heads"], "num_attention_heads")
-        head_dim, rest = divmod(hidden, heads)
-        if rest:
-            msg = (
-                f"hidden_size: expected a multiple of num_attention_heads = {heads}; got {hidden}; "
-                f"or give head_dim"
-            )
+        return channels(values[name], name)
+    for needed in ("hidden_size", "num_attention_heads"):
+        if values.get(needed) is None:
+            msg = f"{needed}: a config without head_dim needs it, to know the width of a head"
             raise ValueError(msg)
-    if head_dim > _WIDEST_HEAD:
-        msg = f"{name}: expected heads of at most {_WIDEST_HEAD} channels; got {head_dim}"
+    hidden = positive_int(values["hidden_size"], "hidden_size")
+    heads = positive_int(values["num_attention_heads"], "num_attention_heads")
+    head_dim, rest = divmod(hidden, heads)
+    if rest:
+        msg = (
+            f"hidden_size: expected a multiple of num_attention_heads = {heads}; got {hidden}; "
+            f"or give head_dim"
+        )
         raise ValueError(msg)
-    return head_dim
+    return channels(head_dim, "hidden_size")
 
 
 def layouts_of(values: Mapping[str, Any], model_type: str | None) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from ..rope import Rope
+from .dialect import check_kinds
 from .exllamav2 import read_exllamav2
 from .findings import Finding, Findings, LayersReading, Reading
 from .gguf import read_gguf
@@ -89,6 +90,7 @@ def _vllm(config: Values) -> LayersReading:
     kinds = layer_types(text if isinstance(text, Mapping) else config)
     if not kinds:
         return _all(read_vllm(config))
+    check_kinds(len(kinds), "rope_parameters")
     return _by_kind({kind: read_vllm(config, layer_type=kind) for kind in kinds})
 
 

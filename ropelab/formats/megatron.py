@@ -18,6 +18,7 @@ from .dialect import (
     yarn_amplitude,
 )
 from .findings import Findings, Reading, warn_of
+from .heads import channels
 from .sources import read_config
 
 __all__ = ["from_megatron", "layers_from_megatron", "read_megatron"]
@@ -216,7 +217,7 @@ def _embedding(given: Mapping[str, Any], findings: Findings) -> str:
 
 def _head_dim(given: Mapping[str, Any]) -> int:
     if "kv_channels" in given:
-        return positive_int(given["kv_channels"], "kv_channels", even=True)
+        return channels(given["kv_channels"], "kv_channels", even=True)
     for name in ("hidden_size", "num_attention_heads"):
         if name not in given:
             msg = f"{name}: arguments without kv_channels need it, to know the width of a head"
@@ -226,7 +227,7 @@ def _head_dim(given: Mapping[str, Any]) -> int:
     if rest:
         msg = f"hidden_size: expected a multiple of num_attention_heads = {heads}; or kv_channels"
         raise ValueError(msg)
-    return width
+    return channels(width, "hidden_size")
 
 
 def _rule(given: Mapping[str, Any], kind: str, findings: Findings) -> Scaling | None:
@@ -278,7 +279,7 @@ def _latent(given: Mapping[str, Any], findings: Findings) -> Rope:
     """Return the separate rotary part of multi-latent attention: pairs in, halves out."""
     kind = given.get("rope_type", "yarn")
     check_choice(kind, ("rope", "yarn"), "rope_type")
-    width = positive_int(given.get("qk_pos_emb_head_dim", 64), "qk_pos_emb_head_dim", even=True)
+    width = channels(given.get("qk_pos_emb_head_dim", 64), "qk_pos_emb_head_dim", even=True)
     turned, rule = width, None
     all_dim = given.get("mscale_all_dim", 0.0)
     if kind == "rope":

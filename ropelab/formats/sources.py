@@ -15,6 +15,7 @@ from .findings import Findings
 from .transformers_models import LEGACY_NAMES
 
 __all__ = [
+    "LARGEST",
     "SIGNS",
     "check_keys",
     "first_given",
@@ -39,6 +40,9 @@ SIGNS = frozenset(
         "rotary_dim",
     }
 )
+
+LARGEST = 2**26
+"""Bytes of a config.json that are read; none has a thousandth of them."""
 
 _LONGEST_ECHO = 240  # characters of a path in a message
 
@@ -68,7 +72,7 @@ def parse_config(raw: bytes, place: str) -> Mapping[str, Any]:
     Parameters
     ----------
     raw : bytes
-        All of them.
+        All of them, or at least one more than `LARGEST`.
     place : str
         What messages call their origin.
 
@@ -82,8 +86,12 @@ def parse_config(raw: bytes, place: str) -> Mapping[str, Any]:
     TypeError
         If the JSON is of no object.
     ValueError
-        If it is no JSON; the message has the line.
+        If it is no JSON, where the message has the line, or too large.
     """
+    if len(raw) > LARGEST:
+        msg = f"config: {place} is larger than any config.json: more than {LARGEST >> 20} MiB"
+        raise ValueError(msg)
+    _check_width(raw, place)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -98,7 +106,7 @@ def parse_config(raw: bytes, place: str) -> Mapping[str, Any]:
         msg = f"config: {place} is no sound JSON: {error}"
         raise ValueError(msg) from error
     if not isinstance(config, Mapping):
-        msg = f"config: expected a file that holds a JSON object; got a {type(config).__name__}"
+        msg = f"config: expected a file that holds a JSON object; got {_kind(config)}"
         raise TypeError(msg)
     return config
 
@@ -213,13 +221,14 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     try:
         with path.open("rb") as file:
             start = file.read(64)
+            _check_width(start, place)
             if b"\x00" in start or start.startswith((b"GGUF", b"\x80", b"PK\x03\x04")):
                 msg = (
                     f"config: {place} is not JSON (it starts with {start[:4]!r}); read its "
                     f"metadata with the reader of its format, and give them as a mapping"
                 )
                 raise ValueError(msg)
-            raw = start + file.read()
+            raw = start + file.read(LARGEST + 1 - len(start))
     except OSError as error:
         msg = f"config: expected the path of a config.json; got {place}: {error.strerror}"
         if isinstance(error, (IsADirectoryError, PermissionError)) and path.is_dir():
@@ -233,6 +242,19 @@ def _read_json(path: Path) -> Mapping[str, Any]:
             )
         raise ValueError(msg) from error
     return parse_config(raw, place)
+
+
+def _check_width(start: bytes, place: str) -> None:
+    """Raise ValueError if a text is of two bytes a letter, as Windows' editors may save it."""
+    if start.startswith((b"\xff\xfe", b"\xfe\xff", b"{\x00", b"\x00{")):
+        msg = f"config: {place} is not JSON in UTF-8: it is UTF-16; save it as UTF-8"
+        raise ValueError(msg)
+
+
+def _kind(value: object) -> str:
+    """Return the type of a value of JSON, with an article."""
+    name = type(value).__name__
+    return "null" if value is None else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def _check_path(path: str) -> None:

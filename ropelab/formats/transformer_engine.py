@@ -7,6 +7,7 @@ from ..rope import Rope
 from ..scaling import Scaling, TransformerEngineInterpolation
 from .dialect import share_of
 from .findings import Findings, Reading, warn_of
+from .heads import channels
 
 __all__ = ["from_transformer_engine", "read_transformer_engine"]
 
@@ -105,7 +106,7 @@ def read_transformer_engine(
     ['seq_len_interpolation_factor']
     """
     findings = Findings()
-    head_dim = positive_int(dim, "dim", even=True)
+    head_dim = channels(dim, "dim", even=True)
     share = finite_real(rotary_percent, "rotary_percent", above=0.0)
     if share > 1.0:
         findings.add(

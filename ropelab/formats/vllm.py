@@ -23,7 +23,7 @@ from ..scaling import (
 )
 from .dialect import note_unread, rule_from, section_axes, share_of, yarn_amplitude
 from .findings import Findings, Reading, warn_of
-from .heads import head_dim_of
+from .heads import channels, head_dim_of
 from .sources import optional_text, read_config
 from .transformers_models import INTERLEAVED
 from .vllm_parameters import LENGTH, parameters_of
@@ -157,9 +157,7 @@ def read_vllm(
     found = parameters_of(values, optional_text(layer_type, "layer_type"), findings)
     kind = _kind(found, str(model_type))
     latent = values.get("qk_rope_head_dim")  # a projection of its own, that get_rope is called for
-    width = (
-        head_dim_of(values, None) if latent is None else positive_int(latent, "qk_rope_head_dim")
-    )
+    width = head_dim_of(values, None) if latent is None else channels(latent, "qk_rope_head_dim")
     turned = share_of(width, found.get("partial_rotary_factor", 1.0), "partial_rotary_factor")
     if kind == "proportional":
         turned = width  # all of them are there; the rule lets the last pairs stand still

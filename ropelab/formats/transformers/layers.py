@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...rope import Rope
-from ..dialect import layer_count
+from ..dialect import check_kinds, layer_count
 from ..findings import Findings, LayersReading, warn_of
 from ..sources import read_config
 from .config import Config, config_of
@@ -167,11 +167,14 @@ def kinds_of(config: Config) -> tuple[str, ...]:
     Raises
     ------
     TypeError, ValueError
-        If there is a kind of layers without parameters.
+        If there is a kind of layers without parameters, or more kinds than any model has.
     """
     plan, given = plan_of(config), all_parameters(config.values, Findings())
     if isinstance(given, RopeParameters):
-        return tuple(dict.fromkeys(plan.names))
+        kinds = tuple(dict.fromkeys(plan.names))
+        check_kinds(len(kinds), "layer_rope_theta" if plan.bases else "layer_types")
+        return kinds
+    check_kinds(len(given), "rope_parameters")
     _check_names(plan, given)
     return tuple(dict.fromkeys((*given, *(name for name in plan.names if name in plan.without))))
 
@@ -196,11 +199,12 @@ def ropes_of(config: Config, findings: Findings) -> dict[str, Rope | None]:
     TypeError, ValueError
         As there.
     """
-    plan = plan_of(config)
+    plan, kinds = plan_of(config), kinds_of(config)
+    shared = None if plan.bases else all_parameters(config.values, findings)
     ropes: dict[str, Rope | None] = {}
-    for name in kinds_of(config):
+    for name in kinds:
         own = plan.config_of(config, name)
-        given = all_parameters(own.values, findings)
+        given = all_parameters(own.values, findings) if shared is None else shared
         parameters = given if isinstance(given, RopeParameters) else given.get(name)
         if parameters is None or name in plan.without:
             ropes[name] = None

@@ -9,7 +9,7 @@ from typing import Any
 from ...checks import finite_real, positive_int
 from ...scaling import Scaling
 from ..findings import Findings
-from ..heads import head_dim_of
+from ..heads import channels, head_dim_of
 from ..sources import first_given
 from ..transformers_models import HONOURS_PARTIAL, READS_ROTARY_DIM, ROPE_MODELS
 from .config import Config
@@ -82,7 +82,7 @@ def layer_head_dim(config: Config, layer_type: str | None) -> int:
         if width is None and isinstance(single, Mapping) and isinstance(layers, (list, tuple)):
             indices = {str(i) for i, name in enumerate(layers) if name == layer_type}
             width = _own_width(single, indices)
-        return positive_int(_GLOBAL_HEAD_DIM[model_type] if width is None else width, "head_dim")
+        return channels(_GLOBAL_HEAD_DIM[model_type] if width is None else width, "head_dim")
     return head_dim_of(values, model_type)
 
 

@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,13 @@ def config_file(folder: Path, config: Mapping[str, Any], name: str = "config.jso
     return path
 
 
-def gguf_file(folder: Path, *, tensor: bool = True, last: str | None = None) -> Path:
+def gguf_file(
+    folder: Path,
+    *,
+    tensor: bool = True,
+    last: str | None = None,
+    tokens: Sequence[str] = ("a", "bc", "def"),
+) -> Path:
     """Write a GGUF file of Llama 3.1's metadata, with or without its tensor of factors."""
     path = folder / "model.gguf"
     writer = gguf.GGUFWriter(str(path), "llama")
@@ -91,7 +97,7 @@ def gguf_file(folder: Path, *, tensor: bool = True, last: str | None = None) -> 
     writer.add_embedding_length(4096)
     writer.add_head_count(32)
     writer.add_rope_freq_base(500_000.0)
-    writer.add_token_list(["a", "bc", "def"])
+    writer.add_token_list(tokens)
     if last is not None:
         writer.add_string("llama.last", last)
     if tensor:

@@ -49,3 +49,12 @@ def test_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     arguments = ("bands", "Llama-3.1-8B", "-o", tmp_path / "a.svg")
     fails(5, 'pip install "ropelab[plot]"', arguments=arguments)
+
+
+@pytest.mark.parametrize("columns", ["10", "20", "59", "60"])
+def test_no_width_loses_a_column(columns: str) -> None:
+    pairs = document("bands", "Llama-3.1-8B")["full_attention"]
+    said = ropelab("bands", "Llama-3.1-8B", env={"COLUMNS": columns}).stdout
+    letters = "".join(each for each in said if each not in " \n│")
+    assert all(f"{pair['inv_freq']:.6e}" in letters for pair in pairs)
+    assert ("│" in said) == (columns == "60")

@@ -74,6 +74,22 @@ def test_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ropelab("explain", MODEL).exit_code == exits.INTERRUPTED
 
 
+def test_an_interruption_while_it_starts() -> None:
+    script = """
+import sys
+import ropelab
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+from ropelab.cli import main
+sys.exit(main(["models"]))
+"""
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (exits.INTERRUPTED, b"", b"")
+
+
 def test_main_returns_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "gorilla"]) == 1
     assert main(["explain", "gorilla-9B"]) == 3
@@ -91,7 +107,18 @@ def test_a_process_and_its_exit_code() -> None:
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (3, "", 1)
 
 
-@pytest.mark.parametrize("arguments", [("models", "--json"), ("bands", MODEL), ("explain", MODEL)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        (),
+        ("--version",),
+        ("golden", "--help"),
+        ("models", "--json"),
+        ("bands", MODEL),
+        ("explain", MODEL),
+    ],
+)
 def test_a_reader_that_goes_away(arguments: tuple[str, ...]) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -110,6 +137,17 @@ def test_a_full_disk_and_a_closed_stdin() -> None:
             line, shell=True, cwd=ROOT, capture_output=True, text=True, check=False
         )
         assert (run.returncode, run.stderr.count("\n")) == (exits.UNREADABLE, 1)
+
+
+def test_a_failure_that_nobody_can_be_told() -> None:
+    command = f"{sys.executable} -m ropelab"
+    for line, code in (
+        (f"{command} explain gorilla 2> /dev/full", exits.UNREADABLE),
+        (f"{command} explian 2> /dev/full", exits.USAGE),
+        (f"{command} explain gorilla 2>&-", exits.UNREADABLE),
+    ):
+        run = subprocess.run(line, shell=True, cwd=ROOT, capture_output=True, check=False)
+        assert (run.returncode, run.stdout, run.stderr) == (code, b"", b"")
 
 
 def test_an_encoding_without_the_signs() -> None:

@@ -51,6 +51,31 @@ def test_layers_that_differ_are_told_apart() -> None:
     assert "64 pairs stretched 8×" in said
 
 
+def test_pairs_turn_within_the_window(tmp_path: Path) -> None:
+    config = {
+        "model_type": "mistral",
+        "head_dim": 128,
+        "rope_theta": 10_000.0,
+        "max_position_embeddings": 32_768,
+        "layer_types": ["sliding_attention"],
+    }
+    # 2 pi 10000^(2i/128) is at most 1024 for the i up to 64 ln(1024 / 2 pi) / ln 10000 = 35.4.
+    windowed = config_file(tmp_path, {**config, "sliding_window": 1024})
+    said = ropelab("explain", windowed).stdout
+    assert "36 of 64 pairs turn all the way round in its window of 1,024 tokens" in said
+    said = ropelab("explain", windowed, "--as", "vllm").stdout
+    assert "60 of 64 pairs turn all the way round in its 32,768 tokens" in said
+    assert "all the way round" not in ropelab("explain", config_file(tmp_path, config)).stdout
+
+
+def test_a_name_is_said_once(tmp_path: Path) -> None:
+    path = config_file(tmp_path, LLAMA_3_1)
+    first = ropelab("explain", path).stdout.splitlines()[0]
+    assert first == f"{path}, as transformers reads it"
+    first = ropelab("explain", tmp_path).stdout.splitlines()[0]
+    assert first == f"{tmp_path}, as transformers reads it ({path})"
+
+
 def test_amplitudes_are_said() -> None:
     said = ropelab("explain", "gpt-oss-120b").stdout
     factor = 0.1 * math.log(32.0) + 1.0  # YaRN, eq. 22, at 32 times
@@ -112,4 +137,7 @@ def test_options_that_there_are_not() -> None:
     fails(2, "--as", "'gorilla'", arguments=("explain", "Llama-3.1-8B", "--as", "gorilla"))
     fails(2, "--length", arguments=("explain", "Llama-3.1-8B", "--length", "0"))
     fails(2, "--length", arguments=("explain", "Llama-3.1-8B", "--length", 2**63))
+    for length in ("1e6", "4k", "1.5", ""):
+        told = f"expected a whole number of tokens, 1 to {2**63 - 1}; got {length!r}"
+        fails(2, "--length", told, arguments=("explain", "Llama-3.1-8B", "--length", length))
     fails(2, "CONFIG", "ropelab explain --help", arguments=("explain",))

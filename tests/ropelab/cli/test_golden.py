@@ -123,6 +123,22 @@ def test_without_mpmath(monkeypatch: pytest.MonkeyPatch) -> None:
     fails(5, 'pip install "ropelab[golden]"', "mpmath", arguments=("golden", "list"))
 
 
-def test_a_command_is_needed() -> None:
-    fails(2, "Missing command", "ropelab golden --help", arguments=("golden",))
+def test_a_folder_beside_an_installed_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ropelab.golden.DIRECTORY", tmp_path / "site-packages" / "golden")
+    monkeypatch.chdir(tmp_path)
+    fails(3, "no such folder", arguments=("golden", "list"))
+    (tmp_path / "golden").mkdir()
+    fails(3, "no such folder", arguments=("golden", "list"))
+    shutil.copytree(DIRECTORY, tmp_path / "golden", dirs_exist_ok=True)
+    assert len(document("golden", "list")) == len(load())
+
+
+def test_alone_it_says_what_there_is() -> None:
+    result = ropelab("golden")
+    assert (result.exit_code, result.stdout) == (0, ropelab("golden", "--help").stdout)
+
+
+def test_a_command_that_there_is_not() -> None:
     fails(2, "No such command", arguments=("golden", "chek"))

@@ -4,7 +4,16 @@ from pathlib import Path
 
 from ropelab.lint import KINDS
 from ropelab.lint import lint as findings_of
-from tests.ropelab.cli.support import LLAMA_3_1, config_file, document, fails, gguf_file, ropelab
+from ropelab.lint.kind import SEVERITIES
+from tests.ropelab.cli.support import (
+    LLAMA_3_1,
+    ROOT,
+    config_file,
+    document,
+    fails,
+    gguf_file,
+    ropelab,
+)
 
 
 def test_findings_are_those_of_the_library(tmp_path: Path) -> None:
@@ -53,3 +62,10 @@ def test_kinds() -> None:
 
 def test_bad_input() -> None:
     fails(2, "CONFIG", arguments=("lint",))
+
+
+def test_the_page_lists_the_severities() -> None:
+    page = (ROOT / "docs/command-line.md").read_text("utf-8")
+    for severity, meaning in SEVERITIES.items():
+        said = meaning[0].lower() + meaning.rstrip(".")[1:]
+        assert f"| {severity} | {said} |" in page

@@ -3,7 +3,7 @@
 import pytest
 
 from ropelab.models import MODELS
-from tests.ropelab.cli.support import document, ropelab
+from tests.ropelab.cli.support import document, fails, ropelab
 
 
 def test_all_of_them() -> None:
@@ -30,15 +30,20 @@ def test_by_rule_and_family() -> None:
     }
 
 
+def test_a_rule_that_there_is_not() -> None:
+    fails(2, "--rule", "llama3, ", "yarn", "'spiral'", arguments=("models", "--rule", "spiral"))
+    assert document("models", "--rule", "YaRN") == document("models", "--rule", "yarn")
+
+
 def test_none() -> None:
     assert document("models", "gorilla", code=1) == []
     result = ropelab("models", "gorilla")
     assert (result.exit_code, result.stdout) == (1, f"none of {len(MODELS)} models\n")
 
 
-@pytest.mark.parametrize("columns", ["20", "200"])
+@pytest.mark.parametrize("columns", ["1", "10", "20", "59", "60", "200"])
 def test_the_table_loses_no_letter(columns: str) -> None:
     said = ropelab("models", "gpt-oss", env={"COLUMNS": columns}).stdout
     assert "…" not in said
     letters = "".join(said.split())
-    assert "150,000" in letters or columns == "20"
+    assert "150,000" in letters

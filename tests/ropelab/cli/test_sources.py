@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -9,7 +11,15 @@ from typing import Any
 import pytest
 
 from ropelab.cli.sources import source_of
-from tests.ropelab.cli.support import LLAMA_3_1, config_file, document, fails, gguf_file
+from tests.ropelab.cli.support import (
+    LLAMA_3_1,
+    ROOT,
+    config_file,
+    document,
+    fails,
+    gguf_file,
+    ropelab,
+)
 
 
 def test_a_file_a_folder_a_name_and_stdin_are_the_same(tmp_path: Path) -> None:
@@ -39,6 +49,25 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     writer.start()
     assert document("explain", path)["layers"]["full_attention"]["base"] == 500_000.0
     writer.join(timeout=10.0)
+
+
+def test_a_pipe_that_nobody_writes_to(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with subprocess.Popen(
+        [sys.executable, "-m", "ropelab", "explain", str(path), "--no-plot"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stderr is not None
+        told = running.stderr.readline()
+        assert told == f"ropelab: {path}: waiting for somebody to write to it\n"
+        path.write_text(json.dumps(LLAMA_3_1))
+        said, told = running.communicate(timeout=60.0)
+    assert (running.returncode, told) == (0, "")
+    assert "29 stretched 8×" in said
 
 
 def test_a_missing_path(tmp_path: Path) -> None:
@@ -79,6 +108,11 @@ def test_broken_json_is_shown_its_line(tmp_path: Path) -> None:
     [
         (b"", "no sound JSON"),
         (b"[1, 2]", "a JSON object; got a list"),
+        (b"7", "a JSON object; got an int"),
+        (b"null", "a JSON object; got null"),
+        ('{"head_dim": 64}'.encode("utf-16"), "it is UTF-16; save it as UTF-8"),
+        ('{"head_dim": 64}'.encode("utf-16-le"), "it is UTF-16; save it as UTF-8"),
+        ('{"head_dim": 64}'.encode("utf-16-be"), "it is UTF-16; save it as UTF-8"),
         (b"\xff\xfe\x00\x01" * 40, "is not JSON"),
         (bytes(range(128, 256)), "is not JSON"),
         (b"\x00" * 100, "is not JSON"),
@@ -97,6 +131,26 @@ def test_junk_on_stdin() -> None:
     fails(3, "stdin", "not JSON", arguments=("explain", "-"), given=b"\x80\x81junk")
 
 
+def test_what_has_no_end(tmp_path: Path) -> None:
+    told = "larger than any config.json: more than 64 MiB"
+    path = tmp_path / "config.json"
+    path.write_bytes(b"[" * 100)
+    os.truncate(path, 2**33)
+    fails(3, told, "config.json", arguments=("explain", path))
+    fails(3, arguments=("lint", "/dev/urandom"))
+    run = subprocess.run(
+        f"yes '[' | {sys.executable} -m ropelab explain -",
+        shell=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60.0,
+        check=False,
+    )
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (3, "", 1)
+    assert told in run.stderr
+
+
 def test_a_folder_without_a_config(tmp_path: Path) -> None:
     fails(3, "a folder without a config.json", arguments=("explain", tmp_path))
 
@@ -111,6 +165,15 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
         monkeypatch.setattr(Path, "open", refuse)
     fails(3, "Permission denied", arguments=("explain", path))
+
+
+def test_names_that_a_terminal_cannot_show(tmp_path: Path) -> None:
+    fails(3, r"'a\nb\x1b[31m': neither a file", arguments=("explain", "a\nb\x1b[31m"))
+    fails(3, r"'a\x00b': ", arguments=("explain", "a\0b"))
+    fails(3, "'': an empty CONFIG", arguments=("explain", ""))
+    path = config_file(tmp_path, LLAMA_3_1, "a\x1b[31mb")
+    said = ropelab("explain", path, "--no-plot").stdout
+    assert said.startswith(f"{str(path)!r}, as transformers reads it\n")
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "a\nb\x1b[31m", ""])

@@ -1,5 +1,7 @@
 """Findings are values, told in the order in which they were made, each once."""
 
+import time
+
 import pytest
 
 from ropelab.formats.findings import Finding, Findings, Reading, warn_of
@@ -18,6 +20,15 @@ def test_findings_keep_their_order_and_are_told_once() -> None:
         findings.add(key, f"{key} is not read")
     assert [finding.key for finding in findings] == ["b", "a"]
     assert Reading(None, tuple(findings)).findings[1].message == "a is not read"
+
+
+def test_many_findings_take_no_time() -> None:
+    findings = Findings()
+    begun = time.process_time()
+    for n in range(50_000):
+        findings.add(str(n), "is not read")
+    assert time.process_time() - begun < 2.0  # each beside all others would take a minute
+    assert len(findings) == 50_000
 
 
 def test_each_finding_is_a_warning_at_the_line_of_the_callers_caller() -> None:

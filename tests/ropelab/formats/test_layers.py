@@ -121,3 +121,33 @@ def test_the_table_reads_as_the_function_does(dialect: str) -> None:
     }
     config = own.get(dialect, {"model_type": "llama", "head_dim": 64})
     assert DIALECTS[dialect](config) == read_layers(config, dialect)
+
+
+WIDE: list[tuple[str, str, dict[str, Any]]] = [
+    ("transformers", "head_dim", {"model_type": "llama", "rope_theta": 1e4}),
+    ("vllm", "head_dim", {"rope_theta": 1e4}),
+    ("vllm", "qk_rope_head_dim", {"rope_theta": 1e4}),
+    ("megatron", "kv_channels", {"position_embedding_type": "rope"}),
+    (
+        "megatron",
+        "hidden_size",
+        {"position_embedding_type": "rope", "num_attention_heads": 1},
+    ),
+    ("transformer_engine", "dim", {}),
+    ("gguf", "llama.attention.key_length", {}),
+    ("gguf", "llama.rope.dimension_count", {"llama.attention.key_length": 64}),
+    ("gguf", "llama.embedding_length", {"llama.attention.head_count": 1}),
+    ("gguf", "deepseek2.rope.dimension_count", {}),
+]
+
+
+@pytest.mark.parametrize(("dialect", "key", "config"), WIDE)
+@pytest.mark.parametrize("width", [2**16 + 2, 2**40])
+def test_heads_wider_than_any_model_has(
+    dialect: str, key: str, config: dict[str, Any], width: int
+) -> None:
+    given = {**config, key: width}
+    if dialect == "gguf":
+        given["general.architecture"] = key.partition(".")[0]
+    with refuses(ValueError, key.split(".", 1)[-1], f"at most 65536 channels; got {width}"):
+        read_layers(given, dialect)

@@ -10,6 +10,7 @@ from ropelab import (
     layer_types_from_transformers,
     layers_from_transformers,
 )
+from ropelab.formats import read_layers
 from ropelab.models import MODELS
 from ropelab.scaling import Linear, Proportional
 from tests.ropelab.formats.published import GEMMA_3, LLAMA_3, Config
@@ -196,3 +197,31 @@ def test_layers_of_lfm3_are_filled_in_as_its_class_lists_them() -> None:
     types = tuple(listed.pop("layer_types"))
     assert set(types) == {"conv", "sliding_attention", "full_attention"}
     assert layer_types_from_transformers({**listed, "num_hidden_layers": len(types)}) == types
+
+
+@pytest.mark.parametrize("count", [65, 100_000])
+def test_more_kinds_than_any_model_has(count: int) -> None:
+    names = [f"kind {n}" for n in range(count)]
+    told = f"at most 64 kinds of layers; got {count}"
+    listed = {**HEADS, "model_type": "mistral", "layer_types": names}
+    nested = {
+        "model_type": "mistral",
+        "head_dim": 64,
+        "rope_parameters": {name: {"rope_theta": 1e4} for name in names},
+    }
+    bases = {**HEADS, "model_type": "mistral", "layer_rope_theta": [1e4 + n for n in range(count)]}
+    for config, key in (
+        (listed, "layer_types"),
+        (nested, "rope_parameters"),
+        (bases, "layer_rope_theta"),
+    ):
+        with refuses(ValueError, key, told):
+            layers_from_transformers(config)
+    with refuses(ValueError, "rope_parameters", told):
+        read_layers(nested, "vllm")
+
+
+def test_as_many_kinds_as_can_be() -> None:
+    names = [f"kind {n}" for n in range(64)]
+    config = {**HEADS, "model_type": "mistral", "layer_types": names}
+    assert layers_from_transformers(config) == dict.fromkeys(names, ROPE)

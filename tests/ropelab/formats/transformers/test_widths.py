@@ -110,3 +110,10 @@ def test_what_is_said_of_no_layer_is_refused(single: dict[Any, Any]) -> None:
     config = {**HEADS, "model_type": "gemma4_text", "layer_types": ["full_attention"] * 2}
     with refuses(TypeError, "per_layer_config", repr(next(iter(single)))):
         read_transformers({**config, "per_layer_config": single}, "full_attention")
+
+
+def test_wide_heads_of_layers_of_their_own() -> None:
+    config = {**HEADS, "model_type": "gemma4_text", "global_head_dim": 2**16 + 2}
+    config["layer_types"] = ["full_attention"]
+    with refuses(ValueError, "head_dim", "at most 65536 channels; got 65538"):
+        from_transformers(config, "full_attention")
