@@ -57,10 +57,10 @@ def bugs() -> Mapping[str, frozenset[str]]:
 def _touched(mutant: Mutant) -> frozenset[str]:
     found = set()
     for name, card in CARDS.items():
-        rope = rope_of_card(card)
-        for length in LENGTHS.get(name, (None,)):
+        rope, fresh = rope_of_card(card), mutant.fresh()
+        for length in 2 * LENGTHS.get(name, (None,)):  # twice, for those that remember
             try:
-                wrong = _numbers(mutant.fresh().spectrum(rope, length))
+                wrong = _numbers(fresh.spectrum(rope, length))
             except ValueError:  # it asks for what the rule refuses
                 wrong = ()
             if wrong != _numbers(rope.spectrum(length)):

@@ -379,13 +379,12 @@ def finite_real(value: object, name: str, *, above: float = -math.inf) -> float:
     if not is_number or getattr(number, "shape", ()) != ():
         msg = f"{name}: expected a real number; got {value!r} of type {type(value).__name__}"
         raise TypeError(msg)
-    limit = "" if above == -math.inf else f" greater than {above:g}"
     try:
         real = float(number)
-    except OverflowError:
-        msg = f"{name}: expected a finite number{limit}; got one that no float64 holds"
-        raise ValueError(msg) from None
+    except OverflowError:  # an integer that no float64 holds
+        real = math.inf
     if not math.isfinite(real) or real <= above:
+        limit = "" if above == -math.inf else f" greater than {above:g}"
         msg = f"{name}: expected a finite number{limit}; got {real!r}"
         raise ValueError(msg)
     return real

@@ -141,6 +141,8 @@ def _load(directory: Path | None) -> list[Golden]:
     try:
         with refusals(f"{folder}: the golden files are damaged", exits.UNREADABLE):
             found = load(folder)
+    except FileNotFoundError as error:
+        raise Failure(exits.UNREADABLE, f"{folder}: no goldens there: {error}") from error
     except (OSError, KeyError) as error:
         raise Failure(
             exits.UNREADABLE, f"{folder}: the golden files are damaged: {error}"

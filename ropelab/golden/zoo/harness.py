@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -153,11 +153,19 @@ def with_rule(
     spectrum: Callable[[Rope, int | None], Spectrum],
 ) -> Implementation:
     """Return the specification with another spectrum for the ropes of a rule."""
+    return replace(SPECIFICATION, spectrum=_OfRule(rule, spectrum))
 
-    def _spectrum(rope: Rope, seq_len: int | None) -> Spectrum:
-        return spectrum(rope, seq_len) if isinstance(rope.scaling, rule) else rope.spectrum(seq_len)
 
-    return replace(SPECIFICATION, spectrum=_spectrum)
+@dataclass
+class _OfRule:
+    """A spectrum for the ropes of a rule. It is no closure, lest a copy share what it remembers."""
+
+    rule: type[Scaling] | tuple[type[Scaling], ...]
+    wrong: Callable[[Rope, int | None], Spectrum]
+
+    def __call__(self, rope: Rope, seq_len: int | None) -> Spectrum:
+        is_one = isinstance(rope.scaling, self.rule)
+        return self.wrong(rope, seq_len) if is_one else rope.spectrum(seq_len)
 
 
 def with_inv_freq(
