@@ -48,8 +48,8 @@ async def execute(path: Path, *, write: bool, free: asyncio.Semaphore) -> Run:
                 coalesce_streams=True,
                 resources={"metadata": {"path": folder}},
             )
-            # Nobody plays the browser's part of a widget: it writes to the kernel between cells, and
-            # now and then an answer is lost, for which the cell waits until its time is up.
+            # Nobody plays the browser's part of a widget: it writes to the kernel between cells,
+            # and now and then an answer is lost, for which a cell waits until its time is up.
             client.widget_registry = {}
             try:
                 await client.async_execute()

@@ -49,11 +49,12 @@ def _normalised_cell(cell: nbformat.NotebookNode, name: str) -> nbformat.Noteboo
     kept["metadata"] = {"tags": cell.metadata.tags} if "tags" in cell.metadata else {}
     if cell.cell_type == "code":
         kept["execution_count"] = cell.execution_count
-        # A widget's own outputs would stand in its browser's part, which is not stored.
+        # What a widget draws would stand in its browser's part, which is not stored.
         live = any(WIDGET in output.get("data", {}) for output in cell.outputs)
         kept["outputs"] = [
             output | ({"metadata": {}} if "metadata" in output else {})
-            for output in ([] if live else cell.outputs)
+            for output in cell.outputs
+            if not (live and output.output_type == "display_data")
         ]
     return nbformat.from_dict(kept)
 

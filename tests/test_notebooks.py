@@ -65,7 +65,8 @@ def test_only_the_kernel_and_tags_are_left_of_metadata() -> None:
 def test_sliders_are_left_out_and_what_stands_beside_them_stays() -> None:
     data = {"output_type": "display_data", "metadata": {}}
     slider = {**data, "data": {WIDGET: {"model_id": "0"}, "text/plain": "interactive"}}
-    written = normalised(run(slider, stream("2\n")))
+    drawn = {**data, "data": {"image/png": "AA=="}}
+    written = normalised(run(slider, drawn, stream("2\n")))
     outputs = json.loads(written)["cells"][1]["outputs"]
     assert [output["output_type"] for output in outputs] == ["stream"]
 
