@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from docs.site import contents, mathml  # noqa: E402
+from docs.site import contents, mathml  # noqa: E402  # found by the path above
 
 project = "ropelab"
 author = "the ropelab authors"

@@ -82,6 +82,7 @@ def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
     made = Table()
     for heading in headings:
         justify = "right" if heading in right else "left"
+        # rich wants a literal, and a conditional of two literals is a str to the checker.
         made.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
     return made
 

@@ -116,6 +116,7 @@ def rule_in_words(rule: Scaling) -> str:
     """Return a rule's name and parameters, a long list by its length and its ends."""
     if isinstance(rule, LongRoPE) and _has_one_list(rule):
         return _factors_in_words(rule)
+    # Every rule is a dataclass, which its base class does not say to the checker.
     given = [
         f"{each.name} {_value(getattr(rule, each.name))}"
         for each in fields(rule)  # type: ignore[arg-type]
