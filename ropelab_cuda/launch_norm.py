@@ -95,7 +95,6 @@ def plan_norm_rotary(
     macros: Macros = {
         **work.macros,
         **computed.macros,
-        "TAIL_VECTORS": _tail_vectors(work),
         "WEIGHT_FORMAT": FORMATS[given],
         "ACROSS_HEADS": int(norm.across_heads),
         "HEADS": sum(work.heads) if norm.across_heads else 0,
@@ -144,23 +143,10 @@ def _norm(row: View | None, heads: int, head_dim: int, rotary_offset: int) -> pa
     return parameters.Norm(row.pointer + rotary_offset * row.item_bytes, row.strides[0], share)
 
 
-def _tail_vectors(work: Work) -> int:
-    tail = int(work.tensors.tail)
-    return tail // int(work.macros["TAIL_VECTOR"]) if tail else 0
-
-
 def _within_warps(work: Work) -> Work:
     """Return the work with a power of two of threads along a head, at most a warp."""
-    units = int(work.macros["PAIRS"]) // int(work.macros["PAIRS_HELD"])
-    vectors = _tail_vectors(work)
-    across = min(WARP, 1 << (units + vectors - 1).bit_length())
-    # As norm.cuh counts them: rounds of units, and of the vectors that follow.
-    vector_rounds = -(-(units + vectors) // across) - units // across
-    held = -(-units // across) * work.held_bytes
-    if vectors:
-        channel_bytes = work.held_bytes // (2 * int(work.macros["PAIRS_HELD"]))
-        held += vector_rounds * int(work.macros["TAIL_VECTOR"]) * channel_bytes
-    return replace(work, across=across, held_bytes=held)
+    across = min(WARP, 1 << (work.units - 1).bit_length())
+    return replace(work, across=across, held_bytes=-(-work.units // across) * work.held_bytes)
 
 
 def _tuning(work: Work, norm: Norm, item_bytes: int, weight_bytes: int, *, guesses: bool) -> Tuning:

@@ -54,9 +54,9 @@ class Operand(ctypes.Structure):
 
 
 class Tensors(ctypes.Structure):
-    """Queries and keys over the same tokens; `tail` counts channels that pass through."""
+    """Queries and keys over the same tokens."""
 
-    _fields_ = (("q", Operand), ("k", Operand), ("grid", TokenGrid), ("tail", c_int64))
+    _fields_ = (("q", Operand), ("k", Operand), ("grid", TokenGrid))
 
 
 class Positions(ctypes.Structure):

@@ -11,7 +11,7 @@ __all__ = ["Tuning", "choose_tuning"]
 
 SHARED_BYTES = 48 << 10  # of a block, without asking the driver for more
 WARP = 32
-FEWEST_THREADS, MOST_THREADS, MOST_THREADS_WITH_TAILS = 64, 192, 128  # of a block
+FEWEST_THREADS, MOST_THREADS = 64, 192  # of a block
 MOST_THREADS_OF_FEW, MOST_LANES_OF_FEW = 320, 20  # where tokens are few
 IN_FLIGHT, MOST_IN_FLIGHT, MOST_UNROLL = 128, 192, 8  # bytes of a thread, and heads
 MOST_WASTE = 0.10  # threads that a block's warps may lack
@@ -65,7 +65,7 @@ def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
     """Return how to share some work.
 
     Measured on an H200 (docs/performance.md): each thread has some four heads in flight, and blocks
-    of 64 to 192 threads, or to 128 with tails, fill their warps; then an unroll that divides the
+    of 64 to 192 threads fill their warps; then an unroll that divides the
     heads is best, and small blocks, so that the last ones do not keep the device waiting. Where
     there are too few tokens to fill it, a thread has one head, and several blocks share a token.
 
@@ -102,7 +102,7 @@ def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
     most_tokens = max(1, min(work.inner, fitting, MAX_TOKENS))
     most = max(1, min(heads, MOST_IN_FLIGHT // work.held_bytes, MOST_UNROLL))
     choices = range(min(most, max(2, wanted // 2)), most + 1)
-    limits = most_tokens, MOST_THREADS_WITH_TAILS if work.macros["TAIL_VECTOR"] else MOST_THREADS
+    limits = most_tokens, MOST_THREADS
     # A thread of many pairs reads many cosines, for which fewer heads would be too few.
     fewest = wanted if work.macros["PAIRS_HELD"] == MANY_PAIRS else 1
     unroll = min(choices, key=lambda unroll: _cost(unroll, fewest, wanted, heads, across, limits))

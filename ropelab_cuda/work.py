@@ -55,10 +55,12 @@ class Work:
         The strides of positions or tables along them.
     heads : list of int
         Heads of each tensor.
+    units : int
+        Units of a head, each of a few pairs, or of as many channels that are not rotated.
     across : int
-        Threads along a head.
+        Threads along a head, which share its units.
     held_bytes : int
-        Bytes of a head that a thread holds.
+        Bytes of a head that a thread holds: of a unit.
     angle_bytes : int
         Bytes of the cosines and sines of one token.
     in_pieces : bool
@@ -72,6 +74,7 @@ class Work:
     inner: int
     others: list[Axes]
     heads: list[int]
+    units: int
     across: int
     held_bytes: int
     angle_bytes: int
@@ -164,15 +167,15 @@ def arrange(
         return widest_access((view, (*walk_strides, *lengths)) for view, walk_strides in rows_of)
 
     halves, rotated_bytes = "half" in layouts, 2 * pairs * first.item_bytes
-    threads = sum(heads) * pairs // (MANY_PAIRS * HEADS_IN_FLIGHT)
     few = are_few(outer * inner) and weights is None
-    many = few or (threads >= FEWEST_THREADS and not tail and weights is None)
+    threads = sum(heads) * (2 * pairs + tail) // (2 * MANY_PAIRS * HEADS_IN_FLIGHT)
+    many = few or (threads >= FEWEST_THREADS and weights is None)
     most = MANY_PAIRS if many else FEW_PAIRS
     # Two vectors a unit: one of each half; or neighbours, where tokens are few.
     two_vectors = halves or few
-    vector = widest(pairs if two_vectors else 2 * pairs)
+    lengths = (pairs, tail // 2) if two_vectors else (2 * pairs,)
+    vector = widest(*lengths, tail, rotary_offset if tail else 0)
     vector = min(vector, most if two_vectors else 2 * most)
-    tail_vector = widest(2 * pairs, tail, rotary_offset) if tail else 0
     pairs_held = vector if two_vectors else max(1, vector // 2)
     units = pairs // pairs_held
     one_layout = layouts[0] == layouts[1]
@@ -182,7 +185,7 @@ def arrange(
             f"their layout; got {pairs}; keep the layout, and permute the channels"
         )
         raise ValueError(msg)
-    units += tail // tail_vector if tail else 0
+    units += -(-tail // (2 * pairs_held))
     filled = [
         parameters.Operand(
             views[2 * i].pointer,
@@ -196,11 +199,12 @@ def arrange(
     ]
     filled += [parameters.Operand()] * (2 - len(filled))  # no keys: no heads
     return Work(
-        tensors=parameters.Tensors(*filled, parameters.TokenGrid(outer, inner), tail),
+        tensors=parameters.Tensors(*filled, parameters.TokenGrid(outer, inner)),
         outer=outer,
         inner=inner,
         others=walked[len(views) :],
         heads=heads,
+        units=units,
         across=min(units, MAX_THREADS),
         held_bytes=2 * pairs_held * first.item_bytes,
         angle_bytes=2 * pairs * max(4, *(view.item_bytes for view in views)),
@@ -216,7 +220,7 @@ def arrange(
             "PAIRS": pairs,
             "PAIRS_HELD": pairs_held,
             "VECTOR": vector,
-            "TAIL_VECTOR": tail_vector,
+            "TAIL": tail,
             "OFFSET": rotary_offset if tail else 0,
             "HEAD_STEP": _common_step(head_dim, heads, [three[2] for three in strides[::2]]),
             "OUT_HEAD_STEP": _common_step(head_dim, heads, [three[2] for three in strides[1::2]]),

@@ -1,10 +1,10 @@
 // Rotate every head of every token, given the cosines and sines of the token's pairs.
 //
 //   q (tokens, heads_q, D) and k (tokens, heads_k, D): any strides, except that channels adjoin
-//   D = 2 * PAIRS rotated channels; `tail` channels pass through, OFFSET of them before the others,
+//   D = 2 * PAIRS rotated channels; TAIL channels pass through, OFFSET of them before the others,
 //   as bits, or converted as the rotated ones are
 //
-//   threadIdx.x   of ACROSS, unit: a few pairs of one head, or one vector of the tail
+//   threadIdx.x   of ACROSS, unit: a few pairs of one head, or as many channels of the tail
 //   threadIdx.y   of LANES, head lane: of the heads of q and then k, number y, y + LANES, ...
 //   threadIdx.z   of TOKENS, token within the block, as in tokens.cuh
 //
@@ -18,16 +18,12 @@
 #include "angles.cuh"
 #include "layouts.cuh"
 #include "operands.cuh"
-#include "tails.cuh"
 
-// Some heads in flight, of each a unit: all are loaded before the first is used. Units from UNITS on
-// are vectors of the tail.
+// Some heads in flight, of each a unit: all are loaded before the first is used.
 struct Flight {
   Source held[UNROLL];
-  Tails tails;
 
   __device__ void load(const Tensors& t, const Rows& rows, int start, int unit) {
-    if (TAIL_VECTOR && unit >= UNITS) return tails.load(t, rows, start, unit - UNITS);
 #pragma unroll
     for (int j = 0; j < UNROLL; ++j) {
       const int head = start + j * STRIDE;
@@ -37,7 +33,6 @@ struct Flight {
 
   // Ask for them early; L2 stays true to what predecessors write, as L1 and registers would not.
   __device__ void prefetch(const Tensors& t, const Rows& rows, int start, int unit) const {
-    if (TAIL_VECTOR && unit >= UNITS) return tails.prefetch(t, rows, start, unit - UNITS);
 #pragma unroll
     for (int j = 0; j < UNROLL; ++j) {
       const int head = start + j * STRIDE;
@@ -45,20 +40,24 @@ struct Flight {
     }
   }
 
+  // What does not turn is computed with its neighbours, by any angle, and then is what it was.
   __device__ void rotate_and_store(const Tensors& t, const Rows& rows, const Outlets& outlets,
                                    int start, int unit, const Number* cos, const Number* sin) {
-    if (TAIL_VECTOR && unit >= UNITS) return tails.store(t, rows, outlets, start, unit - UNITS);
 #pragma unroll
     for (int j = 0; j < UNROLL; ++j) {
       const int head = start + j * STRIDE;
-      if (head < rows.stored) {
+      if (head < rows.stored && (turns(unit) || head >= rows.first_tail)) {
         Number first[PAIRS_HELD], second[PAIRS_HELD];
         held[j].decode(first, second);
 #pragma unroll
         for (int i = 0; i < PAIRS_HELD; ++i) rotate_pair(first[i], second[i], cos[i], sin[i]);
         store_head(
             t, rows, outlets, head,
-            [&](const auto& to) { return to.template stored<OUTPUT_LAYOUT>(first, second); },
+            [&](const auto& to) {
+              auto both = to.template stored<OUTPUT_LAYOUT>(first, second);
+              if (!turns(unit)) both = to.template passed_on<OUTPUT_LAYOUT>(held[j]);
+              return both;
+            },
             [&](const auto& both, auto* row) { both.store(row, unit); });
       }
     }
@@ -72,12 +71,11 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
                              Flight& flight, bool present) {
   if (!present) return;
   const Outlets outlets(t);
-  const int units = UNITS + tail_vectors(t);
-  for (int unit = threadIdx.x; unit < units; unit += ACROSS) {
+  for (int unit = threadIdx.x; unit < ALL_UNITS; unit += ACROSS) {
     int head = first_head();
     if (unit >= ACROSS) flight.load(t, rows, head, unit);
     Number cos[PAIRS_HELD], sin[PAIRS_HELD];
-    if (unit < UNITS) angles.of_unit(unit, cos, sin);
+    angles.of_unit(turns(unit) ? unit : 0, cos, sin);
     while (true) {
       flight.rotate_and_store(t, rows, outlets, head, unit, cos, sin);
       head += UNROLL * STRIDE;
@@ -88,28 +86,26 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
 }
 #else
 // A unit goes where others came from: a barrier keeps each head's stores behind its loads. All
-// threads must meet it, so their rounds are counted alike, and none has a second unit. Tails stay in
-// their places, so they follow.
+// threads must meet it, so their rounds are counted alike, and none has a second unit that turns.
+// Those that do not stay in their places, so they may follow.
 template <class Angles>
 __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& angles,
                              Flight& flight, bool present) {
   static_assert(UNITS <= ACROSS, "a head must be read whole before it is written");
-  const int unit = threadIdx.x;
-  const bool rotates = present && unit < UNITS;
   const Outlets outlets(t);
   Number cos[PAIRS_HELD], sin[PAIRS_HELD];
-  if (rotates) angles.of_unit(unit, cos, sin);
+  angles.of_unit(turns(threadIdx.x) ? threadIdx.x : 0, cos, sin);
   const int first = blockIdx.y * LANES;
   for (int start = first; start < rows.heads; start += UNROLL * STRIDE) {
     const int head = start + threadIdx.y;
-    if (rotates && start > first) flight.load(t, rows, head, unit);
+    if (present && start > first) flight.load(t, rows, head, threadIdx.x);
     __syncthreads();
-    if (rotates) flight.rotate_and_store(t, rows, outlets, head, unit, cos, sin);
+    if (present) flight.rotate_and_store(t, rows, outlets, head, threadIdx.x, cos, sin);
   }
-  for (int vector = unit; present && vector < tail_vectors(t); vector += ACROSS) {
+  for (int unit = threadIdx.x + ACROSS; present && unit < ALL_UNITS; unit += ACROSS) {
     for (int head = first_head(); head < rows.stored; head += UNROLL * STRIDE) {
-      flight.tails.load(t, rows, head, vector);
-      flight.tails.store(t, rows, outlets, head, vector);
+      flight.load(t, rows, head, unit);
+      flight.rotate_and_store(t, rows, outlets, head, unit, cos, sin);
     }
   }
 }
@@ -130,19 +126,20 @@ __device__ void rotate_tokens(const Tensors& t, const AnglesOf& angles_of, Also 
   __shared__ SharedAngles shared[TOKENS];
   const Token token = token_of_thread(t.grid);
   const bool present = is_present(t.grid, token);
-  const bool loads = present && (ONE_LAYOUT || threadIdx.x < UNITS);
   Rows rows = rows_of(t, token);
   const int head = first_head(), unit = threadIdx.x;
   Flight flight;
   const auto angles = angles_and_loads(
       shared[threadIdx.z], [&] { return angles_of(present ? token : Token{0, 0}); },
       [&] {
-        if (loads) flight.prefetch(t, rows, head, unit);
-        if (present) also.prefetch(token);
+        if (!present) return;
+        flight.prefetch(t, rows, head, unit);
+        also.prefetch(token);
       },
       [&] {
-        if (loads) flight.load(t, rows, head, unit);
-        if (present) also.load(token);
+        if (!present) return;
+        flight.load(t, rows, head, unit);
+        also.load(token);
       });
   also.store(rows);
   rotate_token(t, rows, angles, flight, present);

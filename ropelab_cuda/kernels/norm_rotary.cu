@@ -175,7 +175,7 @@ __device__ void norm_and_rotate(const NormRotary& p, const Rows& rows, const Ang
 #endif
 
 // Left to itself the assembler holds more threads resident, and would spill where heads have most.
-#if ACROSS_HEADS && TAIL_VECTORS > 0
+#if ACROSS_HEADS && TAIL > 0
 #define BOUNDS ACROSS * LANES * TOKENS, 1
 #else
 #define BOUNDS ACROSS * LANES * TOKENS

@@ -9,6 +9,7 @@
 
 #include "arithmetic.cuh"
 #include "formats.cuh"
+#include "layouts.cuh"
 #include "tokens.cuh"
 
 using Format = FORMAT;
@@ -43,7 +44,6 @@ struct Operand {
 struct Tensors {
   Operand q, k;
   TokenGrid grid;
-  long long tail;  // channels to copy or to convert; 0 in place
 };
 
 // The rows of one token: heads of q, then of k, which are numbered on.
@@ -132,7 +132,16 @@ template <class Output, bool IS_SCALED> struct Outlet {
     return both;
   }
 
-  // Channels that are not rotated: their bits, or what is stored of their numbers.
+  // A unit of channels that are not rotated, each where it was.
+  template <template <class> class Layout, class Source>
+  __device__ Layout<Output> passed_on(const Source& held) const {
+    Layout<Output> unit;
+#pragma unroll
+    for (int i = 0; i < ACCESSES; ++i) unit.part[i] = passed_on(held.part[i]);
+    return unit;
+  }
+
+  // Of such channels their bits, or what is stored of their numbers.
   template <class Source, int N>
   __device__ Vector<Output, N> passed_on(const Vector<Source, N>& held) const {
     if constexpr (SAME<Source, Output> && !IS_SCALED) {

@@ -17,7 +17,7 @@ static_assert(sizeof(Rotary) == PARAMETER_BYTES, "parameters.py packs another st
 
 // Left to itself the assembler holds more threads resident, which the usual kernel gains by; where
 // tails need more registers it would spill some for that.
-#if TAIL_VECTOR > 0
+#if TAIL > 0
 #define BOUNDS ACROSS * LANES * TOKENS, 1
 #else
 #define BOUNDS ACROSS * LANES * TOKENS

@@ -118,7 +118,7 @@ struct CacheWriter {
 };
 
 // As for rotary.cu: the assembler may choose, but where it would spill.
-#if TAIL_VECTOR > 0 || KEYS_APART
+#if TAIL > 0 || KEYS_APART
 #define BOUNDS ACROSS * LANES * TOKENS, 1
 #else
 #define BOUNDS ACROSS * LANES * TOKENS

@@ -85,7 +85,7 @@ def test_it_compiles(case: Specialisation, architecture: str) -> None:
         in_double = "Float64" in formats or case.kernel == "rotary_xpos"
         # 512 threads may have 128 each, and several blocks fit where they have less.
         assert registers <= (96 if fills_the_device and not in_double else 128)
-    kind = (case.kernel, defines.get("FORMAT"), defines.get("TAIL_VECTOR"))
+    kind = (case.kernel, defines.get("FORMAT"), defines.get("TAIL"))
     if architecture == "90" and kind == ("rotary", "Bfloat16", 0) and fills_the_device:
         assert registers <= 64  # 1024 threads stay resident on a multiprocessor
 

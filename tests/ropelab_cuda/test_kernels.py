@@ -153,6 +153,27 @@ def test_the_layout_out_and_the_first_channel(
         assert pair_error(turned, true, layouts[0 if inverse else 1], 16) <= BOUNDS[dtype]
 
 
+@pytest.mark.parametrize("layouts", [*CROSSED, ("half", "half"), ("interleaved", "interleaved")])
+@pytest.mark.parametrize("head_dim", [17, 19, 23])
+@pytest.mark.parametrize("tokens", [5, 133])
+def test_an_odd_number_of_other_channels_is_converted_once(
+    layouts: tuple[str, str], head_dim: int, tokens: int
+) -> None:
+    offset = (head_dim - 16) // 2
+    x = random(1, tokens, 3, head_dim, dtype="float16")
+    ids = np.random.default_rng(5).integers(0, 2**30, (1, tokens))
+    options: dict[str, Any] = {"layout": layouts[0], "output_layout": layouts[1]}
+    options |= {"rotary_offset": offset, "scale": 0.25}
+    wanted = ropelab.apply_rotary(x, ids, spectrum(16), **options)
+    with on_cpu():
+        new = ropelab_cuda.apply_rotary(x, ids, spectrum(16), **options)
+        ropelab_cuda.apply_rotary(x, ids, spectrum(16), out=x, **options)
+    assert x.tobytes() == new.tobytes()
+    assert outside(new, offset, 16) == outside(wanted, offset, 16)
+    turned, true = (where_rotated(y, offset, 16) for y in (new, wanted))
+    assert pair_error(turned, true, layouts[1], 16) <= BOUNDS["float16"]
+
+
 def test_an_offset_that_leaves_too_few_channels_is_refused() -> None:
     x = random(1, 2, 3, 24, dtype="float32")
     for offset in (-1, 9):

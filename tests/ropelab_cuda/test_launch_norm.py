@@ -102,7 +102,7 @@ def test_the_threads_of_a_token_fill_their_warps(
 
 def test_channels_that_are_not_rotated_are_part_of_it_in_place_too() -> None:
     plan = plan_of(head_dim=96, rotary_dim=24)
-    assert (macros(plan)["TAIL_VECTOR"], macros(plan)["TAIL_VECTORS"]) == (8, 9)
+    assert (macros(plan)["TAIL"], macros(plan)["PAIRS_HELD"], plan.block[0]) == (72, 4, 16)
 
 
 @pytest.mark.parametrize(

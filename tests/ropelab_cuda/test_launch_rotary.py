@@ -84,25 +84,25 @@ def test_the_widest_aligned_access(
 
 
 @pytest.mark.parametrize(
-    ("layout", "source", "target", "shift", "vector", "tail"),
+    ("layout", "source", "target", "shift", "vector"),
     [
-        ("half", "bfloat16", "float8_e4m3fn", 0, 4, 8),
-        ("interleaved", "bfloat16", "float8_e4m3fn", 0, 8, 8),
-        ("interleaved", "float32", "float8_e4m3fn", 0, 4, 4),  # 16 bytes on the way in
-        ("interleaved", "bfloat16", "float64", 0, 2, 2),  # and on the way out
-        ("half", "bfloat16", "float8_e5m2", 2, 2, 2),  # an output at an even address only
-        ("interleaved", "float64", "float8_e5m2", 1, 1, 1),
+        ("half", "bfloat16", "float8_e4m3fn", 0, 4),
+        ("interleaved", "bfloat16", "float8_e4m3fn", 0, 8),
+        ("interleaved", "float32", "float8_e4m3fn", 0, 4),  # 16 bytes on the way in
+        ("interleaved", "bfloat16", "float64", 0, 2),  # and on the way out
+        ("half", "bfloat16", "float8_e5m2", 2, 2),  # an output at an even address only
+        ("interleaved", "float64", "float8_e5m2", 1, 1),
     ],
 )
 def test_an_access_is_aligned_on_either_side(
-    layout: str, source: str, target: str, shift: int, vector: int, tail: int
+    layout: str, source: str, target: str, shift: int, vector: int
 ) -> None:
     shape, numbers = (2, 300, 4, 96), ropelab.Spectrum(np.ones(32))
     operand = compact(1 << 20, shape, source), compact((1 << 30) + shift, shape, target)
     position, place = View(0, (), (), "int64"), Placement("bshd", layout)
     plan = plan_rotary([operand], position, numbers, place=place, angles="exact", scales=[2.0])
     found = macros(plan)
-    assert (found["VECTOR"], found["TAIL_VECTOR"]) == (vector, tail)
+    assert found["VECTOR"] == vector
     assert (found["FORMAT"], found["OUTPUT_FORMAT"]) == (FORMATS[source], OUTPUT_FORMATS[target])
     assert plan.parameters.tensors.q.inverse_scale == 0.5
     assert found["TRIG"] == ("double" if "float64" in (source, target) else "float")
@@ -110,11 +110,30 @@ def test_an_access_is_aligned_on_either_side(
 
 def test_the_tail_is_copied_out_of_place_only() -> None:
     shape = (2, 3, 4, 20)
-    assert macros(plan_of(shape, 12))["TAIL_VECTOR"] == 0
-    assert macros(plan_of(shape, 12, out=1 << 30))["TAIL_VECTOR"] == 4
-    assert plan_of(shape, 12).parameters.tensors.tail == 0
-    assert plan_of(shape, 12, out=1 << 30).parameters.tensors.tail == 8
-    assert plan_of(shape, 12, scales=[1.0]).parameters.tensors.tail == 8  # converted, though
+    assert macros(plan_of(shape, 12))["TAIL"] == 0
+    assert macros(plan_of(shape, 12, out=1 << 30))["TAIL"] == 8
+    assert macros(plan_of(shape, 12, scales=[1.0]))["TAIL"] == 8  # converted, though
+
+
+@pytest.mark.parametrize(
+    ("layout", "head_dim", "rotary_dim", "units"),
+    [
+        ("half", 96, 24, (4, 4, 12)),
+        ("half", 128, 64, (4, 4, 16)),
+        ("half", 104, 96, (4, 4, 13)),  # half of 8 channels
+        ("half", 100, 96, (2, 2, 25)),  # half of 4
+        ("half", 97, 96, (1, 1, 49)),
+        ("interleaved", 104, 96, (8, 4, 13)),
+        ("interleaved", 100, 96, (4, 2, 25)),
+        ("interleaved", 97, 96, (1, 1, 49)),
+    ],
+)
+def test_units_end_with_the_rotated_channels_and_with_the_others(
+    layout: str, head_dim: int, rotary_dim: int, units: tuple[int, int, int]
+) -> None:
+    plan = plan_of((2, 300, 4, head_dim), rotary_dim, dtype="bfloat16", layout=layout, out=1 << 30)
+    found = macros(plan)
+    assert (found["VECTOR"], found["PAIRS_HELD"], found["ACROSS"]) == units
 
 
 def test_a_scale_may_lie_in_device_memory() -> None:
