@@ -64,10 +64,11 @@ class Tuning(NamedTuple):
 def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
     """Return how to share some work.
 
-    Measured on an H200 (docs/performance.md): each thread has some four heads in flight, and blocks
-    of 64 to 192 threads fill their warps; then an unroll that divides the
-    heads is best, and small blocks, so that the last ones do not keep the device waiting. Where
-    there are too few tokens to fill it, a thread has one head, and several blocks share a token.
+    Measured on an H200 (docs/performance.md): each thread has some four heads in flight, or, where
+    channels pass through, as many as its registers hold; and blocks of 64 to 192 threads fill their
+    warps. Then an unroll that divides the heads is best, and small blocks, so that the last ones do
+    not keep the device waiting. Where there are too few tokens to fill it, a thread has one head,
+    and several blocks share a token.
 
     Parameters
     ----------
@@ -98,15 +99,17 @@ def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
         most = max(1, min(MOST_LANES_OF_FEW, MOST_THREADS_OF_FEW // across))
         blocks = min(-(-heads // most), MAX_HEAD_BLOCKS)
         return Tuning(min(most, -(-heads // blocks)), 1, 1, blocks, guesses, few_tokens=True)
-    wanted = max(1, min(IN_FLIGHT // work.held_bytes, HEADS_IN_FLIGHT))
+    few = max(1, min(IN_FLIGHT // work.held_bytes, HEADS_IN_FLIGHT))
     most_tokens = max(1, min(work.inner, fitting, MAX_TOKENS))
     most = max(1, min(heads, MOST_IN_FLIGHT // work.held_bytes, MOST_UNROLL))
+    wanted = most if work.macros["TAIL"] else few
     choices = range(min(most, max(2, wanted // 2)), most + 1)
     limits = most_tokens, MOST_THREADS
     # A thread of many pairs reads many cosines, for which fewer heads would be too few.
-    fewest = wanted if work.macros["PAIRS_HELD"] == MANY_PAIRS else 1
+    fewest = few if work.macros["PAIRS_HELD"] == MANY_PAIRS else 1
     unroll = min(choices, key=lambda unroll: _cost(unroll, fewest, wanted, heads, across, limits))
     lanes = max(1, min(-(-heads // unroll), MAX_THREADS // across))
+    unroll = min(unroll, -(-heads // lanes))  # no more than so many threads need
     tokens = _tokens(lanes * across, limits)
     return Tuning(lanes, tokens, unroll, 1, guesses, loads_first=guesses and work.in_pieces)
 

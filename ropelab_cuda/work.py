@@ -64,7 +64,7 @@ class Work:
     angle_bytes : int
         Bytes of the cosines and sines of one token.
     in_pieces : bool
-        Whether rows are fetched in pieces: with tails, or a sector or two of each.
+        Whether a sector or two of each row are rotated, and others not.
     macros : dict
         The part of it that is compiled in.
     """
@@ -208,7 +208,7 @@ def arrange(
         across=min(units, MAX_THREADS),
         held_bytes=2 * pairs_held * first.item_bytes,
         angle_bytes=2 * pairs * max(4, *(view.item_bytes for view in views)),
-        in_pieces=tail > 0 or (2 * pairs < head_dim and rotated_bytes <= FEW_BYTES),
+        in_pieces=2 * pairs < head_dim and rotated_bytes <= FEW_BYTES,
         macros={
             "FORMAT": FORMATS[first.dtype],
             "OUTPUT_FORMAT": OUTPUT_FORMATS[output.dtype],
