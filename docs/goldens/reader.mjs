@@ -1,42 +1,30 @@
-// Reads one golden case and checks cos and sin of the naive formula: node reader.mjs GOLDEN [ID]
+// Reads goldens: a case of the manifest, and any of its arrays as numbers.
 import { readFileSync } from "node:fs";
-import { endianness } from "node:os";
 
-const [folder, id = "cos_sin/default/exact/float32"] = process.argv.slice(2);
-const { cases } = JSON.parse(readFileSync(`${folder}/manifest.json`, "utf8"));
-const found = cases.find((one) => one.id === id && one.op === "cos_sin");
-if (!found || endianness() !== "LE") throw new Error(`${id}: expected a case of cos_sin`);
-
-const KINDS = { float64: Float64Array, float32: Float32Array, int64: BigInt64Array };
-
-function read({ file, offset, dtype, shape }) {
-  const Kind = KINDS[dtype];
-  if (!Kind) throw new Error(`${dtype}: expected one of ${Object.keys(KINDS)}`);
-  const count = shape.reduce((product, size) => product * size, 1);
-  const bytes = readFileSync(`${folder}/${file}`);
-  const start = bytes.byteOffset + offset;
-  const end = start + count * Kind.BYTES_PER_ELEMENT;
-  return Array.from(new Kind(bytes.buffer.slice(start, end)), Number); // positions are below 2**53
+export function readCase(folder, id) {
+  const { cases } = JSON.parse(readFileSync(`${folder}/manifest.json`, "utf8"));
+  const found = cases.find((one) => one.id === id);
+  if (!found) throw new Error(`${id}: no case in ${folder}/manifest.json`);
+  return found;
 }
 
-const positions = read(found.arguments.position_ids);
-const frequencies = read(found.arguments.inv_freq);
-const cos = read(found.expected.cos);
-const sin = read(found.expected.sin);
+// By dtype: the bytes of a number, and how it is read at a place; all are little-endian.
+const NUMBERS = new Map([
+  ["float64", [8, (view, at) => view.getFloat64(at, true)]],
+  ["float32", [4, (view, at) => view.getFloat32(at, true)]],
+  ["int64", [8, (view, at) => Number(view.getBigInt64(at, true))]], // positions are below 2**53
+]);
 
-const EPS = { float64: 2 ** -52, float32: 2 ** -23 };
-const factor = found.options.attention_factor;
-let worst = 0;
-positions.forEach((m, token) => {
-  frequencies.forEach((frequency, pair) => {
-    const at = token * frequencies.length + pair; // row by row, pairs last
-    const error = Math.hypot(
-      factor * Math.cos(m * frequency) - cos[at],
-      factor * Math.sin(m * frequency) - sin[at],
-    );
-    worst = Math.max(worst, error / Math.hypot(cos[at], sin[at]));
-  });
-});
-const eps = worst / EPS[found.tolerance.unit];
-console.log(`${cos.length} pairs, worst ${eps.toPrecision(6)} eps, allowed ${found.tolerance.bound}`);
-process.exit(eps <= found.tolerance.bound ? 0 : 1);
+// An array of a section: of `arguments` or of `expected`.
+export function readArray(folder, section, name) {
+  if (!section[name]) throw new Error(`${name}: expected one of ${Object.keys(section)}`);
+  const { file, offset, dtype, shape } = section[name];
+  const kinds = [...NUMBERS.keys()].join(", ");
+  if (!NUMBERS.has(dtype)) throw new Error(`${name}: expected ${kinds}; got ${dtype}`);
+  const [size, number] = NUMBERS.get(dtype);
+  const count = shape.reduce((product, axis) => product * axis, 1);
+  const { buffer, byteOffset, byteLength } = readFileSync(`${folder}/${file}`);
+  if (!(offset + count * size <= byteLength)) throw new Error(`${file}: too short for ${name}`);
+  const view = new DataView(buffer, byteOffset, byteLength);
+  return Array.from({ length: count }, (_, i) => number(view, offset + i * size));
+}

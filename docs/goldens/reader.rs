@@ -1,55 +1,40 @@
-// Reads one golden case and checks cos and sin of the naive formula: ./reader GOLDEN [ID]
-// JSON by its text: a case is a line, and an array is written as {"file": … "shape": […]}.
-use std::{env, fs, process::exit};
+//! Reads goldens, as text and as numbers. JSON is read by its text: a case is a line.
+use std::fs;
 
-/// What stands behind a key, up to the end of the case.
-fn after<'a>(text: &'a str, key: &str) -> &'a str {
-    let key = format!("\"{key}\": ");
-    let start = text.find(&key).unwrap_or_else(|| panic!("{key} not found"));
-    &text[start + key.len()..]
+pub fn case(folder: &str, id: &str) -> Result<String, String> {
+    let path = format!("{folder}/manifest.json");
+    let manifest = fs::read_to_string(&path).map_err(|why| format!("{path}: {why}"))?;
+    let start = format!("{{\"id\": \"{id}\", ");
+    let line = manifest.lines().find(|line| line.starts_with(&start));
+    line.map(String::from).ok_or(format!("{id}: no case in {path}"))
 }
 
-/// What stands behind a key up to a mark, without quotes.
-fn value<'a>(text: &'a str, key: &str, end: &[char]) -> &'a str {
-    after(text, key).trim_start_matches(['"', '[']).split(end).next().unwrap()
+/// The text of a key's value, up to the comma or the bracket that ends it.
+pub fn value<'a>(object: &'a str, key: &str) -> Result<&'a str, String> {
+    let found = object.split_once(&format!("\"{key}\": "));
+    let (_, text) = found.ok_or(format!("{key}: not in {object:.99}"))?;
+    let mut depth = 0;
+    let end = text.find(|mark| {
+        depth += i32::from("{[".contains(mark)) - i32::from("}]".contains(mark));
+        depth < 0 || depth == 0 && mark == ','
+    });
+    Ok(text[..end.ok_or(format!("{key}: cut off"))?].trim_matches('"'))
 }
 
-/// The numbers of an array of float64, float32 or int64, as f64.
-fn read(folder: &str, array: &str) -> Vec<f64> {
-    let offset: usize = value(array, "offset", &[',']).parse().unwrap();
-    let shape = value(array, "shape", &[']']).split(", ");
-    let count: usize = shape.map(|size| size.parse::<usize>().unwrap()).product();
-    let bytes = fs::read(format!("{folder}/{}", value(array, "file", &['"']))).unwrap();
-    let eight = |raw: &[u8]| -> [u8; 8] { raw.try_into().unwrap() };
-    let (size, number): (usize, &dyn Fn(&[u8]) -> f64) = match value(array, "dtype", &['"']) {
-        "float64" => (8, &|raw| f64::from_le_bytes(eight(raw))),
-        "int64" => (8, &|raw| i64::from_le_bytes(eight(raw)) as f64),
-        "float32" => (4, &|raw| f32::from_le_bytes(raw.try_into().unwrap()) as f64),
-        other => panic!("{other}: expected float64, float32 or int64"),
+pub fn array(folder: &str, place: &str) -> Result<Vec<f64>, String> {
+    let (size, number): (usize, fn(&[u8]) -> f64) = match value(place, "dtype")? {
+        "float64" => (8, |raw| f64::from_le_bytes(raw.try_into().unwrap())),
+        "float32" => (4, |raw| f32::from_le_bytes(raw.try_into().unwrap()) as f64),
+        "int64" => (8, |raw| i64::from_le_bytes(raw.try_into().unwrap()) as f64),
+        other => return Err(format!("{other}: expected float64, float32 or int64")),
     };
-    bytes[offset..offset + count * size].chunks_exact(size).map(number).collect()
-}
-
-fn main() {
-    let mut given = env::args().skip(1);
-    let folder = given.next().expect("the folder of the goldens");
-    let id = given.next().unwrap_or("cos_sin/default/exact/float32".into());
-    let manifest = fs::read_to_string(format!("{folder}/manifest.json")).unwrap();
-    let start = format!("{{\"id\": \"{id}\", \"op\": \"cos_sin\"");
-    let case = manifest.lines().find(|line| line.starts_with(&start)).expect("a case of cos_sin");
-
-    let [ids, inv_freq, cos, sin] =
-        ["position_ids", "inv_freq", "cos", "sin"].map(|name| read(&folder, after(case, name)));
-    let factor: f64 = value(case, "attention_factor", &[',', '}']).parse().unwrap();
-    let mut worst: f64 = 0.0;
-    for i in 0..cos.len() {
-        // Row by row, pairs last.
-        let angle = ids[i / inv_freq.len()] * inv_freq[i % inv_freq.len()];
-        let error = (factor * angle.cos() - cos[i]).hypot(factor * angle.sin() - sin[i]);
-        worst = worst.max(error / cos[i].hypot(sin[i]));
-    }
-    let unit = if value(case, "unit", &['"']) == "float32" { -23 } else { -52 };
-    let (eps, bound) = (worst / 2f64.powi(unit), value(case, "bound", &[',']).parse::<f64>().unwrap());
-    println!("{} pairs, worst {eps:.6} eps, allowed {bound}", cos.len());
-    exit(if eps <= bound { 0 } else { 1 });
+    let path = format!("{folder}/{}", value(place, "file")?);
+    let bytes = fs::read(&path).map_err(|why| format!("{path}: {why}"))?;
+    let shape = value(place, "shape")?.trim_matches(['[', ']']).split(", ");
+    let mut axes = shape.filter(|axis| !axis.is_empty()); // a single number has none
+    let length = axes.try_fold(size, |all, axis| all.checked_mul(axis.parse().ok()?));
+    let start = value(place, "offset")?.parse::<usize>().ok();
+    let held = start.zip(length).and_then(|(start, length)| bytes.get(start..)?.get(..length));
+    let held = held.ok_or(format!("{path}: does not hold {place}"))?;
+    Ok(held.chunks_exact(size).map(number).collect())
 }
