@@ -17,7 +17,8 @@ from ..device_spectrum import DeviceSpectrum, numbers_words
 from ..inplace import apply_rotary_qk_
 from ..length_rules import length_rule
 from ..lengths import spectrum_on_device
-from ..rotary import apply_rotary_cached, apply_rotary_qk
+from ..rotary import apply_rotary_qk
+from ..rotary_cached import apply_rotary_cached
 from ..torch_tensors import torch_framework
 from ..views import View
 from .plain import check_not_of_inference
