@@ -211,7 +211,7 @@ def apply_rotary_cached(
     Parameters
     ----------
     q, k : torch.Tensor of float
-        As in `apply_rotary`; here their dtypes may differ.
+        As in `apply_rotary`; here their dtypes may differ, for two launches in place of one.
     cos, sin : torch.Tensor of float, broadcastable to (batch, sequence, d/2) or (tokens, d/2)
         One value a pair, as in `ropelab.apply_rotary_cached`; both of one dtype, which need not be
         that of `q`.

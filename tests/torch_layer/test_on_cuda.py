@@ -66,3 +66,10 @@ def test_channels_that_do_not_adjoin_are_copied(which: str, launches: mock.Mock)
     assert given[which].stride(-1) != 1
     check(*given.values())
     assert launches.call_count == 1
+
+
+def test_keys_without_heads_cost_no_launch(launches: mock.Mock) -> None:
+    for count in (1, 2):
+        q, _ = qk(dtype=torch.float32)
+        check(q, q.narrow(2, 0, 0), *TABLES)
+        assert launches.call_count == count
