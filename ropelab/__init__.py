@@ -28,7 +28,8 @@ from .phases import cos_sin, exact_phases
 from .precision import bfloat16, widen
 from .query_scale import Llama4Temperature, LogN, MinistralTemperature
 from .rope import Rope
-from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
+from .rotary import apply_rotary, apply_rotary_qk, rotate
+from .rotary_cached import apply_rotary_cached, apply_rotary_cached_qk
 from .scaling import SCALINGS
 from .slots import contiguous_slots, paged_slots
 from .spectrum import Spectrum
@@ -45,6 +46,7 @@ __all__ = [
     "apply_norm_rotary_qk",
     "apply_rotary",
     "apply_rotary_cached",
+    "apply_rotary_cached_qk",
     "apply_rotary_kv_cache",
     "apply_rotary_qk",
     "apply_xpos_qk",

@@ -17,6 +17,7 @@ from .checks import (
     check_rotary_offset,
     check_scale,
     check_width,
+    pair_of_scales,
     token_shape,
 )
 from .layouts import pair_channels
@@ -25,7 +26,7 @@ from .positions.token_positions import PositionIds, token_positions
 from .precision import format_name, narrow, stored_dtype, widen
 from .spectrum import Spectrum, check_spectrum
 
-__all__ = ["Placement", "Storage", "cos_sin_by_token", "stored", "turned"]
+__all__ = ["Placement", "Storage", "cos_sin_by_token", "stored", "turned", "turned_qk"]
 
 
 class Placement(NamedTuple):
@@ -175,6 +176,56 @@ def turned(
         new[..., target[0]] = _stored(x * c - y * s, dtype, scale)
         new[..., target[1]] = _stored(y * c + x * s, dtype, scale)
     return result
+
+
+def turned_qk(
+    both: tuple[NDArray[Any], NDArray[Any]],
+    cos: NDArray[np.float64],
+    sin: NDArray[np.float64],
+    place: Placement,
+    dtype: DTypeLike | None = None,
+    scale: object = None,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return copies of queries and keys of the same tokens, turned alike.
+
+    Parameters
+    ----------
+    both : (ndarray of float, ndarray of float)
+        Queries and keys.
+    cos, sin : ndarray of float64, shape (batch, sequence, d/2) or (tokens, d/2)
+        As in `turned`.
+    place : Placement
+        As in `turned`, of both.
+    dtype : dtype-like, optional
+        Format of both results; by default that of each tensor.
+    scale : float or (float, float), optional
+        Over which both are stored, or the queries and the keys; unchecked.
+
+    Returns
+    -------
+    q, k : ndarray
+        As `turned` returns each.
+
+    Raises
+    ------
+    TypeError
+        As in `turned`.
+    ValueError
+        As in `turned`; or if there are neither one nor two scales.
+
+    Examples
+    --------
+    >>> x, place = np.array([[[4.0, 0.0]]]), Placement("thd", "half")
+    >>> both = turned_qk((x, x), np.array([[0.0]]), np.array([[1.0]]), place, scale=(1.0, 2.0))
+    >>> [y.tolist() for y in both]
+    [[[[0.0, 4.0]]], [[[0.0, 2.0]]]]
+    """
+    (q_name, q_scale), (k_name, k_scale) = pair_of_scales(scale)
+    queries, keys = both
+    return (
+        turned(queries, cos, sin, place, Storage(dtype, q_scale, q_name)),
+        turned(keys, cos, sin, place, Storage(dtype, k_scale, k_name)),
+    )
 
 
 def stored(array: NDArray[Any], storage: Storage) -> NDArray[Any]:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from . import arrays
 from .device_spectrum import DeviceSpectrum
-from .inplace import apply_rotary_, apply_rotary_cached_, apply_rotary_qk_, rotate_
+from .inplace import apply_rotary_, apply_rotary_qk_, rotate_
+from .inplace_cached import apply_rotary_cached_, apply_rotary_cached_qk_
 from .kv_cache import apply_rotary_kv_cache, apply_rotary_kv_cache_
 from .layouts import to_half, to_half_, to_interleaved, to_interleaved_
 from .lengths import spectrum_on_device
 from .norm_rotary import apply_norm_rotary_qk, apply_norm_rotary_qk_
 from .phases import cos_sin, exact_phases
-from .rotary import apply_rotary, apply_rotary_cached, apply_rotary_qk, rotate
+from .rotary import apply_rotary, apply_rotary_qk, rotate
+from .rotary_cached import apply_rotary_cached, apply_rotary_cached_qk
 from .warmup import save_cubins, warmup
 from .xpos import apply_xpos_qk, apply_xpos_qk_
 
@@ -27,6 +29,8 @@ __all__ = [
     "apply_rotary_",
     "apply_rotary_cached",
     "apply_rotary_cached_",
+    "apply_rotary_cached_qk",
+    "apply_rotary_cached_qk_",
     "apply_rotary_kv_cache",
     "apply_rotary_kv_cache_",
     "apply_rotary_qk",

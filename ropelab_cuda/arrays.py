@@ -15,7 +15,7 @@ from typing import Any, ParamSpec
 import ropelab
 from ropelab.dlpack import CUDA_DEVICES
 
-from . import layouts, norm_rotary, phases, rotary, xpos
+from . import layouts, norm_rotary, phases, rotary, rotary_cached, xpos
 from .handover import handed_over
 from .storage import dtype_name
 
@@ -23,6 +23,7 @@ __all__ = [
     "apply_norm_rotary_qk",
     "apply_rotary",
     "apply_rotary_cached",
+    "apply_rotary_cached_qk",
     "apply_rotary_qk",
     "apply_xpos_qk",
     "cos_sin",
@@ -62,7 +63,10 @@ def _is_on_cuda(x: Any) -> bool:
 
 apply_rotary = _anywhere(ropelab.apply_rotary, rotary.apply_rotary)
 apply_rotary_qk = _anywhere(ropelab.apply_rotary_qk, rotary.apply_rotary_qk)
-apply_rotary_cached = _anywhere(ropelab.apply_rotary_cached, rotary.apply_rotary_cached)
+apply_rotary_cached = _anywhere(ropelab.apply_rotary_cached, rotary_cached.apply_rotary_cached)
+apply_rotary_cached_qk = _anywhere(
+    ropelab.apply_rotary_cached_qk, rotary_cached.apply_rotary_cached_qk
+)
 rotate = _anywhere(ropelab.rotate, rotary.rotate)
 apply_xpos_qk = _anywhere(ropelab.apply_xpos_qk, xpos.apply_xpos_qk)
 apply_norm_rotary_qk = _anywhere(ropelab.apply_norm_rotary_qk, norm_rotary.apply_norm_rotary_qk)

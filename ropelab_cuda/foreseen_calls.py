@@ -43,7 +43,7 @@ def rotary(
     calls : Foreseen
         What is known of them.
     table_dtype : str, optional
-        Rotate by given cosines and sines of this dtype, as `apply_rotary_cached` does.
+        Rotate by given cosines and sines of this dtype, as `apply_rotary_cached` and its kin do.
     output_dtype : str, optional
         Of the results, float8 formats included; by default that of queries and keys.
     scaled : bool, default False

@@ -14,14 +14,13 @@ from typing import Any
 from ropelab import Rope
 from ropelab.pairs import Placement, Storage
 
-from .calls import named_pair, rotate_by_positions, rotate_by_tables
+from .calls import named_pair, rotate_by_positions
 from .device_spectrum import AnySpectrum
 from .replay import replay
 from .ropes import spectrum_for
 from .storage import split_scale
-from .tables import Reading
 
-__all__ = ["apply_rotary", "apply_rotary_cached", "apply_rotary_qk", "rotate"]
+__all__ = ["apply_rotary", "apply_rotary_qk", "rotate"]
 
 
 def apply_rotary(
@@ -207,89 +206,6 @@ def apply_rotary_qk(
         )
     q_out, k_out = made or outs.values()
     return q_out, k_out
-
-
-def apply_rotary_cached(
-    x: Any,
-    cos: Any,
-    sin: Any,
-    *,
-    position_ids: Any = None,
-    repeated: bool = False,
-    overrun: str = "raise",
-    overrun_flag: Any = None,
-    layout: str = "half",
-    tensor_format: str = "bshd",
-    inverse: bool = False,
-    output_layout: str | None = None,
-    rotary_offset: int = 0,
-    dtype: Any = None,
-    scale: Any = None,
-    out: Any = None,
-) -> Any:
-    """Rotate by given cosines and sines.
-
-    Parameters
-    ----------
-    x : CUDA tensor of float
-        As in `apply_rotary`.
-    cos, sin : CUDA tensor of float, broadcastable to (batch, sequence, d/2) or (tokens, d/2)
-        One value a pair, as `cos_sin` returns them; both of one dtype, which need not be that of
-        `x`; with `position_ids` of shape (table_length, d/2).
-    position_ids : CUDA tensor of int, broadcastable to (batch, sequence) or (tokens,), optional
-        Position m of each token, or an object as in `apply_rotary`: row m of the tables serves it.
-    repeated : bool, default False
-        Whether each value stands in both columns of its pair; see `ropelab.apply_rotary_cached`.
-    overrun : {"raise", "clamp"}, default "raise"
-        What to do about a position that is negative or past the last row. ``"raise"`` reads all
-        positions on the host, which waits for the device and cannot be captured in a CUDA graph.
-        ``"clamp"`` reads none: the kernel takes the first or the last row. Either way nothing is
-        read outside of the tables.
-    overrun_flag : CUDA tensor of int32, one element, optional
-        Set to 1 by ``"clamp"`` if a position had no row; never set back.
-    layout : {"half", "interleaved"}, default "half"
-        As in `apply_rotary`.
-    tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
-        As in `apply_rotary`.
-    inverse : bool, default False
-        Rotate the other way.
-    output_layout : {"half", "interleaved"}, optional
-        As in `ropelab.apply_rotary`.
-    rotary_offset : int, default 0
-        As in `ropelab.apply_rotary`.
-    dtype : str or dtype, optional
-        As in `apply_rotary`.
-    scale : float or CUDA tensor of float32 with one element, optional
-        As in `apply_rotary`.
-    out : CUDA tensor, optional
-        As in `apply_rotary`.
-
-    Returns
-    -------
-    CUDA tensor, shape of `x`
-        The rotated tensor.
-
-    Raises
-    ------
-    TypeError
-        As in `apply_rotary`; or if cos and sin differ in dtype.
-    ValueError
-        As in `apply_rotary`.
-    ImportError
-        If CuPy is missing.
-    """
-    how = (tensor_format, layout, output_layout, rotary_offset, inverse)
-    word, scales = (None, ()) if scale is None else split_scale(scale, 1)
-    types = type(rotary_offset), type(inverse), type(repeated)
-    call = ("apply_rotary_cached", out is None, how, types, dtype, word, repeated)
-    given = (x, *scales, cos, sin) if out is None else (x, out, *scales, cos, sin)
-    reading = Reading(position_ids, repeated, overrun, overrun_flag)
-    made = replay(given, call) if reading.is_plain else None
-    if made is None:
-        outs = None if out is None else {"out": out}
-        tensors, place, storage = {"x": x}, Placement(*how), Storage(dtype, scale)
-        made = rotate_by_tables(tensors, outs, cos, sin, place, call, storage, reading)
-    return made[0] if out is None else out
 
 
 def rotate(

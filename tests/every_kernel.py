@@ -51,7 +51,9 @@ def rotations(
         results.append(ropelab_cuda.apply_rotary(q, positions, spectrum, **options))
     cos, sin = ropelab_cuda.cos_sin(positions, spectrum, dtype=dtype)
     results += [cos, sin, ropelab_cuda.apply_rotary_cached(q, cos, sin, layout=layout)]
+    results += ropelab_cuda.apply_rotary_cached_qk(q, k, cos, sin, layout=layout)
     ropelab_cuda.apply_rotary_cached_(q, cos, sin, layout=layout)
+    ropelab_cuda.apply_rotary_cached_qk_(q, k, cos, sin, layout=layout)
     results += ropelab_cuda.apply_rotary_qk_(q, k, positions, spectrum, layout=layout)
     return results
 
@@ -88,8 +90,8 @@ def rearranged(dtype: torch.dtype, layout: str) -> list[Any]:
     rotated = ropelab_cuda.apply_rotary_qk(q, k, positions, spectrum, **options)
     ropelab_cuda.apply_rotary_qk_(q, k, positions, spectrum, inverse=True, **options)
     cos, sin = ropelab_cuda.cos_sin(positions, spectrum)
-    cached = ropelab_cuda.apply_rotary_cached(q, cos, sin, **options)
-    return [*rotated, q, k, cached, ropelab_cuda.exact_phases(positions, spectrum)]
+    cached = ropelab_cuda.apply_rotary_cached_qk(q, k, cos, sin, **options)
+    return [*rotated, q, k, *cached, ropelab_cuda.exact_phases(positions, spectrum)]
 
 
 def into_caches(shape: tuple[int, int, int, int], dtype: torch.dtype, layout: str) -> list[Any]:
@@ -170,7 +172,7 @@ def fused(dtype: torch.dtype, layout: str) -> list[Any]:
 
 def looked_up(dtype: torch.dtype, layout: str) -> list[Any]:
     """Rotate by rows of tables, of one column a pair or two, by positions that pass their ends."""
-    x = tensor(BATCH, SEQUENCE, 5, 48, dtype=dtype)
+    x, k = (tensor(BATCH, SEQUENCE, heads, 48, dtype=dtype) for heads in (5, 2))
     flag = torch.zeros(1, dtype=torch.int32).cuda()
     results: list[Any] = []
     for width, repeated in ((24, False), (48, True)):
@@ -179,8 +181,10 @@ def looked_up(dtype: torch.dtype, layout: str) -> list[Any]:
         for ids in (torch.arange(-5, SEQUENCE - 5).cuda(), Consecutive(-5)):
             given = {"position_ids": ids, "overrun_flag": flag, **options}
             results.append(ropelab_cuda.apply_rotary_cached(x, cos, sin, **given))
+            results += ropelab_cuda.apply_rotary_cached_qk(x, k, cos, sin, **given)
             ropelab_cuda.apply_rotary_cached_(x, cos, sin, **given)
-    return [*results, x, flag]
+            ropelab_cuda.apply_rotary_cached_qk_(x, k, cos, sin, **given)
+    return [*results, x, k, flag]
 
 
 def stored(dtype: torch.dtype, layout: str) -> list[Any]:
@@ -196,6 +200,9 @@ def stored(dtype: torch.dtype, layout: str) -> list[Any]:
         )
         cos, sin = ropelab_cuda.cos_sin(positions, spectrum)
         results.append(ropelab_cuda.apply_rotary_cached(q, cos, sin, scale=scale, **options))
+        results += ropelab_cuda.apply_rotary_cached_qk(
+            q, k, cos, sin, scale=(2.0, scale), **options
+        )
     return [each.view(torch.uint8) for each in results]
 
 

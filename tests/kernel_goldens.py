@@ -1,10 +1,15 @@
-"""Which goldens ask for a kernel."""
+"""Which goldens ask for a kernel, and how those of given tables are asked of a pair of tensors."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
-from ropelab.golden import Golden, load
+from ropelab.checks import TENSOR_FORMATS
+from ropelab.golden import Golden, Implementation, load
+from ropelab.golden.case import Array
 
 OPERATIONS = {
     *("apply_rotary", "apply_rotary_qk", "apply_rotary_cached", "apply_rotary_kv_cache"),
@@ -40,3 +45,23 @@ _BY_VALUES = (
 def _depends_on_values(golden: Golden) -> bool:
     """Say whether a refusal needs values that lie on the device."""
     return golden.case.id.startswith(_BY_VALUES)
+
+
+def of_given_tables() -> list[Golden]:
+    """Return every golden of one tensor that is rotated by given tables."""
+    return [golden for golden in asked_of_kernels() if golden.case.op == "apply_rotary_cached"]
+
+
+def in_pairs(asked: Implementation) -> Implementation:
+    """Let one tensor be rotated by tables as queries, beside keys that have its heads, too."""
+
+    def rotated(x: Array, *tables: Array, tensor_format: str, **options: Any) -> Array:
+        axis = TENSOR_FORMATS[tensor_format].head_axis
+        order = [*reversed(range(x.shape[axis])), 0]  # one more, so that their numbers differ
+        given = (x, np.take(x, order, axis), *tables)
+        q, k = asked.apply_rotary_cached_qk(*given, tensor_format=tensor_format, **options)
+        # A head turns alike among both, so that the goldens, which say of one, say of both.
+        assert k.tobytes() == np.take(q, order, axis).tobytes()
+        return q
+
+    return replace(asked, apply_rotary_cached=rotated)

@@ -30,6 +30,7 @@ class Implementation:
     apply_rotary: Callable[..., Array]
     apply_rotary_qk: Callable[..., tuple[Array, Array]]
     apply_rotary_cached: Callable[..., Array]
+    apply_rotary_cached_qk: Callable[..., tuple[Array, Array]]
     apply_rotary_kv_cache: Callable[..., Array]
     apply_norm_rotary_qk: Callable[..., tuple[Array, Array]]
     apply_xpos_qk: Callable[..., tuple[Array, Array]]

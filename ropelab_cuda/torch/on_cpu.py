@@ -21,7 +21,7 @@ from .ropes import rope_from_text
 from .spectra import SpectrumText, from_text
 from .written import check_written_apart, view_of
 
-__all__ = ["length_numbers", "rotary_cached", "rotary_qk", "rotary_qk_"]
+__all__ = ["length_numbers", "rotary_cached", "rotary_cached_qk", "rotary_qk", "rotary_qk_"]
 
 AnySpectrum = Spectrum | SpectrumText
 
@@ -52,6 +52,15 @@ def rotary_cached(
     """Rotate by given cosines and sines."""
     check_same_dtype({"cos": cos, "sin": sin})  # type: ignore[dict-item]
     return _tensor(ropelab.apply_rotary_cached(x, cos, sin, **options), x)
+
+
+def rotary_cached_qk(
+    q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, **options: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rotate queries and keys by given cosines and sines."""
+    check_same_dtype({"cos": cos, "sin": sin})  # type: ignore[dict-item]
+    made = ropelab.apply_rotary_cached_qk(q, k, cos, sin, **options)
+    return _tensor(made[0], q), _tensor(made[1], k)
 
 
 def length_numbers(position_ids: torch.Tensor, rope: Rope) -> torch.Tensor:

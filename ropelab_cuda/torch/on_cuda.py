@@ -6,6 +6,7 @@ are all 0, a copy is rotated.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ from ..device_spectrum import DeviceSpectrum, numbers_words
 from ..inplace import apply_rotary_qk_
 from ..length_rules import length_rule
 from ..lengths import spectrum_on_device
-from ..rotary import apply_rotary_cached, apply_rotary_qk
+from ..rotary import apply_rotary_qk
+from ..rotary_cached import apply_rotary_cached, apply_rotary_cached_qk
 from ..torch_tensors import torch_framework
 from ..views import View
 from .plain import check_not_of_inference
@@ -25,7 +27,7 @@ from .ropes import rope_from_text
 from .spectra import SpectrumText, from_text
 from .written import check_written_apart
 
-__all__ = ["length_numbers", "rotary_cached", "rotary_qk", "rotary_qk_"]
+__all__ = ["length_numbers", "rotary_cached", "rotary_cached_qk", "rotary_qk", "rotary_qk_"]
 
 AnySpectrum = Spectrum | SpectrumText
 
@@ -34,11 +36,7 @@ def rotary_qk(
     q: torch.Tensor, k: torch.Tensor, position_ids: Any, spectrum: AnySpectrum, **options: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Rotate queries and keys in one launch."""
-    turned_by = _on_device(spectrum)
-    if q.stride(-1) == 1 == k.stride(-1):
-        return apply_rotary_qk(q, k, position_ids, turned_by, **options)
-    made = apply_rotary_qk(q.contiguous(), k.contiguous(), position_ids, turned_by, **options)
-    return _as(q, made[0]), _as(k, made[1])
+    return _both(apply_rotary_qk, q, k, position_ids, _on_device(spectrum), **options)
 
 
 def rotary_qk_(
@@ -60,11 +58,21 @@ def rotary_cached(
     x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, **options: Any
 ) -> torch.Tensor:
     """Rotate by given cosines and sines."""
-    tables = [table if table.stride(-1) == 1 else table.contiguous() for table in (cos, sin)]
+    tables = _adjoining(cos), _adjoining(sin)
     if x.stride(-1) == 1:
         made: torch.Tensor = apply_rotary_cached(x, *tables, **options)
         return made
     return _as(x, apply_rotary_cached(x.contiguous(), *tables, **options))
+
+
+def rotary_cached_qk(
+    q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, **options: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rotate queries and keys by given cosines and sines, in one launch if their dtype is one."""
+    tables = _adjoining(cos), _adjoining(sin)
+    if q.dtype is k.dtype:
+        return _both(apply_rotary_cached_qk, q, k, *tables, **options)
+    return rotary_cached(q, *tables, **options), rotary_cached(k, *tables, **options)
 
 
 def length_numbers(position_ids: torch.Tensor, rope: Rope) -> torch.Tensor:
@@ -84,6 +92,22 @@ def _on_device(spectrum: AnySpectrum) -> KernelSpectrum:
     device = numbers.get_device()
     view = View(numbers.data_ptr(), (numbers.numel(),), (1,), "int64", device, numbers)
     return DeviceSpectrum(length_rule(rope_from_text(text)), numbers, view, torch_framework())
+
+
+def _adjoining(table: torch.Tensor) -> torch.Tensor:
+    return table if table.stride(-1) == 1 else table.contiguous()
+
+
+def _both(
+    rotate: Callable[..., Any], q: torch.Tensor, k: torch.Tensor, *given: Any, **options: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rotate queries and keys, or copies of them whose channels adjoin."""
+    made: tuple[torch.Tensor, torch.Tensor]
+    if q.stride(-1) == 1 == k.stride(-1):
+        made = rotate(q, k, *given, **options)
+        return made
+    made = rotate(q.contiguous(), k.contiguous(), *given, **options)
+    return _as(q, made[0]), _as(k, made[1])
 
 
 def _as(given: torch.Tensor, made: torch.Tensor) -> torch.Tensor:

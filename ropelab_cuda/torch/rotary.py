@@ -211,7 +211,7 @@ def apply_rotary_cached(
     Parameters
     ----------
     q, k : torch.Tensor of float
-        As in `apply_rotary`; here their dtypes may differ.
+        As in `apply_rotary`; here their dtypes may differ, for two launches in place of one.
     cos, sin : torch.Tensor of float, broadcastable to (batch, sequence, d/2) or (tokens, d/2)
         One value a pair, as in `ropelab.apply_rotary_cached`; both of one dtype, which need not be
         that of `q`.
@@ -250,9 +250,8 @@ def apply_rotary_cached(
     place = tensor_format, layout, output_layout, rotary_offset, inverse
     if are_plain(q, k, cos, sin):
         check_same_tokens(tuple(q.shape), tuple(k.shape), tensor_format)
-        rotate = on_cuda.rotary_cached if q.is_cuda else on_cpu.rotary_cached
-        options = Placement(*place)._asdict()
-        return rotate(q, cos, sin, **options), rotate(k, cos, sin, **options)
+        rotate = on_cuda.rotary_cached_qk if q.is_cuda else on_cpu.rotary_cached_qk
+        return rotate(q, k, cos, sin, **Placement(*place)._asdict())
     check_tensors(q=q, k=k, cos=cos, sin=sin)
     check_same_tokens(tuple(q.shape), tuple(k.shape), tensor_format)
     return ops.rotary_cached(q, cos, sin, *place), ops.rotary_cached(k, cos, sin, *place)

@@ -65,6 +65,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "apply_rotary": (Q, IDS, SPECTRUM),
     "apply_rotary_qk": (Q, K, IDS, SPECTRUM),
     "apply_rotary_cached": (Q, COS, np.flip(COS).copy()),
+    "apply_rotary_cached_qk": (Q, K, COS, np.flip(COS).copy()),
     "rotate": (ROPE, Q, K, IDS),
     "apply_xpos_qk": (Q, K, IDS % 50, SPECTRUM),
     "apply_norm_rotary_qk": (Q, K, WEIGHT, WEIGHT, IDS, SPECTRUM),

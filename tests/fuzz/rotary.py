@@ -1,4 +1,4 @@
-"""Rotations: `apply_rotary`, `apply_rotary_qk` and `apply_rotary_cached`."""
+"""Rotations: `apply_rotary`, `apply_rotary_cached`, and both of queries and keys together."""
 
 from __future__ import annotations
 
@@ -91,9 +91,9 @@ class RotaryCase(Case):
 
     @property
     def heads(self) -> tuple[int, ...]:
-        """Heads of each tensor: one with tables, or without keys."""
+        """Heads of each tensor: of one without keys."""
         q, k = self.kind.heads
-        return (q, k) if k and self.kind.table_dtype is None else (q,)
+        return (q, k) if k else (q,)
 
 
 @st.composite
@@ -118,11 +118,11 @@ def call_of(case: RotaryCase) -> Call:
         given = (listed(arena, ids, transposed=case.rows == "transposed"), spectrum)
         told["angles"] = kind.angles
         name, specified, numbers = "apply_rotary", ropelab.apply_rotary, (ids, spectrum)
-        name += "_qk" * (len(sources) > 1)
     else:
         numbers = ropelab.cos_sin(positions_of(case), spectrum, dtype=kind.table_dtype)
         given = tuple(listed(arena, table) for table in numbers)
         name, specified = "apply_rotary_cached", ropelab.apply_rotary_cached
+    name += "_qk" * (len(sources) > 1)
     scale = {"scale": case.scale} if "scale" in case.storage else {}
 
     def check(found: list[Array], before: Array, _: Array) -> list[Finding]:

@@ -191,6 +191,9 @@ def implementation(framework: Framework, way: str) -> Implementation:
     def apply_rotary_cached(x: Array, *given: Any, **options: Any) -> Array:
         return rotated("apply_rotary_cached", (x,), given, **options)[0]  # type: ignore[no-any-return]
 
+    def apply_rotary_cached_qk(q: Array, k: Array, *given: Any, **options: Any) -> Any:
+        return rotated("apply_rotary_cached_qk", (q, k), given, **options)
+
     def apply_rotary_kv_cache(
         q: Array,
         k: Array,
@@ -248,6 +251,7 @@ def implementation(framework: Framework, way: str) -> Implementation:
         apply_rotary=apply_rotary,
         apply_rotary_qk=apply_rotary_qk,
         apply_rotary_cached=apply_rotary_cached,
+        apply_rotary_cached_qk=apply_rotary_cached_qk,
         apply_rotary_kv_cache=apply_rotary_kv_cache,
         apply_xpos_qk=apply_xpos_qk,
         to_half=to_half,

@@ -7,7 +7,7 @@ import pytest
 from ropelab.golden import Golden, Result, verify
 from ropelab.golden.case import dtype_name
 from tests.gpu.devices import CuPy, Framework, Torch, implementation
-from tests.kernel_goldens import asked_of_kernels
+from tests.kernel_goldens import asked_of_kernels, in_pairs, of_given_tables
 
 pytestmark = pytest.mark.gpu
 
@@ -25,6 +25,16 @@ def test_the_kernels_reproduce_every_golden(framework: Framework, way: str) -> N
         print(line)
     failed = [f"{r.case.id}: {r.error:.3g} {r.message}" for r in results if not r.passed]
     assert failed == []
+
+
+@pytest.mark.parametrize("way", ["new", "out", "in place", "strided"])
+@pytest.mark.parametrize("framework", [Torch(), CuPy()], ids=["torch", "cupy"])
+def test_given_tables_rotate_pairs_as_single_tensors(framework: Framework, way: str) -> None:
+    tables = of_given_tables()
+    asked = [golden for golden in tables if framework.name == "torch" or not has_float8(golden)]
+    results = verify(asked, in_pairs(implementation(framework, way)))
+    assert len(results) == len(asked) >= 60
+    assert [f"{r.case.id}: {r.error:.3g} {r.message}" for r in results if not r.passed] == []
 
 
 def has_float8(golden: Golden) -> bool:

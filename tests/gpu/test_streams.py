@@ -49,19 +49,24 @@ def operations(torch: Any) -> dict[str, Callable[[Any, Any], tuple[Any, ...]]]:
     def cached(x: Any, _: Any) -> tuple[Any, ...]:
         return (ropelab_cuda.apply_rotary_cached(x, *tables),)
 
+    def cached_apart(x: Any, _: Any) -> tuple[Any, ...]:
+        q, k = x[:, :, :12], x[:, :, 12:]
+        both: tuple[Any, ...] = ropelab_cuda.apply_rotary_cached_qk(q, k, *tables)
+        return both
+
     def cos_sin(_: Any, ids: Any) -> tuple[Any, ...]:
         return ropelab_cuda.cos_sin(ids, SPECTRUM)
 
     def phases(_: Any, ids: Any) -> tuple[Any, ...]:
         return (ropelab_cuda.exact_phases(ids, SPECTRUM),)
 
-    functions = (alone, into, apart, in_place, cached, cos_sin, phases)
+    functions = (alone, into, apart, in_place, cached, cached_apart, cos_sin, phases)
     return dict(zip(OPERATIONS, functions, strict=True))
 
 
 OPERATIONS = (
     *("apply_rotary", "apply_rotary, out", "apply_rotary_qk", "apply_rotary_qk_"),
-    *("apply_rotary_cached", "cos_sin", "exact_phases"),
+    *("apply_rotary_cached", "apply_rotary_cached_qk", "cos_sin", "exact_phases"),
 )
 
 

@@ -56,6 +56,26 @@ def numbers(*shape: int, seed: int = 0) -> NDArray[np.float64]:
     return generator.choice([-1.0, 1.0], shape) * generator.integers(1, 128, shape)
 
 
+def complex_turned(
+    x: NDArray[np.float64],
+    turn: NDArray[np.complex128],
+    layouts: tuple[str, str] = ("half", "half"),
+    offset: int = 0,
+) -> NDArray[np.float64]:
+    """Multiply pairs, as complex numbers, by the turns of their tokens; the heads' axis is last."""
+    d = 2 * turn.shape[-1]
+    (a, b), (c, e) = (
+        (slice(offset, offset + d // 2), slice(offset + d // 2, offset + d))
+        if layout == "half"
+        else (slice(offset, offset + d, 2), slice(offset + 1, offset + d, 2))
+        for layout in layouts
+    )
+    z = (x[..., a] + 1j * x[..., b]) * turn[..., np.newaxis, :]
+    made = x.copy()
+    made[..., c], made[..., e] = z.real, z.imag
+    return made
+
+
 def pair_norms(x: NDArray[np.float64], layout: str) -> NDArray[np.float64]:
     """Return for each channel the norm of its pair; every channel has one."""
     d = x.shape[-1]

@@ -9,15 +9,7 @@ import torch
 from numpy.typing import NDArray
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from ropelab import (
-    Rope,
-    Spectrum,
-    apply_rotary,
-    apply_rotary_cached,
-    apply_rotary_qk,
-    bfloat16,
-    rotate,
-)
+from ropelab import Rope, Spectrum, apply_rotary, apply_rotary_qk, bfloat16, rotate
 from ropelab.precision import eps, narrow, widen
 from ropelab.scaling import DynamicNTK
 from tests.ropelab.support import (
@@ -170,27 +162,6 @@ def test_qk_rotates_grouped_queries_and_keys_each_as_alone(heads: int) -> None:
     assert [bits(x) for x in both] == [bits(x) for x in alone]
 
 
-@pytest.mark.parametrize("layout", TRUTHS)
-def test_cached_rotation_by_exact_tables_is_the_truth(layout: str) -> None:
-    x = numbers(B, S, H, D)
-    cos, sin = exact_cos_sin(IDS, SPECTRUM.inv_freq.tolist())
-    for inverse in (False, True):
-        got = apply_rotary_cached(x, cos, sin, layout=layout, inverse=inverse)
-        error = np.abs(got - TRUTHS[layout](x, inverse=inverse)) / pair_norms(x, layout)
-        assert (error <= 4 * eps("float64")).all()
-
-
-def test_cached_tables_broadcast_and_may_be_narrower_formats() -> None:
-    x = numbers(B, H, S, D)
-    cos, sin = (narrow(t[0], "bfloat16") for t in exact_cos_sin(IDS, SPECTRUM.inv_freq.tolist()))
-    got = apply_rotary_cached(x, cos, sin, tensor_format="bhsd")
-    c, s = widen(cos), widen(sin)
-    expected = np.concatenate(
-        [x[..., :4] * c - x[..., 4:] * s, x[..., 4:] * c + x[..., :4] * s], -1
-    )
-    np.testing.assert_array_equal(got, expected)
-
-
 def test_the_attention_factor_multiplies_both_directions() -> None:
     x, scaled = numbers(B, S, H, D), Spectrum(SPECTRUM.inv_freq, attention_factor=1.5)
     for inverse in (False, True):
@@ -311,31 +282,6 @@ def test_apply_rotary_qk_refuses(name: str, value: object, kind: type[Exception]
 def test_apply_rotary_qk_refuses_keys(value: object, kind: type[Exception]) -> None:
     with refuses(kind, "k"):
         apply_rotary_qk(X, value, IDS, SPECTRUM)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "kind"),
-    [
-        ("x", "abc", TypeError),
-        ("cos", np.ones((S, 8)), ValueError),  # each value twice, as in Transformers
-        ("cos", None, TypeError),
-        ("cos", np.ones((S, 4), int), TypeError),
-        ("cos", 1.0, ValueError),
-        ("cos", np.ones((S, 0)), ValueError),
-        ("cos", np.ones((S + 1, 4)), ValueError),
-        ("sin", np.ones((S, 4), bool), TypeError),
-        ("sin", np.ones((S, 3)), ValueError),
-        ("layout", None, ValueError),
-        ("inverse", 1, TypeError),
-        ("output_layout", "", ValueError),
-        ("rotary_offset", 1, ValueError),
-        ("rotary_offset", True, TypeError),
-    ],
-)
-def test_apply_rotary_cached_refuses(name: str, value: object, kind: type[Exception]) -> None:
-    good = {"x": X, "cos": np.ones((S, 4)), "sin": np.zeros((S, 4))}
-    with refuses(kind, name):
-        apply_rotary_cached(**{**good, name: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -76,12 +76,15 @@ def test_calls_need_nothing_else(
 
 
 def test_tables_need_their_own_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, table = np.empty((1, 700, 4, 128), np.float32), np.empty((700, 64), np.float16)
-    calls: list[tuple[Any, ...]] = [(ropelab_cuda.apply_rotary_cached, x, table, table, {})]
+    q, k = (np.empty((1, 700, heads, 128), np.float32) for heads in (4, 1))
+    table = np.empty((700, 64), np.float16)
+    alone: list[tuple[Any, ...]] = [(ropelab_cuda.apply_rotary_cached, q, table, table, {})]
+    both: list[tuple[Any, ...]] = [(ropelab_cuda.apply_rotary_cached_qk, q, k, table, table, {})]
     options: dict[str, Any] = {"q_heads": 4, "dtype": "float32", "table_dtype": "float16"}
-    planned = specialisations_of(LLAMA, **options)
-    assert of_calls(monkeypatch, calls) <= set(planned)
-    assert {one.kernel for one in planned} == {"rotary_cached"}
+    for calls, k_heads in ((alone, 0), (both, 1)):
+        planned = specialisations_of(LLAMA, k_heads=k_heads, **options)
+        assert of_calls(monkeypatch, calls) <= set(planned)
+        assert {one.kernel for one in planned} == {"rotary_cached"}
 
 
 def test_other_formats_and_scales_need_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ import ropelab_cuda
 from ropelab.golden import verify
 from ropelab.layouts import pair_channels
 from ropelab.precision import eps, narrow, widen
-from tests.kernel_goldens import asked_of_kernels
+from tests.kernel_goldens import asked_of_kernels, in_pairs, of_given_tables
 from tests.shim import builder
 from tests.shim.on_cpu import guarded, implementation, on_cpu
 
@@ -56,6 +56,13 @@ def test_the_kernels_reproduce_every_golden() -> None:
     asked = asked_of_kernels()
     results = verify(asked, implementation())
     assert len(results) == len(asked) >= 800
+    assert [f"{r.case.id}: {r.error:.3g} {r.message}" for r in results if not r.passed] == []
+
+
+def test_given_tables_rotate_pairs_as_single_tensors() -> None:
+    asked = of_given_tables()
+    results = verify(asked, in_pairs(implementation()))
+    assert len(results) == len(asked) >= 80
     assert [f"{r.case.id}: {r.error:.3g} {r.message}" for r in results if not r.passed] == []
 
 
