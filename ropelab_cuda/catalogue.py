@@ -345,6 +345,22 @@ def _rotary_xpos() -> Iterator[Specialisation]:
                 angles=ANGLES[layout == "half"],
             )
             yield with_decay(plan, Decay(512.0, 0)).specialisation
+    for source, target, scales in (
+        ("bfloat16", "float8_e4m3fn", (0.5, 2.0)),
+        ("float32", "float8_e5m2", (0.5, 2.0)),
+        ("float64", "float16", ()),
+        ("bfloat16", "float32", ()),
+    ):
+        x = imagined((1, TOKENS, 32, 96), source)  # with a tail to convert
+        plan = plan_rotary(
+            [(x, imagined(x.shape, target, 1 << 40))] * 2,
+            positions,
+            _spectrum(24),
+            place=Placement("bshd", "half"),
+            angles="exact",
+            scales=scales,
+        )
+        yield with_decay(plan, Decay(512.0, 0)).specialisation
 
 
 def _permute() -> Iterator[Specialisation]:

@@ -54,13 +54,7 @@ def rotary(
     iterator of Plan
         For every number of tokens.
     """
-    target = calls.dtype if output_dtype is None else output_dtype
-    check_choice(target, OUTPUT_FORMATS, "output_dtype")
-    check_flag(scaled, "scaled")
-    if calls.in_place and (scaled or target != calls.dtype):
-        msg = "in_place: expected False with an output_dtype or a scale; got True; omit one of them"
-        raise ValueError(msg)
-    scales = [1.0] * len(calls.heads) if scaled else []
+    target, scales = _storage(calls, output_dtype, scaled)
     if table_dtype is not None:
         check_choice(table_dtype, FORMATS, "table_dtype")
         return _by_tables(calls, table_dtype, target, scales)
@@ -68,6 +62,19 @@ def rotary(
     if rope.scaling.depends_on_length and has_device_function(rope.scaling):
         spectra.append(spectrum_to_plan(rope))  # what `rotate` has without a seq_len
     return _by_positions(calls, spectra, target, scales)
+
+
+def _storage(
+    calls: Foreseen, output_dtype: str | None, scaled: bool
+) -> tuple[str, Sequence[float]]:
+    """Return the format of results, and some scales if there are any."""
+    target = calls.dtype if output_dtype is None else output_dtype
+    check_choice(target, OUTPUT_FORMATS, "output_dtype")
+    check_flag(scaled, "scaled")
+    if calls.in_place and (scaled or target != calls.dtype):
+        msg = "in_place: expected False with an output_dtype or a scale; got True; omit one of them"
+        raise ValueError(msg)
+    return target, [1.0] * len(calls.heads) if scaled else []
 
 
 def _by_tables(
@@ -99,13 +106,19 @@ def _by_positions(
                 )
 
 
-def xpos(calls: Foreseen) -> Iterator[Plan]:
+def xpos(
+    calls: Foreseen, *, output_dtype: str | None = None, scaled: bool = False
+) -> Iterator[Plan]:
     """Plan `apply_xpos_qk`.
 
     Parameters
     ----------
     calls : Foreseen
         What is known of them.
+    output_dtype : str, optional
+        As in `rotary`.
+    scaled : bool, default False
+        As in `rotary`.
 
     Returns
     -------
@@ -122,7 +135,7 @@ def xpos(calls: Foreseen) -> Iterator[Plan]:
         )
         raise ValueError(msg)
     decay = Decay(*check_decay(calls.spectrum, 512.0, 0))  # no number of it is compiled in
-    plans = _by_positions(calls, [calls.spectrum], calls.dtype, [])
+    plans = _by_positions(calls, [calls.spectrum], *_storage(calls, output_dtype, scaled))
     return (with_decay(plan, decay) for plan in plans)
 
 

@@ -226,9 +226,12 @@ def scaled(dtype: torch.dtype, layout: str) -> list[Any]:
     positions = (torch.arange(SEQUENCE) * 27_000 - 500_000).cuda()
     spectrum = ropelab.Rope(20, rotary_dim=12).spectrum()
     options: dict[str, Any] = {"layout": layout, "centre": 7}
-    rotated = ropelab_cuda.apply_xpos_qk(q, k, positions, spectrum, **options)
+    rotated = [*ropelab_cuda.apply_xpos_qk(q, k, positions, spectrum, **options)]
+    options |= {"scale": (torch.full((1,), 0.3).cuda(), 2.0)}
+    for name in ("float8_e4m3fn", "float32"):
+        rotated += ropelab_cuda.apply_xpos_qk(q, k, positions, spectrum, dtype=name, **options)
     ropelab_cuda.apply_xpos_qk_(q, k, positions, spectrum, inverse=True)
-    return [*rotated, q, k]
+    return [*(each.view(torch.uint8) for each in rotated), q, k]
 
 
 def permuted(dtype: torch.dtype) -> list[Any]:

@@ -59,7 +59,8 @@ def _ask_xpos(case: Case, arrays: Mapping[str, Array], asked: Implementation) ->
     given = (arrays["q"], arrays["k"], ids, given_spectrum(case, arrays))
     names = ["layout", "tensor_format", "angles", *_XPOS]
     names += ["inverse"] if case.options.get("inverse") else []  # where asked for alone
-    q, k = asked.apply_xpos_qk(*given, **{name: case.options[name] for name in names})
+    told = {name: case.options[name] for name in names} | _storage(case)
+    q, k = asked.apply_xpos_qk(*given, **told)
     return {"q": q, "k": k}
 
 
