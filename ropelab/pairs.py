@@ -66,6 +66,10 @@ class Storage(NamedTuple):
         q_scale, k_scale = pair_of_scales(scale)
         return cls(dtype, q_scale[1], q_scale[0]), cls(dtype, k_scale[1], k_scale[0])
 
+    def by_default(self, dtype: np.dtype[Any]) -> Storage:
+        """Return the same with a dtype where none was said."""
+        return self if self.dtype is not None else self._replace(dtype=dtype)
+
     def of(self, array: NDArray[Any]) -> tuple[np.dtype[Any], float | None]:
         """Return the dtype, that of `array` by default, and the scale, both checked."""
         dtype = array.dtype if self.dtype is None else stored_dtype(self.dtype)

@@ -145,6 +145,8 @@ def norm_rotary(
     weight_dtype: str | None = None,
     weighted: bool = True,
     across_heads: bool = False,
+    output_dtype: str | None = None,
+    scaled: bool = False,
 ) -> Iterator[Plan]:
     """Plan `apply_norm_rotary_qk`.
 
@@ -158,6 +160,10 @@ def norm_rotary(
         Whether there are weights, and not None for each.
     across_heads : bool, default False
         As in `apply_norm_rotary_qk`.
+    output_dtype : str, optional
+        As in `rotary`.
+    scaled : bool, default False
+        As in `rotary`.
 
     Yields
     ------
@@ -169,17 +175,19 @@ def norm_rotary(
     check_choice(weight_dtype, FORMATS, "weight_dtype")
     check_flag(weighted, "weighted")
     norm = Norm(across_heads=across_heads).checked()
+    target, scales = _storage(calls, output_dtype, scaled)
     shapes = [(heads, calls.rope.head_dim)[not across_heads :] for heads in calls.heads]
     for tokens in calls.batches():
         for positions in calls.position_ids(tokens):
             yield plan_norm_rotary(
-                calls.operands(tokens),
+                calls.operands(tokens, target),
                 [imagined(shape, weight_dtype) if weighted else None for shape in shapes],
                 positions,
                 calls.spectrum,
                 norm=norm,
                 place=calls.place,
                 angles=calls.angles,
+                scales=scales,
             )
 
 

@@ -263,6 +263,12 @@ def normed(dtype: torch.dtype, layout: str) -> list[Any]:
         given: Any = (*weights, positions, spectrum)
         options: dict[str, Any] = {"layout": layout, "across_heads": across, "weight_offset": 1.0}
         results += ropelab_cuda.apply_norm_rotary_qk(q, k, *given, **options)
+        scale: Any = (torch.full((1,), 0.3).cuda(), 2.0)
+        for name in ("float8_e4m3fn", "float32"):
+            stored_q_k = ropelab_cuda.apply_norm_rotary_qk(
+                q, k, *given, dtype=name, scale=scale, **options
+            )
+            results += [each.view(torch.uint8) for each in stored_q_k]
         results += ropelab_cuda.apply_norm_rotary_qk_(q, k, *given, output_layout=other, **options)
     return results
 

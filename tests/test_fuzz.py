@@ -161,7 +161,7 @@ def test_a_planted_bug_is_found(
         *((name, "integer", 7) for name in ("rotary", "xpos", "norm", "kv_cache")),
         *((name, "widths", 15) for name in ("rotary", "norm", "kv_cache")),
         ("rotary", "table_dtype", 5),
-        *((name, "output", 7) for name in ("rotary", "xpos")),
+        *((name, "output", 7) for name in ("rotary", "xpos", "norm")),
         *(("norm", field, n) for field, n in (("weight_dtype", 4), ("weighted", 4))),
         *(("kv_cache", field, n) for field, n in (("value_dim", 5), ("scaled", 4), ("slot", 7))),
         *(("permute", field, n) for field, n in (("dtype", 7), ("widths", 18), ("function", 2))),

@@ -74,6 +74,7 @@ ENTRIES: Entries = {
             SPECIFICATION,
             apply_rotary_qk=_of_one_scale(ropelab.apply_rotary_qk),
             apply_xpos_qk=_of_one_scale(ropelab.apply_xpos_qk),
+            apply_norm_rotary_qk=_of_one_scale(ropelab.apply_norm_rotary_qk),
         ),
     ),
     "tail-unscaled": (
