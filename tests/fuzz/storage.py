@@ -13,11 +13,8 @@ STORAGE: dict[str, tuple[Any, ...]] = {
     "output": (*OUTPUTS, *[None] * 6),
     "scaled": (True, False, False, False),
 }
-SCALES: tuple[float | tuple[float, float], ...] = (
-    0.25,
-    (1.0, 0.375),
-    (0.6, 2.5),
-)  # of both, or of queries and of keys
+# Of both results, or of queries and of keys.
+SCALES: tuple[float | tuple[float, float], ...] = (0.25, (1.0, 0.375), (0.6, 2.5))
 
 
 @dataclass(frozen=True)
