@@ -10,6 +10,7 @@ import numpy as np
 
 from ..bands import angle_errors, distinct_positions, first_alias, fitted_base
 from ..bands.breach_search import search_breach
+from ..formats.heads import whole_head_dim
 from ..rope import Rope
 from ..scaling import Default, RoundedFrequencies
 from .kind import Defect, kind
@@ -43,9 +44,10 @@ def _base(value: float) -> float:
 
 @kind(
     "note",
-    reason="The sum of cos(m omega_i) over the pairs must not be negative at any distance m within "
-    "the context, or unlike tokens score above like ones there; models below the bound read long "
-    "texts only superficially. Deployed models break it, too, and it is not monotone in the base.",
+    reason="The sum of cos(m omega_i) over the pairs of a head, 1 for each that does not turn, must "
+    "not be negative at any distance m within the context, or unlike tokens score above like ones "
+    "there; models below the bound read long texts only superficially. Deployed models break it, "
+    "too, and it is not monotone in the base.",
     source="Base of RoPE Bounds Context Length, arXiv:2405.14591",
 )
 def base_bound(subject: Subject) -> Iterator[Defect]:
@@ -53,7 +55,10 @@ def base_bound(subject: Subject) -> Iterator[Defect]:
     spans = list(_on_one_axis(subject))
     for words, rope, reach in spans:
         length = _length(rope, reach)
-        breach, tried = search_breach(rope, reach, _WORK // len(spans), seq_len=length)
+        width = whole_head_dim(subject.values, rope.head_dim)
+        breach, tried = search_breach(
+            rope, reach, _WORK // len(spans), head_dim=width, seq_len=length
+        )
         if tried < reach:
             yield Defect(
                 f"{words}the sum of cosines is not negative at distances up to {tried - 1}, which "

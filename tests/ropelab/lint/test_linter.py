@@ -169,6 +169,20 @@ def test_the_published_first_breaches() -> None:
     assert found_in(short, "base-bound") == []
 
 
+def test_channels_that_do_not_turn_weigh_against_a_breach() -> None:
+    plain = {**LLAMA, "head_dim": 64, "rope_theta": 1e4}
+    assert "at distance 725, within 8192" in message(plain, "base-bound")
+    partial = {**plain, "model_type": "gpt_neox", "head_dim": 128, "partial_rotary_factor": 0.5}
+    assert found_in(partial, "base-bound") == []
+    latent = {**plain, "model_type": "deepseek_v3", "qk_rope_head_dim": 64}
+    assert "at distance 725, within 8192" in message(latent, "base-bound")
+    assert found_in({**latent, "qk_nope_head_dim": 128}, "base-bound") == []
+    narrow = {**latent, "qk_nope_head_dim": 2}  # one pair more: the first sum below -1
+    assert "at distance 965, within 8192" in message(narrow, "base-bound")
+    with refuses(TypeError, "qk_nope_head_dim", "'wide'"):
+        lint({**latent, "qk_nope_head_dim": "wide"})
+
+
 def test_sliding_windows_are_judged_by_their_window() -> None:
     layers = {**LLAMA, "layer_types": list(LAYERS), "rope_parameters": LAYERS}
     del layers["rope_theta"]
