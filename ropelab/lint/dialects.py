@@ -117,8 +117,9 @@ def differs_in_vllm(subject: Subject) -> Iterator[Defect]:
 @kind(
     "note",
     reason="YaRN's ramp is by the loaded length and its keys are not read, dynamic NTK is ignored, "
-    "and LongRoPE's amplitude goes by the loaded length.",
-    source=f"rope.py of ExLlamaV2 0.3.2; rows 1, 6, 7, 20 and 21 of {_ELSEWHERE}",
+    "LongRoPE's amplitude goes by the loaded length, and frequencies of Qwen2-VL and Qwen2.5-VL "
+    "are kept in float16.",
+    source=f"rope.py of ExLlamaV2 0.3.2; rows 1, 6, 7, 20, 21, 27 and 28 of {_ELSEWHERE}",
 )
 def differs_in_exllamav2(subject: Subject) -> Iterator[Defect]:
     """Find ExLlamaV2 reads it differently."""

@@ -44,10 +44,10 @@ def _base(value: float) -> float:
 
 @kind(
     "note",
-    reason="The sum of cos(m omega_i) over the pairs of a head, 1 for each that does not turn, must "
-    "not be negative at any distance m within the context, or unlike tokens score above like ones "
-    "there; models below the bound read long texts only superficially. Deployed models break it, "
-    "too, and it is not monotone in the base.",
+    reason="The sum of cos(m omega_i) over a head, 1 for each pair that does not turn, must not be "
+    "negative at any distance m within the context, or unlike tokens score above like ones there; "
+    "models below the bound read long texts only superficially. Deployed models break it, too, and "
+    "it is not monotone in the base.",
     source="Base of RoPE Bounds Context Length, arXiv:2405.14591",
 )
 def base_bound(subject: Subject) -> Iterator[Defect]:

@@ -22,7 +22,8 @@ def grid_cosines(
 ) -> Axes:
     """Draw the mean cosine of a head by row and column between two patches, dark to light.
 
-    Pairs of channels that are not rotated count as cosines of 1. Lines run along 0: what is darker than they is pushed away rather than attracted.
+    Pairs of channels that are not rotated count as cosines of 1. Lines run along 0: what is darker
+    than they is pushed away rather than attracted.
 
     Parameters
     ----------
