@@ -84,6 +84,12 @@ def test_channels_that_are_not_rotated_may_outweigh_all_others() -> None:
         first_breach(neox, 2048, head_dim=16)
 
 
+def test_channels_that_are_not_rotated_spare_work() -> None:
+    # With 46 pairs that stand still beside 64, whole intervals are seen to be above zero.
+    found = search_breach(Rope(220, base=1e6, rotary_dim=128), 10**7, 1 << 19)
+    assert found == (None, 10**7)
+
+
 def test_text_has_the_same_distance_on_every_axis() -> None:
     rope = Rope(128, axes=mrope_axes(128, (16, 24, 24)))
     assert first_breach(rope, 4096) == first_breach(Rope(128), 4096)
