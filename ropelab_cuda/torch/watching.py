@@ -75,16 +75,13 @@ class RotaryErrors:
     def __str__(self) -> str:
         """Return one line a layer."""
         lines = (
-            f"{name}: {layer.worst:.3g} eps of {layer.dtype} in {_counted(layer.applications)}"
+            f"{name}: {layer.worst:.3g} eps of {layer.dtype} in {layer.applications} "
+            f"{'rotation' if layer.applications == 1 else 'rotations'}"
             if layer.applications
             else f"{name}: no rotation"
             for name, layer in self.layers.items()
         )
         return "\n".join(lines)
-
-
-def _counted(rotations: int) -> str:
-    return f"{rotations} rotation{'s' if rotations > 1 else ''}"
 
 
 @contextmanager
