@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 
 import numpy as np
 
 from ..bands import Band, classify, completes_turn
+from ..bands.classification import falls_into_bands
+from ..bands.lengths import longest_length, telling_lengths
 from ..rope import Rope
 from ..scaling import Axial, Default, ExplicitFrequencies, LongRoPE, Scaling
 
 __all__ = [
     "bands_in_words",
     "describe",
-    "falls_into_bands",
     "grouped",
     "has_own_progression",
+    "lengths_told",
+    "named_bands",
     "of_length",
     "rule_in_words",
     "times",
@@ -66,6 +69,30 @@ def has_own_progression(rope: Rope) -> bool:
     return isinstance(rule, Axial | ExplicitFrequencies)
 
 
+def named_bands(rope: Rope, length: int | None = None) -> list[tuple[str, Band]]:
+    """Return the bands of a rope, by what they are called where pictures and tables show them.
+
+    Parameters
+    ----------
+    rope : Rope
+        The rotary embedding.
+    length : int, optional
+        Of the sequence, for rules that depend on it.
+
+    Returns
+    -------
+    list of tuple of str and Band
+        "kept", "blended" and "stretched"; "changed" for pairs of a rule that changes each by
+        another amount, "still" for those that it stops.
+    """
+    kept, blended, stretched = classify(rope, seq_len=length)
+    still = math.inf in stretched.stretches
+    changed = not falls_into_bands(kept, blended, stretched)
+    middle = "changed" if changed or still else "blended"
+    last = "still" if still else "changed" if changed else "stretched"
+    return [("kept", kept), (middle, blended), (last, stretched)]
+
+
 def bands_in_words(rope: Rope, length: int | None = None) -> str:
     """Return what becomes of the pairs.
 
@@ -84,32 +111,23 @@ def bands_in_words(rope: Rope, length: int | None = None) -> str:
     pairs = rope.rotary_dim // 2
     if has_own_progression(rope):
         return f"{pairs} pairs with frequencies of their own"
-    kept, blended, stretched = classify(rope, seq_len=length)
-    if len(kept) == pairs:
+    groups: dict[str, list[float]] = {}
+    for name, band in named_bands(rope, length):
+        groups[name] = [*groups.get(name, []), *band.stretches]
+    if len(groups["kept"]) == pairs:
         return f"{pairs} pairs, none of them scaled"
-    parts = [(len(kept), "untouched")] if len(kept) else []
-    if math.isinf(max(stretched.stretches)):
-        if len(blended):
-            parts.append((len(blended), f"changed, {_ends(blended)}"))
-        parts.append((len(stretched), "standing still"))
-    elif not falls_into_bands(kept, blended, stretched):
-        parts.append((len(blended) + len(stretched), f"changed, {_ends(blended, stretched)}"))
-    else:
-        parts += [(len(blended), "blended")] if len(blended) else []
-        parts.append((len(stretched), f"stretched {times(max(stretched.stretches))}"))
-    (first, name), *rest = parts
+    told = [(len(each), _fate(name, each)) for name, each in groups.items() if each]
+    (first, name), *rest = told
     head = f"{first} {'pair' if first == 1 else 'pairs'} {name}"
     return ", ".join([head, *(f"{count} {name}" for count, name in rest)])
 
 
-def falls_into_bands(kept: Band, blended: Band, stretched: Band) -> bool:
-    """Return whether a rule has bands, rather than changing each pair by another amount."""
-    return not len(blended) or (len(kept) > 0 and len(stretched) > 1)
-
-
-def _ends(*bands: Band) -> str:
-    stretches = [each for band in bands for each in band.stretches]
-    return f"{times(min(stretches))} to {times(max(stretches))}"
+def _fate(name: str, stretches: Sequence[float]) -> str:
+    if name == "changed":
+        return f"changed, {times(min(stretches))} to {times(max(stretches))}"
+    if name == "stretched":
+        return f"stretched {times(max(stretches))}"
+    return {"kept": "untouched", "blended": "blended", "still": "standing still"}[name]
 
 
 def rule_in_words(rule: Scaling) -> str:
@@ -153,7 +171,30 @@ def _value(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def describe(rope: Rope, length: int | None = None, reach: int | None = None) -> Iterator[str]:
+def lengths_told(rope: Rope, length: int | None = None) -> tuple[int | None, ...]:
+    """Return the lengths that an embedding is described at.
+
+    Parameters
+    ----------
+    rope : Rope
+        The rotary embedding.
+    length : int, optional
+        The one that is asked for.
+
+    Returns
+    -------
+    tuple of int or None
+        That one; else those between which the rule parts, or None for a rule that does not.
+    """
+    if length is not None:
+        return (length,)
+    rule = getattr(rope.scaling, "inner", rope.scaling)
+    return (None,) if _has_one_list(rule) else telling_lengths(rope) or (None,)
+
+
+def describe(
+    rope: Rope, length: int | None = None, reach: int | None = None, beside: int | None = 0
+) -> Iterator[str]:
     """Say what a rotary embedding is, a line at a time.
 
     Parameters
@@ -161,49 +202,87 @@ def describe(rope: Rope, length: int | None = None, reach: int | None = None) ->
     rope : Rope
         The rotary embedding.
     length : int, optional
-        Of the sequence, for rules that depend on it.
+        Of the sequence; by default, of a rule that depends on it, those that tell.
     reach : int, optional
         The largest distance between two tokens, which a sliding window makes less than
         max_position_embeddings.
+    beside : int or None
+        Channels of a head that are no part of the rope; None for an unknown number.
 
     Yields
     ------
     str
         A sentence or two.
     """
-    spectrum = rope.spectrum(length)
-    longest = of_length(float(spectrum.wavelengths.max()))
-    unscaled = of_length(float(replace(rope, scaling=Default()).spectrum().wavelengths.max()))
-    before = "" if longest == unscaled or has_own_progression(rope) else f", {unscaled} unscaled"
-    yield f"{bands_in_words(rope, length)}; longest wavelength {longest} tokens{before}"
-    yield f"base {rope.base:,.10g}; {_channels(rope)}"
+    lengths = lengths_told(rope, length)
+    yield from _at_each(lengths, lambda each: _frequencies(rope, each))
+    yield f"base {rope.base:,.10g}; {_channels(rope, beside)}"
     asks = ""
     rule = getattr(rope.scaling, "inner", rope.scaling)
     if rope.scaling.depends_on_length and not _has_one_list(rule):
         asks = "; it depends on the length of the sequence"
         asks += f", here {length:,} tokens" if length else ", see --length"
     yield f"rule {rule_in_words(rope.scaling)}{asks}"
+    spectrum = rope.spectrum(length)
     if spectrum.position_axes > 1:
         counts = np.bincount(np.asarray(spectrum.axes)).tolist()
         yield f"{spectrum.position_axes} position axes, which turn {_listed(counts)} pairs"
-    amplitude, pairs = spectrum.attention_factor, rope.rotary_dim // 2
-    if amplitude != 1.0:
-        yield f"cos and sin are multiplied by {amplitude:.6g}, scores by {amplitude**2:.6g}"
+    yield from _at_each(lengths, lambda each: _amplitude(rope, each))
     if spectrum.softmax_factor != 1.0:
         yield f"the scale of the softmax is multiplied by {spectrum.softmax_factor:.6g}"
     if reach is not None:
-        turning = int(np.count_nonzero(completes_turn(rope, reach, seq_len=length)))
-        window = "" if reach == rope.max_position_embeddings else "window of "
-        yield f"{turning} of {pairs} pairs turn all the way round in its {window}{reach:,} tokens"
+        yield from (_turns(rope, each, reach) for each in lengths)
 
 
-def _channels(rope: Rope) -> str:
+def _at_each(lengths: Sequence[int | None], sentence: Callable[[int | None], str]) -> Iterator[str]:
+    """Say something at each length, once where it is the same at all; nothing where it is empty."""
+    said = {length: sentence(length) for length in lengths}
+    if len(set(said.values())) == 1:
+        said = {None: said[lengths[0]]}
+    for length, words in said.items():
+        if words:
+            yield words if length is None else f"in {length:,} tokens: {words}"
+
+
+def _frequencies(rope: Rope, length: int | None) -> str:
+    longest = of_length(float(rope.spectrum(length).wavelengths.max()))
+    unscaled = of_length(float(replace(rope, scaling=Default()).spectrum().wavelengths.max()))
+    before = "" if longest == unscaled or has_own_progression(rope) else f", {unscaled} unscaled"
+    return f"{bands_in_words(rope, length)}; longest wavelength {longest} tokens{before}"
+
+
+def _amplitude(rope: Rope, length: int | None) -> str:
+    amplitude = rope.spectrum(length).attention_factor
+    if amplitude == 1.0:
+        return ""
+    return f"cos and sin are multiplied by {amplitude:.6g}, scores by {amplitude**2:.6g}"
+
+
+def _turns(rope: Rope, length: int | None, reach: int) -> str:
+    """Count the pairs that turn within a text of that length, or within the window."""
+    stated, longest = rope.max_position_embeddings, longest_length(rope) or reach
+    text = longest if length is None else length
+    place = f"{text:,} tokens" if length not in (None, longest) else f"its {text:,} tokens"
+    if text == longest != stated and stated is not None:
+        place += f", stretched from {stated:,}"
+    if reach != stated and reach <= text:
+        text, place = reach, f"its window of {reach:,} tokens"
+    turning = int(np.count_nonzero(completes_turn(rope, text, seq_len=length)))
+    return f"{turning} of {rope.rotary_dim // 2} pairs turn all the way round in {place}"
+
+
+def _channels(rope: Rope, beside: int | None) -> str:
     d, half = rope.rotary_dim, rope.rotary_dim // 2
     part = f"all {d}" if d == rope.head_dim else f"{d} of {rope.head_dim}"
     first = f" from channel {rope.rotary_offset}" if rope.rotary_offset else ""
     pair = f"i and i + {half}" if rope.layout == "half" else "2i and 2i + 1"
     out = "" if rope.output_layout == rope.layout else f", put out as {rope.output_layout}"
-    return f"{part} channels of a head turn{first}, pair i being channels {pair}{out}"
+    told = f"{part} channels of a head turn{first}"
+    if beside != 0:
+        still = "others" if beside is None else str(beside)
+        told = f"{d} channels of a head turn beside {still} that do not"
+        pair += f" of the {d}"
+    return f"{told}, pair i being channels {pair}{out}"
 
 
 def _listed(counts: Sequence[int]) -> str:
