@@ -56,4 +56,5 @@ def channels_beside(values: Mapping[str, Any], dialect: str) -> int | None:
     if text.get("model_type") not in ROTATES_QK_ROPE or text.get("qk_rope_head_dim") is None:
         return 0
     key = "qk_nope_head_dim"
-    return None if text.get(key) is None else channels(text[key], key)
+    beside = text.get(key)
+    return beside if beside in (0, None) else channels(beside, key)

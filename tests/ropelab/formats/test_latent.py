@@ -26,6 +26,7 @@ FILE: dict[str, Any] = {
         (DEEPSEEK, 128),
         ({"text_config": DEEPSEEK, "model_type": "kimi_k25"}, 128),
         ({**DEEPSEEK, "qk_nope_head_dim": None}, None),
+        ({**DEEPSEEK, "qk_nope_head_dim": 0}, 0),
         ({**DEEPSEEK, "qk_rope_head_dim": None, "head_dim": 128}, 0),
         # Its rope is told of the whole head, the unturned channels first.
         ({**DEEPSEEK, "model_type": "mistral4"}, 0),
