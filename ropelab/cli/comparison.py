@@ -14,7 +14,8 @@ from ..bands.lengths import longest_length
 from ..bands.quotients import AGREEMENT, frequency_quotients
 from ..rope import Rope
 from ..spectrum import Spectrum
-from .words import lengths_told, rule_in_words
+from .description import lengths_told
+from .words import rule_in_words
 
 __all__ = ["Comparison", "Frequencies", "compare", "compared_at"]
 

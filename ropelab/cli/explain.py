@@ -14,11 +14,12 @@ from ..formats.latent import channels_beside
 from ..query_scale import QueryScale
 from ..rope import Rope
 from .band_plot import band_plot
+from .description import describe, lengths_told
 from .failure import refusals
 from .options import config_argument, dialect_option, json_option, length_option
 from .output import print_json, say, standard_output, writes_unicode
 from .sources import Source, reaches_of, reading_of, source_of
-from .words import bands_in_words, describe, grouped, lengths_told
+from .words import bands_in_words, grouped
 
 __all__ = ["explain"]
 
