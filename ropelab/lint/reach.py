@@ -132,7 +132,7 @@ def positions_alias(subject: Subject) -> Iterator[Defect]:
         last = distinct_positions(limit - _RUN, _RUN, name)
         yield Defect(
             f"{key} is {name}: position {alias} is {alias - 1} there, and the last {_RUN} of "
-            f"{limit} positions are {last} different numbers",
+            f"{limit} positions are {'one number' if last == 1 else f'{last} different numbers'}",
             f"keep {key} for the weights, but positions and angles in int64 and float32; or "
             f"{written({key: 'float32'})} where a runtime casts them with the model",
             (key, MAXIMUM),
