@@ -8,7 +8,7 @@ from typing import Any
 from ..checks import check_flag, positive_int
 from .transformers_models import HALF_OUT, INTERLEAVED, ROTATES_LAST, ROTATES_QK_ROPE
 
-__all__ = ["channels", "head_dim_of", "layouts_of", "whole_head_dim"]
+__all__ = ["channels", "head_dim_of", "layouts_of"]
 
 _WIDEST_HEAD = 2**16  # no model's is; a slip here would ask for gigabytes
 
@@ -48,14 +48,6 @@ def head_dim_of(values: Mapping[str, Any], model_type: str | None) -> int:
         )
         raise ValueError(msg)
     return channels(head_dim, "hidden_size")
-
-
-def whole_head_dim(values: Mapping[str, Any], head_dim: int) -> int:
-    """Return the channels of a query or key, those beside a rotated part of its own included."""
-    beside = values.get("qk_nope_head_dim")
-    if not beside or values.get("qk_rope_head_dim") != head_dim:
-        return head_dim
-    return head_dim + channels(beside, "qk_nope_head_dim")
 
 
 def layouts_of(values: Mapping[str, Any], model_type: str | None) -> tuple[str, str]:

@@ -53,7 +53,10 @@ def channels_beside(values: Mapping[str, Any], dialect: str) -> int | None:
         whole = values.get(key)
         return None if whole is None or turned is None else channels(whole, key) - turned
     text = text_part(values, Findings())
-    if text.get("model_type") not in ROTATES_QK_ROPE or text.get("qk_rope_head_dim") is None:
+    turned = text.get("qk_rope_head_dim")
+    # LongCat-Flash, which Transformers reads by head_dim, gives it that width.
+    apart = text.get("model_type") in ROTATES_QK_ROPE or text.get("head_dim") == turned
+    if turned is None or not apart:
         return 0
     key = "qk_nope_head_dim"
     beside = text.get(key)

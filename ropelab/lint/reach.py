@@ -10,7 +10,7 @@ import numpy as np
 
 from ..bands import angle_errors, distinct_positions, first_alias, fitted_base
 from ..bands.breach_search import search_breach
-from ..formats.heads import whole_head_dim
+from ..formats.latent import channels_beside
 from ..rope import Rope
 from ..scaling import Default, RoundedFrequencies
 from .kind import Defect, kind
@@ -52,13 +52,10 @@ def _base(value: float) -> float:
 )
 def base_bound(subject: Subject) -> Iterator[Defect]:
     """Find a base too small for the length."""
-    spans = list(_on_one_axis(subject))
+    spans, beside = list(_on_one_axis(subject)), channels_beside(subject.given, "transformers") or 0
     for words, rope, reach in spans:
-        length = _length(rope, reach)
-        width = whole_head_dim(subject.values, rope.head_dim)
-        breach, tried = search_breach(
-            rope, reach, _WORK // len(spans), head_dim=width, seq_len=length
-        )
+        length, width, work = _length(rope, reach), rope.head_dim + beside, _WORK // len(spans)
+        breach, tried = search_breach(rope, reach, work, head_dim=width, seq_len=length)
         if tried < reach:
             yield Defect(
                 f"{words}the sum of cosines is not negative at distances up to {tried - 1}, which "

@@ -31,6 +31,9 @@ FILE: dict[str, Any] = {
         # Its rope is told of the whole head, the unturned channels first.
         ({**DEEPSEEK, "model_type": "mistral4"}, 0),
         ({**DEEPSEEK, "model_type": "llama"}, 0),
+        ({**DEEPSEEK, "model_type": "longcat_flash", "head_dim": 64}, 128),
+        ({**DEEPSEEK, "model_type": "mistral4", "head_dim": 192}, 0),
+        ({}, 0),
     ],
 )
 def test_of_a_config(config: dict[str, Any], beside: int | None) -> None:
