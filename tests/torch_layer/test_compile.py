@@ -71,6 +71,12 @@ def by_tables(q: torch.Tensor, k: torch.Tensor, ids: torch.Tensor) -> Tensors:
     return apply_rotary_cached(q, k, cos, 1 - cos)
 
 
+def by_repeated_tables(q: torch.Tensor, k: torch.Tensor, ids: torch.Tensor) -> Tensors:
+    cos = ids[..., None] * torch.arange(6, device=ids.device) / 131_072
+    place: dict[str, Any] = {"layout": "interleaved", "output_layout": "half", "rotary_offset": 1}
+    return apply_rotary_cached(q, k, cos, 1 - cos, repeated=True, **place)
+
+
 def counting(q: torch.Tensor, k: torch.Tensor, ids: torch.Tensor) -> Tensors:
     q, k = apply_rotary(q, k, Consecutive(70_001), SPECTRUM)
     return apply_rotary(q, k, Consecutive(ids[:, 0]), SPECTRUM)
@@ -104,8 +110,8 @@ def differentiated(q: torch.Tensor, k: torch.Tensor, ids: torch.Tensor) -> Tenso
 
 
 FUNCTIONS: list[Callable[..., Tensors]] = [
-    *(Model(), by_closure, by_length, overwriting, overwriting_inputs, by_tables, counting),
-    *(packed, checkpointed, vmapped, differentiated),
+    *(Model(), by_closure, by_length, overwriting, overwriting_inputs, by_tables),
+    *(by_repeated_tables, counting, packed, checkpointed, vmapped, differentiated),
 ]
 
 
