@@ -291,7 +291,7 @@ REFUSED: dict[str, tuple[type[Exception], str, Callable[[], object]]] = {
         lambda: RotaryEmbedding(D)(QUERIES, KEYS, FAR.tolist()),
     ),
     "no tables": (TypeError, "cos", lambda: rope_torch(QUERIES, KEYS, ONE, TABLES[1])),
-    "half a table": (TypeError, "sin", lambda: apply_rope(QUERIES, KEYS, TABLES[0], [ONE] * ONE)),
+    "half a table": (TypeError, "sin", lambda: apply_rope(QUERIES, KEYS, TABLES[0], ONE)),
     "no switch": (
         TypeError,
         "use_triton",
