@@ -106,18 +106,24 @@ def rule_of(text: str, numbers: torch.Tensor) -> LengthRule:
     >>> rule_of(rope_as_text(rope), torch.zeros(9, dtype=torch.int64)).spectrum.rotary_dim
     4
     """
-    rule = length_rule(rope_from_text(text))
-    words = numbers_words(rule.spectrum.rotary_dim // 2)
+    rule, shape = _rule_and_shape(text)
     if numbers.dtype is not torch.int64:
         msg = f"spectrum: expected numbers of torch.int64; got {numbers.dtype}; {_MEND}"
         raise TypeError(msg)
-    if tuple(numbers.shape) != (words,) or not numbers.is_contiguous():
+    if numbers.shape != shape or not numbers.is_contiguous():
         msg = (
-            f"spectrum: expected the {words} numbers of its rope, next to one another; got shape "
-            f"{tuple(numbers.shape)}, strides {numbers.stride()}; {_MEND}"
+            f"spectrum: expected the {shape[0]} numbers of its rope, next to one another; got "
+            f"shape {tuple(numbers.shape)}, strides {numbers.stride()}; {_MEND}"
         )
         raise ValueError(msg)
     return rule
+
+
+@lru_cache(maxsize=MOST_TEXTS)
+def _rule_and_shape(text: str) -> tuple[LengthRule, tuple[int]]:
+    """Return the rule of a rope and the shape of its numbers, both at once since calls wait."""
+    rule = length_rule(rope_from_text(text))
+    return rule, (numbers_words(rule.spectrum.rotary_dim // 2),)
 
 
 def outline(text: str, numbers: torch.Tensor | None) -> Spectrum:
