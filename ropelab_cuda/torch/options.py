@@ -13,9 +13,9 @@ import torch
 from ropelab.checks import ANGLES, TENSOR_FORMATS, check_choice, check_flag, check_layout, integer
 from ropelab.tables import check_repeated
 
-__all__ = ["flag", "of_schema", "read_once"]
+from .again import How
 
-How = tuple[str, str, str | None, int, bool]
+__all__ = ["flag", "of_schema", "read_once"]
 
 
 def of_schema(how: tuple[Any, ...], angles: str = "exact") -> How:
