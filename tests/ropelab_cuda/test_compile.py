@@ -61,8 +61,8 @@ def registers_and_spills(case: Specialisation, architecture: str) -> tuple[int, 
     return int(registers[1]), int(spilled[1])
 
 
-# Registers of a thread on sm_90 beside those that `registers_held` counts: for addresses, and for the
-# way to the angles. Where caches have a format of their own, NVRTC doubles the work on a head.
+# Registers of a thread on sm_90 beside those that `registers_held` counts: for addresses, and for
+# the way to the angles. Where keys have a format of their own, NVRTC turns several heads at once.
 BESIDE = {
     "rotary": 48,
     "rotary, tails": 64,
