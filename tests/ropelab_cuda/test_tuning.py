@@ -76,6 +76,9 @@ def queries_and_keys(heads: tuple[int, int], head_dim: int, dtype: str) -> list[
         ((32, 8), "float32", (128, 64, 0), ("half", "half"), {"VECTOR": 4, "TAIL": 64}),
         ((32, 8), "bfloat16", (192, 64, 128), ("interleaved", "half"), {"OFFSET": 128}),
         ((5, 2), "float64", (64, 6, 3), ("half", "interleaved"), {"VECTOR": 1, "UNROLL": 4}),
+        # More units than a block has threads: all that follow those, and tails in another layout.
+        ((2, 1), "float32", (1031, 1030, 0), ("half", "half"), {"ACROSS": 512, "PAIRS_HELD": 1}),
+        ((2, 1), "float16", (1101, 1000, 51), ("half", "interleaved"), {"ACROSS": 512}),
     ],
 )
 def test_many_tokens(
