@@ -17,7 +17,6 @@ from .work import LAYOUTS
 __all__ = ["benchmarked", "of_many_tokens"]
 
 MANY = (1, 1 << 14)
-HEADS = {"q_heads": 32, "k_heads": 8}
 
 # head_dim, rotary_dim and rotary_offset
 _WIDTHS = (
@@ -65,16 +64,11 @@ def of_many_tokens() -> Iterator[Specialisation]:
     for dtype, width in product(("bfloat16", "float64"), _WIDTHS):
         yield from _planned(_rope(*width, "half"), "rotary", dtype=dtype, table_dtype="float32")
         yield from _planned(_rope(*width, "half"), "kv_cache", dtype=dtype)
-    for (layout, output), (call, told) in product(
-        product(LAYOUTS, LAYOUTS),
-        (
-            ("rotary", {"output_dtype": "float8_e4m3fn", "scaled": True}),
-            ("rotary", {"output_dtype": "float32", "angles": "float32"}),
-            ("kv_cache", {"cache_dtype": "float8_e4m3fn", "scaled": True}),
-        ),
-    ):
-        for width in _WIDTHS[1:3]:
-            yield from _planned(_rope(*width, layout, output), call, **told)
+    for layout, output, width in product(LAYOUTS, LAYOUTS, _WIDTHS[1:3]):
+        rope = _rope(*width, layout, output)
+        yield from _planned(rope, "rotary", output_dtype="float8_e4m3fn", scaled=True)
+        yield from _planned(rope, "rotary", output_dtype="float32", angles="float32")
+        yield from _planned(rope, "kv_cache", cache_dtype="float8_e4m3fn", scaled=True)
 
 
 def _rope(
@@ -90,4 +84,4 @@ def _rope(
 
 
 def _planned(rope: Rope, call: str, **told: Any) -> tuple[Specialisation, ...]:
-    return specialisations_of(rope, call, tokens=[MANY], **HEADS, **told)
+    return specialisations_of(rope, call, q_heads=32, k_heads=8, tokens=[MANY], **told)

@@ -90,11 +90,12 @@ def budget_of(case: Specialisation) -> str:
 def registers_held(case: Specialisation) -> float:
     """Return what holds the heads in flight, the pairs of one of them, and their angles."""
     defines: dict[str, Any] = dict(case.defines)
-    pairs, word = defines["PAIRS_HELD"], WORDS[defines["FORMAT"]]
+    pairs, word = int(defines["PAIRS_HELD"]), WORDS[defines["FORMAT"]]
     in_double = "Float64" in {defines.get(f"{of}FORMAT") for of in ("", "OUTPUT_", "KEY_")}
     number = 2 if in_double or case.kernel == "rotary_xpos" else 1
-    values = defines.get("VALUES_HELD", 0) * defines.get("VALUE_VECTOR", 0) * word
-    return defines["UNROLL"] * 2 * pairs * word + values + 4 * pairs * number
+    in_flight = 2 * pairs * int(defines["UNROLL"])
+    in_flight += int(defines.get("VALUES_HELD", 0)) * int(defines.get("VALUE_VECTOR", 0))
+    return in_flight * word + 4 * pairs * number
 
 
 def keeps_1024_threads(case: Specialisation) -> bool:

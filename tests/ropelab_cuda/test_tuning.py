@@ -59,8 +59,9 @@ def on_small_device() -> Iterator[list[dict[str, Any]]]:
         yield macros
 
 
-def queries_and_keys(heads: tuple[int, int], head_dim: int, dtype: str) -> list[Array]:
-    return [random(*TOKENS, number, head_dim, dtype=dtype, seed=number) for number in heads]
+def queries_and_keys(heads: tuple[int, int], head_dim: int, dtype: str) -> tuple[Array, Array]:
+    q, k = (random(*TOKENS, number, head_dim, dtype=dtype, seed=number) for number in heads)
+    return q, k
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_many_tokens(
     options |= {"layout": layouts[0], "output_layout": layouts[1]}
     with on_small_device() as seen:
         new = ropelab_cuda.apply_rotary_qk(*both, IDS, numbers, **options)
-        places = [x.copy() for x in both]
+        places = both[0].copy(), both[1].copy()
         ropelab_cuda.apply_rotary_qk_(*places, IDS, numbers, **options)
     assert macros.items() <= seen[0].items()
     assert all(not one["FEW_TOKENS"] for one in seen)
@@ -129,7 +130,8 @@ def test_given_cosines() -> None:
 @pytest.mark.parametrize("layout", ["half", "interleaved"])
 def test_xpos(layout: str) -> None:
     both, numbers = queries_and_keys((32, 8), 96, "bfloat16"), spectrum(24)
-    given, options = (*both, IDS % 4000, numbers), {"layout": layout, "centre": 2000}
+    given: Any = (*both, IDS % 4000, numbers)
+    options: dict[str, Any] = {"layout": layout, "centre": 2000}
     with on_small_device() as seen:
         new = ropelab_cuda.apply_xpos_qk(*given, **options)
     assert (seen[0]["LOADS_FIRST"], seen[0]["UNROLL"]) == (1, 3)
@@ -142,11 +144,12 @@ def test_caches(cache_dtype: str) -> None:
     q, k = queries_and_keys((32, 8), 96, "bfloat16")
     v, numbers = random(*TOKENS, 8, 96, dtype="bfloat16", seed=9), spectrum(24)
     slots = np.random.default_rng(5).permutation(48)[: IDS.size].reshape(TOKENS)
-    scales = {} if cache_dtype == "bfloat16" else {"k_scale": 0.5, "v_scale": 2.0}
+    scales: dict[str, Any] = {} if cache_dtype == "bfloat16" else {"k_scale": 0.5, "v_scale": 2.0}
     caches, true = ([random(6, 8, 8, 96, dtype=cache_dtype, seed=s) for s in (1, 2)] for _ in "12")
+    given: Any = (q, k, v, IDS, numbers)
     with on_small_device() as seen:
-        got = ropelab_cuda.apply_rotary_kv_cache(q, k, v, IDS, numbers, *caches, slots, **scales)
-    want = ropelab.apply_rotary_kv_cache(q, k, v, IDS, numbers, *true, slots, **scales)
+        got = ropelab_cuda.apply_rotary_kv_cache(*given, *caches, slots, **scales)
+    want = ropelab.apply_rotary_kv_cache(*given, *true, slots, **scales)
     assert (seen[0]["LOADS_FIRST"], seen[0]["UNROLL"]) == (1, 5)
     assert pair_error(got, want, "half", 24) <= BOUNDS["bfloat16"]
     assert pair_error(caches[0], true[0], "half", 24) <= 1.01
