@@ -23,6 +23,7 @@ from ropelab.scaling import (
     Stretched,
 )
 
+from .catalogue_many import of_many_tokens
 from .catalogue_stored import stored_specialisations
 from .compile import Specialisation
 from .device_spectrum import AnySpectrum
@@ -53,7 +54,7 @@ def specialisations() -> list[Specialisation]:
     families = (
         *(_rotary(), _rotary_rare(), stored_specialisations(), _counted()),
         *(_rotary_cached(), _indexed(), _rotary_xpos(), _permute()),
-        *(_kv_cache(), _norm_rotary(), _tables(), _lengths()),
+        *(_kv_cache(), _norm_rotary(), _tables(), _lengths(), of_many_tokens()),
     )
     return list(dict.fromkeys(one for family in families for one in family))
 
