@@ -226,9 +226,12 @@ def scaled(dtype: torch.dtype, layout: str) -> list[Any]:
     positions = (torch.arange(SEQUENCE) * 27_000 - 500_000).cuda()
     spectrum = ropelab.Rope(20, rotary_dim=12).spectrum()
     options: dict[str, Any] = {"layout": layout, "centre": 7}
-    rotated = ropelab_cuda.apply_xpos_qk(q, k, positions, spectrum, **options)
+    rotated = [*ropelab_cuda.apply_xpos_qk(q, k, positions, spectrum, **options)]
+    options |= {"scale": (torch.full((1,), 0.3).cuda(), 2.0)}
+    for name in ("float8_e4m3fn", "float32"):
+        rotated += ropelab_cuda.apply_xpos_qk(q, k, positions, spectrum, dtype=name, **options)
     ropelab_cuda.apply_xpos_qk_(q, k, positions, spectrum, inverse=True)
-    return [*rotated, q, k]
+    return [*(each.view(torch.uint8) for each in rotated), q, k]
 
 
 def permuted(dtype: torch.dtype) -> list[Any]:
@@ -260,6 +263,12 @@ def normed(dtype: torch.dtype, layout: str) -> list[Any]:
         given: Any = (*weights, positions, spectrum)
         options: dict[str, Any] = {"layout": layout, "across_heads": across, "weight_offset": 1.0}
         results += ropelab_cuda.apply_norm_rotary_qk(q, k, *given, **options)
+        scale: Any = (torch.full((1,), 0.3).cuda(), 2.0)
+        for name in ("float8_e4m3fn", "float32"):
+            stored_q_k = ropelab_cuda.apply_norm_rotary_qk(
+                q, k, *given, dtype=name, scale=scale, **options
+            )
+            results += [each.view(torch.uint8) for each in stored_q_k]
         results += ropelab_cuda.apply_norm_rotary_qk_(q, k, *given, output_layout=other, **options)
     return results
 

@@ -75,7 +75,8 @@ class RotaryErrors:
     def __str__(self) -> str:
         """Return one line a layer."""
         lines = (
-            f"{name}: {layer.worst:.3g} eps of {layer.dtype} in {layer.applications} rotations"
+            f"{name}: {layer.worst:.3g} eps of {layer.dtype} in {layer.applications} "
+            f"{'rotation' if layer.applications == 1 else 'rotations'}"
             if layer.applications
             else f"{name}: no rotation"
             for name, layer in self.layers.items()
@@ -118,7 +119,7 @@ def watch(model: Module, *, angles: str | None = None) -> Iterator[RotaryErrors]
     >>> with watch(model) as errors:  # doctest: +SKIP
     ...     model(input_ids)
     >>> print(errors)  # doctest: +SKIP
-    model.layers.0.self_attn: 0.742 eps of bfloat16 in 1 rotations
+    model.layers.0.self_attn: 0.742 eps of bfloat16 in 1 rotation
     """
     if angles is not None:
         check_choice(angles, ANGLES, "angles")

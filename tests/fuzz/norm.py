@@ -11,25 +11,15 @@ import numpy as np
 from hypothesis import strategies as st
 
 import ropelab
+from ropelab.float8 import LARGEST
 from ropelab.golden.case import Array
 from ropelab.precision import eps, narrow, widen
 
 from .call import Call
-from .cases import (
-    DTYPES,
-    KIND,
-    Case,
-    Kind,
-    dealt,
-    drawn,
-    farthest,
-    kind_of,
-    positions_of,
-    spectrum_of,
-    values_of,
-)
-from .errors import BOUNDS, Finding, Rotated, of_rotated
+from .cases import DTYPES, KIND, dealt, drawn, farthest, positions_of, spectrum_of, values_of
+from .errors import Finding, Rotated, bound_of, of_rotated
 from .memory import Arena, Place
+from .storage import SCALES, STORAGE, StoredCase, StoredKind, stored_kind_of
 from .tensors import inputs, listed, results_of, scattered
 
 __all__ = ["KINDS", "NormCase", "NormKind", "call_of", "cases"]
@@ -40,7 +30,7 @@ specified: Any = ropelab.apply_norm_rotary_qk
 
 
 @dataclass(frozen=True)
-class NormKind(Kind):
+class NormKind(StoredKind):
     """What a norm is compiled for.
 
     Parameters
@@ -64,15 +54,15 @@ def _kinds(count: int) -> Iterator[NormKind]:
         "weight_dtype": DTYPES,
         "weighted": (*[(True, True)] * 5, (True, False), (False, True), (False, False)),
     }
-    for hand in dealt(count, 6, KIND | own):
-        yield NormKind(**kind_of(hand))
+    for hand in dealt(count, 6, KIND | own | STORAGE):
+        yield NormKind(**stored_kind_of(hand))
 
 
 KINDS = tuple(_kinds(80))
 
 
 @dataclass(frozen=True, kw_only=True)
-class NormCase(Case):
+class NormCase(StoredCase):
     """One norm and rotation.
 
     Parameters
@@ -106,14 +96,17 @@ def cases(draw: st.DrawFn, kinds: tuple[NormKind, ...] = KINDS) -> NormCase:
         power=draw(st.sampled_from((0, -6, 10))),
         flat=draw(st.booleans()),
         gap=draw(st.integers(0, 2)),
+        scale=draw(st.sampled_from(SCALES)),
     )
 
 
 def call_of(case: NormCase) -> Call:
     """Return the call that a case is."""
     arena, kind = Arena(), case.kind
-    sources = inputs(arena, case, kind.heads, case.power)
-    results, out = results_of(arena, case, kind.heads, kind.dtype, sources)
+    # Where eps decides, numbers are so small that eight bits hold few of them as normal ones.
+    power = max(case.power, 0) if case.output in LARGEST else case.power
+    sources = inputs(arena, case, kind.heads, power)
+    results, out = results_of(arena, case, kind.heads, case.output, sources)
     weights = [_weight(arena, case, number) for number in range(2)]
     ids, spectrum = positions_of(case, largest=farthest(kind)), spectrum_of(case)
     options: dict[str, Any] = case.placement | {
@@ -126,7 +119,7 @@ def call_of(case: NormCase) -> Call:
     def check(found: list[Array], before: Array, _: Array) -> list[Finding]:
         values = [place.of(before) for place in sources]
         factors = [None if place is None else widen(place.of(before)) for place in weights]
-        wanted = specified(*map(widen, values), *factors, ids, spectrum, **options)
+        wanted = specified(*map(widen, values), *factors, ids, spectrum, **options, **case.quotient)
         return [_finding(case, *three) for three in zip(values, found, wanted, strict=True)]
 
     positions = listed(arena, ids, transposed=case.rows == "transposed")
@@ -136,9 +129,9 @@ def call_of(case: NormCase) -> Call:
         way=case.way,
         again=case.again,
         arguments=(*sources, *weights, positions, spectrum),
-        options=options | out,
+        options=options | case.storage | out,
         results=results,
-        described=[(place.lie.shape, kind.dtype) for place in sources],
+        described=[(place.lie.shape, case.output) for place in sources],
         check=check,
     )
 
@@ -160,17 +153,19 @@ def _weight(arena: Arena, case: NormCase, number: int) -> Place | None:
 def _finding(case: NormCase, before: Array, after: Array, want: Array) -> Finding:
     kind = case.kind
     rotated = Rotated(kind.output_layout, *kind.widths[1:])
-    error = of_rotated(before, after, want, rotated, kind.dtype, bits=False)
-    return Finding(kind.dtype, error, _bound(kind))
+    error = of_rotated(before, after, want, rotated, case.output, bits=False)
+    return Finding(case.output, error, _bound(case))
 
 
-def _bound(kind: NormKind) -> float:
+def _bound(case: NormCase) -> float:
     """Return the bound of a rotation and of the norm before it, as the goldens count it."""
+    kind, output = case.kind, case.output
     count = kind.widths[0] * (max(kind.heads) if kind.across_heads else 1)
     # In halves of an eps, of which a root takes half: a sum of squares by eights and then by twos;
     # then mean, eps, root and division, the products with x and with the weight, and its own sum.
     depth = 8 + ceil(log2(max(count / 8, 1)))
     extra = ((depth + 1) / 2 + 6) / 2
-    if kind.dtype == "float64":
-        return BOUNDS["float64"] + 2 * extra  # in which the specification norms as well
-    return BOUNDS[kind.dtype] + extra * eps("float32") / eps(kind.dtype)
+    rotated = bound_of(output, scaled=bool(case.quotient))
+    if output == "float64":
+        return rotated + 2 * extra  # in which the specification norms as well
+    return rotated + extra * eps("float32") / eps(output)
