@@ -72,8 +72,8 @@ BESIDE = {
     "rotary_kv_cache, tails": 64,
     "rotary_kv_cache, tails, keys apart": 144,
     "rotary_xpos": 48,
-    "rotary_xpos, tails": 48,
-    "norm_rotary": 56,
+    "rotary_xpos, tails": 56,
+    "norm_rotary": 64,
     "norm_rotary, tails": 72,
 }
 OTHERS = 64  # of what rotates nothing
