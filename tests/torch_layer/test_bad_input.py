@@ -68,8 +68,8 @@ def test_dtypes_that_are_not_rotated(dtype: torch.dtype, requires_grad: bool) ->
 SHAPES = [
     (IDS[:, :4], ValueError, r"position_ids: expected a shape that broadcasts to \(batch, seq"),
     (IDS[:1, :, None], ValueError, r"position_ids: expected a shape that broadcasts"),
-    (IDS.float(), TypeError, r"position_ids: expected integers, since a position is exact"),
-    (IDS > 3, TypeError, r"position_ids: expected integers, since a position is exact"),
+    (IDS.float(), TypeError, r"position_ids: expected integers, which are exact"),
+    (IDS > 3, TypeError, r"position_ids: expected integers, which are exact"),
     (IDS.tolist(), TypeError, r"position_ids: expected a torch.Tensor of integers.*got list"),
     (IDS.numpy(), TypeError, r"position_ids: expected a torch.Tensor of integers.*got ndarray"),
     (None, TypeError, r"position_ids: expected a torch.Tensor of integers.*got NoneType"),
