@@ -14,23 +14,22 @@ import ropelab
 from ropelab.golden.case import Array
 from ropelab.precision import eps, narrow, widen
 
+from .angles import angles_of
 from .call import Call
 from .cases import (
+    ANGLES,
     DTYPES,
     KIND,
     Case,
     Kind,
     dealt,
     drawn,
-    farthest,
     kind_of,
-    positions_of,
-    spectrum_of,
     values_of,
 )
 from .errors import BOUNDS, Finding, Rotated, of_rotated
 from .memory import Arena, Place
-from .tensors import inputs, listed, results_of, scattered
+from .tensors import inputs, results_of, scattered
 
 __all__ = ["KINDS", "NormCase", "NormKind", "call_of", "cases"]
 
@@ -64,7 +63,7 @@ def _kinds(count: int) -> Iterator[NormKind]:
         "weight_dtype": DTYPES,
         "weighted": (*[(True, True)] * 5, (True, False), (False, True), (False, False)),
     }
-    for hand in dealt(count, 6, KIND | own):
+    for hand in dealt(count, 6, KIND | ANGLES | own):
         yield NormKind(**kind_of(hand))
 
 
@@ -115,7 +114,7 @@ def call_of(case: NormCase) -> Call:
     sources = inputs(arena, case, kind.heads, case.power)
     results, out = results_of(arena, case, kind.heads, kind.dtype, sources)
     weights = [_weight(arena, case, number) for number in range(2)]
-    ids, spectrum = positions_of(case, largest=farthest(kind)), spectrum_of(case)
+    ids, spectrum, angles = angles_of(arena, case)
     options: dict[str, Any] = case.placement | {
         "angles": kind.angles,
         "eps": case.eps,
@@ -129,13 +128,12 @@ def call_of(case: NormCase) -> Call:
         wanted = specified(*map(widen, values), *factors, ids, spectrum, **options)
         return [_finding(case, *three) for three in zip(values, found, wanted, strict=True)]
 
-    positions = listed(arena, ids, transposed=case.rows == "transposed")
     return Call(
         arena=arena,
         function="apply_norm_rotary_qk",
         way=case.way,
         again=case.again,
-        arguments=(*sources, *weights, positions, spectrum),
+        arguments=(*sources, *weights, *angles),
         options=options | out,
         results=results,
         described=[(place.lie.shape, kind.dtype) for place in sources],
