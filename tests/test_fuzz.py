@@ -206,7 +206,7 @@ def shares(q_heads: int, k_heads: int, rope: ropelab.Rope, **call: Any) -> set[t
         for macros in (dict(specialisation.defines) for specialisation in known):
             if not macros["FEW_TOKENS"]:
                 share = (macros[name] for name in ("PAIRS_HELD", "UNROLL", "TOKENS", "LOADS_FIRST"))
-                found.add((*share, macros["TAIL"] > 0))
+                found.add((*share, macros["TAIL"] != 0))
     return found
 
 
