@@ -76,7 +76,7 @@ def as_integers(x: ArrayLike, name: str) -> NDArray[Any]:
         array = array.astype(np.int64)  # an empty list has no numbers to be of a wrong type
     if array.dtype.kind not in "iu":
         msg = (
-            f"{name}: expected integers, since a position is exact; got {array.dtype}; "
+            f"{name}: expected integers, which are exact; got {array.dtype}; "
             f"convert them to int64 if every value is whole"
         )
         raise TypeError(msg)

@@ -110,8 +110,8 @@ class Gate:
         view = self._take(x, name, foreign=True)
         if view.dtype not in INTEGER_TYPES:
             msg = (
-                f"{name}: expected integers, since a position is exact, of at most 64 bits with a "
-                f"sign; got {view.dtype}; convert it to int64 if every value is whole"
+                f"{name}: expected integers, which are exact, of at most 64 bits with a sign; got "
+                f"{view.dtype}; convert it to int64 if every value is whole"
             )
             raise TypeError(msg)
         return view

@@ -235,8 +235,10 @@ def rotate(
         As in `apply_rotary`.
     seq_len : int, optional
         Current length, for rules that depend on it; by default as in `ropelab.rotate`, which the
-        device finds by itself in ids; see `spectrum_on_device`. In positions said otherwise, and
-        for a rule of your own, which the device does not know, the host reads it and so waits.
+        device finds by itself; see `spectrum_on_device`. That allocates the spectrum's numbers, 28
+        bytes a pair, beside the outputs. For a rule of your own, which the device does not know,
+        the host reads the positions and so waits; likewise for `Consecutive` or `Packed` that hold
+        tensors of a framework other than torch and CuPy, or of several.
     out : (CUDA tensor, CUDA tensor), optional
         As in `apply_rotary_qk`.
 

@@ -2,69 +2,93 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-import ropelab
 from ropelab_cuda.catalogue import specialisations
-from ropelab_cuda.compile import source
-from tests.gpu.chain import HEAD_DIM, SECOND_LOOK, SOURCE, WAIT, spectrum
+from ropelab_cuda.compile import source as source_of
+from tests.gpu.chain import SECOND_LOOK, SOURCE, WAIT, Kind, Tensors, source
+from tests.gpu.chained import CHAINED, FEW, ROTARY
+from tests.shim.builder import compiled
+from tests.shim.on_cpu import on_cpu
 
-U32 = np.uint32
+EVERY = {"rotary": ROTARY, **CHAINED}
+KINDS = list(dict.fromkeys(chained.kind for chained in EVERY.values()))
+# What the shim has no need of elsewhere; threads take turns.
+CUDA = """
+template <class T> void atomicAdd(T* sum, T more) { *sum += more; }
+inline long long clock64() { return 0; }
+"""
 
 
-def mixed(x: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Do as the function of that name in the source."""
-    with np.errstate(over="ignore"):
-        x = (x ^ (x >> U32(16))) * U32(0x7FEB352D)
-        x = (x ^ (x >> U32(15))) * U32(0x846CA68B)
-    return x ^ (x >> U32(16))
+def run_on_cpu(name: str, kind: Kind, chain: Tensors) -> None:
+    """Run a part of a chain."""
+    text, (blocks, threads) = source(kind, early=False, dependent=False), chain.shares[name]
+    three = ctypes.c_uint * 3
+    library = compiled(CUDA + text, name)
+    library.run(three(blocks, 1, 1), three(threads, 1, 1), ctypes.byref(chain.structure))
 
 
-def test_the_consumer_expects_what_the_specification_says() -> None:
-    """Its quarter turns, copied here line by line, are those of the exact rotation."""
-    tokens, heads, step = 40, 3, np.array([7], U32)
-    pair = np.arange(HEAD_DIM // 2)
-    token = np.arange(tokens, dtype=U32)
-    with np.errstate(over="ignore"):
-        position = (mixed(token * U32(3) + mixed(~step)) & U32(0xFFFFF)).astype(np.int64)
-        element = np.arange(tokens * heads * HEAD_DIM, dtype=U32) + mixed(step)
-    x = ((mixed(element) & U32(255)).astype(float) - 128.0).reshape(tokens, heads, HEAD_DIM)
-    first, second = x[..., : HEAD_DIM // 2], x[..., HEAD_DIM // 2 :]
-    quarters = (position[:, None, None] * (1 + pair % 3)) & 3
-    turned = np.where(quarters & 1, second, first)
-    other = np.where(quarters & 1, first, second)
-    expected = np.concatenate(
-        [
-            np.where((quarters == 1) | (quarters == 2), -turned, turned),
-            np.where(quarters & 2, -other, other),
-        ],
-        axis=-1,
-    )
-    rotated = ropelab.apply_rotary(x, position, spectrum(), tensor_format="thd")
-    np.testing.assert_allclose(rotated, expected, atol=1e-6)
-    assert len(np.unique(quarters)) == 4
-    assert "position(token, step) * (1 + pair % 3) & 3" in SOURCE
+@pytest.mark.shim
+@pytest.mark.parametrize("in_place", [False, True], ids=["out", "in place"])
+@pytest.mark.parametrize("name", EVERY)
+def test_the_consumer_expects_what_the_operation_does(name: str, in_place: bool) -> None:
+    kind, call_of = EVERY[name][:2]
+    chain = Tensors(*FEW, kind=kind, in_place=in_place, delay=0, device="cpu")
+    elements = FEW[0] * (FEW[1] + (2 if kind.cached else 1) * FEW[2]) * kind.head_dim
+    with on_cpu():
+        call = call_of(chain, kind)
+        for number in range(1, 4):
+            for part in ("begin_chain", "produce"):
+                run_on_cpu(part, kind, chain)
+            call()
+            run_on_cpu("check", kind, chain)
+            assert chain.result() == (number, 0, number)
+    # Nobody rotates: it finds its own NaN again, and those of caches as well.
+    run_on_cpu("check", kind, chain)
+    assert chain.result() == (3, elements, 4)
+
+
+@pytest.mark.shim
+@pytest.mark.parametrize("name", EVERY)
+def test_the_consumer_finds_what_was_read_too_early(name: str) -> None:
+    """An operation on what the chain before has left: most of its results are others."""
+    kind, call_of = EVERY[name][:2]
+    chain = Tensors(*FEW, kind=kind, in_place=False, delay=0, device="cpu")
+    with on_cpu():
+        call = call_of(chain, kind)
+        for part in ("begin_chain", "produce", "begin_chain"):
+            run_on_cpu(part, kind, chain)
+        call()
+        run_on_cpu("check", kind, chain)
+    begun, wrong, checked = chain.result()
+    assert (begun, checked) == (2, 1)
+    assert wrong > FEW[0] * (FEW[1] + FEW[2]) * kind.head_dim * 0.4
 
 
 def test_the_controls_find_what_they_take_out() -> None:
-    texts = [source(one) for one in specialisations() if one.kernel == "rotary"]
-    assert texts
+    kernels = {"rotary", "rotary_cached", "rotary_kv_cache", "rotary_xpos", "norm_rotary"}
+    texts = [source_of(one) for one in specialisations() if one.kernel in kernels]
+    assert len(texts) > len(kernels)
     assert all(text.count(WAIT) == 1 for text in texts)
     # The angles are computed in three orders, each with a look of its own.
     assert all(text.count(SECOND_LOOK) == 3 for text in texts)
+    permuting = [source_of(one) for one in specialisations() if one.kernel == "permute"]
+    assert permuting
+    assert all(text.count(WAIT) == 1 for text in permuting)
 
 
 @pytest.mark.nvrtc
-@pytest.mark.parametrize("macro", ["EARLY 0", "EARLY 1", "DEPENDENT 0", "DEPENDENT 1"])
-def test_the_chain_compiles(macro: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("flag", [False, True])
+def test_the_chain_compiles(kind: Kind, flag: bool) -> None:
     import cupy  # noqa: F401  lets its NVRTC be found
     from cupy_backends.cuda.libs import nvrtc
 
-    program = nvrtc.createProgram(f"#define {macro}\n{SOURCE}", "chain.cu", (), ())
+    text = source(kind, early=flag, dependent=flag)
+    program = nvrtc.createProgram(text, "chain.cu", (), ())
     nvrtc.compileProgram(program, ("--std=c++17", "-arch=sm_90"))
-    assert set(re.findall(r"__global__ void (\w+)", SOURCE)) == {"advance", "produce", "check"}
+    assert set(re.findall(r"__global__ void (\w+)", SOURCE)) == {"begin_chain", "produce", "check"}
     nvrtc.destroyProgram(program)

@@ -12,15 +12,19 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+import ropelab
 from ropelab.golden.case import Array
+from ropelab_cuda.bench.workloads import WORKLOADS
 from ropelab_cuda.launch import Plan
+from ropelab_cuda.warmup import specialisations_of
 from tests.fuzz.call import Call, findings
 from tests.fuzz.campaign import Row, fuzzed, merged, table
-from tests.fuzz.cases import LAYOUTS
-from tests.fuzz.devices import Host
+from tests.fuzz.cases import LAYOUTS, TOKENS_OF_ONE
+from tests.fuzz.devices import Host, shared_for
 from tests.fuzz.errors import Finding
 from tests.fuzz.operations import OPERATIONS
-from tests.fuzz.rotary import RotaryCase, RotaryKind
+from tests.fuzz.rotary import MEASURED, RotaryCase, RotaryKind
+from tests.fuzz.tables import READINGS, Lookup
 from tests.shim.builder import run
 from tests.shim.on_cpu import on_cpu
 
@@ -102,7 +106,11 @@ PLAIN = RotaryCase(
         periodic=False,
         integer="int32",
         aligned=(False, False),
+        multiprocessors=132,
+        source="ids",
+        on_device=False,
         table_dtype=None,
+        reading="plain",
         output=None,
         scaled=False,
     ),
@@ -119,6 +127,7 @@ PLAIN = RotaryCase(
     base=1e4,
     attention_factor=0.75,
     scale=1.0,
+    lookup=Lookup(1, "raise", None),
     seed=5,
 )
 
@@ -157,11 +166,14 @@ def test_a_planted_bug_is_found(
     ("name", "field", "count"),
     [
         *((name, "dtype", 4) for name in ("rotary", "xpos", "norm", "kv_cache")),
-        *((name, "heads", 8) for name in ("rotary", "xpos", "norm", "kv_cache")),
+        *((name, "heads", 10) for name in ("rotary", "xpos", "norm", "kv_cache")),
         *((name, "integer", 7) for name in ("rotary", "xpos", "norm", "kv_cache")),
         *((name, "widths", 15) for name in ("rotary", "norm", "kv_cache")),
-        ("rotary", "table_dtype", 5),
+        *((name, "multiprocessors", 2) for name in ("rotary", "xpos", "norm", "kv_cache")),
+        *((name, "source", 3) for name in ("rotary", "norm", "kv_cache")),
+        *((name, "on_device", 2) for name in ("rotary", "norm", "kv_cache")),
         *((name, "output", 7) for name in ("rotary", "xpos", "norm")),
+        *(("rotary", field, n) for field, n in (("table_dtype", 5), ("reading", 4))),
         *(("norm", field, n) for field, n in (("weight_dtype", 4), ("weighted", 4))),
         *(("kv_cache", field, n) for field, n in (("value_dim", 5), ("scaled", 4), ("slot", 7))),
         *(("permute", field, n) for field, n in (("dtype", 7), ("widths", 18), ("function", 2))),
@@ -176,6 +188,43 @@ def test_kinds_hold_every_pair_of_options(name: str) -> None:
     kinds = OPERATIONS[name].kinds
     assert {(kind.layout, kind.output_layout) for kind in kinds} == set(product(LAYOUTS, LAYOUTS))
     assert {(kind.axes, kind.periodic) for kind in kinds} == set(product((1, 3), (False, True)))
+
+
+def test_kinds_read_tables_in_every_way() -> None:
+    kinds = [kind for kind in OPERATIONS["rotary"].kinds if kind.table_dtype is not None]
+    ways = {(kind.reading, kind.source) for kind in kinds if "indexed" in kind.reading}
+    assert {source for _, source in ways} == {"ids", "consecutive", "packed"}
+    assert {kind.reading for kind in kinds if kind.heads[1]} == {*READINGS}
+
+
+def shares(q_heads: int, k_heads: int, rope: ropelab.Rope, **call: Any) -> set[tuple[Any, ...]]:
+    """Return how the threads of a rotation of many tokens share its work, in place and not."""
+    found = set()
+    for in_place in (False, True):
+        known = specialisations_of(
+            rope, q_heads=q_heads, k_heads=k_heads, in_place=in_place, **call
+        )
+        for macros in (dict(specialisation.defines) for specialisation in known):
+            if not macros["FEW_TOKENS"]:
+                share = (macros[name] for name in ("PAIRS_HELD", "UNROLL", "TOKENS", "LOADS_FIRST"))
+                found.add((*share, macros["TAIL"] != 0))
+    return found
+
+
+def test_kinds_share_work_in_every_way_of_the_benchmark() -> None:
+    measured = set()
+    for workload, layout in product(WORKLOADS, LAYOUTS):
+        rope = ropelab.Rope(workload.head_dim, rotary_dim=workload.width, layout=layout)
+        tokens = [(workload.batch, workload.sequence)]
+        heads = workload.q_heads, workload.k_heads
+        measured |= shares(*heads, rope, dtype=workload.dtype, tokens=tokens)
+    fuzzed: set[tuple[Any, ...]] = set()
+    with shared_for(1):
+        for dtype, heads, (head_dim, rotary_dim), layout in MEASURED:
+            rope = ropelab.Rope(head_dim, rotary_dim=rotary_dim, layout=layout)
+            fuzzed |= shares(*heads, rope, dtype=dtype, tokens=[TOKENS_OF_ONE[1]])
+    assert len(measured) >= 12
+    assert fuzzed >= measured
 
 
 def test_the_table_tells_of_the_finding_that_is_nearest_its_bound() -> None:

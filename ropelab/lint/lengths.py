@@ -24,10 +24,7 @@ def length_missing(subject: Subject) -> Iterator[Defect]:
         factors = [getattr(rope.scaling, "factor", None) for rope in subject.ropes.values()]
         fix = f'add "{MAXIMUM}", the tokens that the model was trained for'
         if told[0] and factors[0]:
-            fix = (
-                written({MAXIMUM: stretched_length(told[0], factors[0])})
-                + ", the original times the factor"
-            )
+            fix = _by_the_factor(told[0], factors[0])
         yield Defect(f"{MAXIMUM} is missing", fix, (MAXIMUM,))
 
 
@@ -74,8 +71,7 @@ def original_not_below(subject: Subject) -> Iterator[Defect]:
 
 
 def _by_the_factor(original: int, factor: float) -> str:
-    length = stretched_length(original, factor)
-    return f"{written({MAXIMUM: length})}, the original times the factor"
+    return f"{written({MAXIMUM: stretched_length(original, factor)})}, the original times the factor"
 
 
 def _swapped(subject: Subject) -> str:
@@ -84,10 +80,7 @@ def _swapped(subject: Subject) -> str:
     factors = [getattr(rope.scaling, "factor", None) for rope in subject.ropes.values()]
     factor = next((f for f in factors if f), None)
     if factor and factor > 1 and original == subject.limit:
-        return (
-            written({MAXIMUM: stretched_length(original, factor)})
-            + ", the original times the factor"
-        )
+        return _by_the_factor(original, factor)
     if subject.limit is not None and subject.limit < original < 2 * subject.limit:
         return written({LENGTH: subject.limit}, subject.home) + ", or the length that is right"
     if original != subject.limit:

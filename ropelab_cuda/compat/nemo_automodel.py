@@ -299,6 +299,6 @@ def _first_half(table: torch.Tensor, name: str) -> torch.Tensor:
 def _integers(position_ids: torch.Tensor, device: torch.device) -> torch.Tensor:
     dtype = position_ids.dtype
     if dtype.is_floating_point or dtype.is_complex or dtype == torch.bool:
-        msg = f"position_ids: expected integers, since a position is exact; got {dtype}"
+        msg = f"position_ids: expected integers, which are exact; got {dtype}"
         raise TypeError(msg)
     return position_ids.to(device)

@@ -104,7 +104,7 @@ def _check_integers(position_ids: torch.Tensor) -> None:
     dtype = position_ids.dtype
     if dtype.is_floating_point or dtype.is_complex or dtype == torch.bool:
         msg = (
-            f"position_ids: expected integers, since a position is exact; got {dtype}; "
+            f"position_ids: expected integers, which are exact; got {dtype}; "
             f"convert them to int64 if every value is whole"
         )
         raise TypeError(msg)

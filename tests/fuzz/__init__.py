@@ -8,6 +8,7 @@ as they were.
 ========================  ======================================================================
 `memory`, `tensors`       where the tensors of a call lie
 `cases`                   what a rotation depends on, and its numbers
+`angles`, `tables`        what angles come from: positions and a spectrum, or given tables
 `errors`                  how far results may be from the specification's, and why
 `call`                    one call: made, repeated by its plan, and checked
 `rotary` ... `permute`    an operation each: its cases, and the call that a case is

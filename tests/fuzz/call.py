@@ -15,7 +15,7 @@ from ropelab.precision import format_name
 from .errors import Finding
 from .memory import Arena, Place
 
-__all__ = ["Call", "Device", "Written", "findings"]
+__all__ = ["Call", "Device", "Made", "Written", "findings"]
 
 Written = tuple[Place, Any]  # a view, and which of its elements
 
@@ -36,6 +36,14 @@ class Device(Protocol):
         """Return a tensor's elements."""
 
 
+@dataclass(frozen=True, eq=False)
+class Made:
+    """An argument that is made of others, on the device: what a function returns of them."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """A call whose tensors are places of an arena.
@@ -51,7 +59,8 @@ class Call:
     again : bool
         Whether to make it twice, the second time by the plan that was made.
     arguments, options
-        What it is given; a place, also in a tuple, stands for its tensor.
+        What it is given; a place, also in a tuple, stands for its tensor, and `Made` for what it
+        says.
     results : list of Place, or None
         Where the results go, which are the tensors returned; None for new ones.
     described : list of (shape, dtype)
@@ -87,6 +96,8 @@ def findings(call: Call, device: Device) -> list[Finding]:
     def tensor_of(value: Any) -> Any:
         if isinstance(value, tuple):
             return tuple(map(tensor_of, value))
+        if isinstance(value, Made):
+            return value.function(*map(tensor_of, value.arguments))
         if not isinstance(value, Place):
             return value
         if value not in tensors:

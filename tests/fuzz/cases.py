@@ -17,20 +17,24 @@ from hypothesis import strategies as st
 import ropelab
 from ropelab.golden.case import Array
 from ropelab.precision import float_dtype, narrow
+from ropelab_cuda.work import MULTIPROCESSORS
 
 __all__ = [
     "ALIGNED",
+    "ANGLES",
     "DTYPES",
     "INTEGERS",
     "KIND",
     "LAYOUTS",
     "OUTPUTS",
+    "TOKENS_OF_ONE",
     "Case",
     "Kind",
     "dealt",
     "drawn",
     "farthest",
     "generator",
+    "integers_of",
     "kind_of",
     "positions_of",
     "spectrum_of",
@@ -52,9 +56,11 @@ TOKENS = (
     *((batch, sequence) for batch in (1, 2, 3, 5) for sequence in (1, 2, 3, 5, 8, 17)),
     *((0, 3), (2, 0), (70, 1), (1, 40), (3, 401), (1201, 1)),  # from nothing to a full device
 )
+# The same for a device of one multiprocessor, which all but the first of them fill several times.
+TOKENS_OF_ONE = ((0, 3), (2, 7), (3, 9), (1, 40), (70, 1), (3, 37))
 MOST_ELEMENTS = 1 << 18
 ALIGNED = (*[(True, True)] * 3, (False, False), (True, False), (False, True))
-HEADS = ((1, 1), (2, 1), (3, 3), (4, 0), (5, 2), (8, 1), (12, 4), (32, 8))
+HEADS = ((1, 1), (2, 1), (3, 3), (4, 0), (5, 2), (8, 1), (12, 4), (32, 8), (32, 32), (64, 8))
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,12 @@ class Kind:
         Dtype of the positions.
     aligned : (bool, bool)
         Whether rows of inputs, and of what is written, start at multiples of 16 bytes if they can.
+    multiprocessors : int
+        Those of the device that the work is shared for; by one, a few tokens are as many.
+    source : {"ids", "consecutive", "packed"}
+        Where positions come from.
+    on_device : bool
+        Whether the spectrum's numbers lie in the device's memory.
     """
 
     dtype: str
@@ -89,6 +101,9 @@ class Kind:
     periodic: bool
     integer: str
     aligned: tuple[bool, bool]
+    multiprocessors: int
+    source: str
+    on_device: bool
 
 
 # What each of them may be, the more often the more it is named.
@@ -103,6 +118,12 @@ KIND: dict[str, tuple[Any, ...]] = {
     "periodic": (False, False, False, False, True),
     "integer": INTEGERS,
     "aligned": ALIGNED,
+    "multiprocessors": (MULTIPROCESSORS, 1),
+}
+# Likewise, where operations take what angles come from in any of its ways.
+ANGLES: dict[str, tuple[Any, ...]] = {
+    "source": ("ids", "ids", "ids", "consecutive", "packed"),
+    "on_device": (False, False, False, True),
 }
 
 
@@ -120,7 +141,9 @@ def dealt(count: int, seed: int, options: dict[str, tuple[Any, ...]]) -> Iterato
 def kind_of(hand: dict[str, Any]) -> dict[str, Any]:
     """Return the options of a kind as they go together."""
     axes = hand["axes"] if hand["widths"][1] >= 6 else 1  # a pair for each axis
-    return {**hand, "output_layout": hand["output_layout"] or hand["layout"], "axes": axes}
+    output_layout = hand["output_layout"] or hand["layout"]
+    known = {"source": "ids", "on_device": False}
+    return {**known, **hand, "output_layout": output_layout, "axes": axes}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,11 +210,12 @@ class Case:
 def drawn(draw: st.DrawFn, kind: Kind) -> dict[str, Any]:
     """Draw what every case of a kind has; a small one shows the same failure more clearly."""
     a_token = sum(kind.heads) * kind.widths[0]
-    tokens = [t for t in TOKENS if t[0] * t[1] * a_token <= MOST_ELEMENTS]
+    some = TOKENS_OF_ONE if kind.multiprocessors == 1 else TOKENS
+    tokens = [t for t in some if t[0] * t[1] * a_token <= MOST_ELEMENTS]
     return {
         "kind": kind,
         "tokens": draw(st.sampled_from(tokens)),
-        "tensor_format": draw(st.sampled_from(FORMATS)),
+        "tensor_format": draw(st.sampled_from(("thd",) if kind.source == "packed" else FORMATS)),
         "way": draw(st.sampled_from(("new", "out", "in place"))),
         "again": draw(st.booleans()),
         "order": tuple(draw(st.permutations(range(3)))),
@@ -247,6 +271,13 @@ def positions_of(
     shape = shapes.get(case.rows, tokens)
     if case.kind.axes > 1:
         shape = (case.kind.axes, *(shape or (1,)))  # a scalar has no axis to stack
+    return integers_of(case, shape, largest=largest, centre=centre, reach=reach)
+
+
+def integers_of(
+    case: Case, shape: tuple[int, ...], *, largest: int, centre: int = 0, reach: int = 2**32
+) -> Array:
+    """Return integers of the positions' dtype and values: near 0, any, or the ends of all."""
     limits, random_numbers = np.iinfo(case.kind.integer), generator(case.seed, 0)
     low = max(limits.min, -largest, centre - reach)
     high = min(limits.max, largest, centre + reach)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from ropelab.precision import RAW, format_name
 
 from .memory import Place
 
-__all__ = ["Host", "Torch", "on_gpu"]
+__all__ = ["Host", "Torch", "on_gpu", "shared_for"]
 
 
 # What travels in place of formats that torch has no NumPy arrays for.
@@ -101,3 +102,13 @@ def _torch_as_needed() -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before)
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def shared_for(multiprocessors: int) -> Iterator[None]:
+    """Let work be shared as for a device of so many multiprocessors; results are the same bits."""
+    with (
+        mock.patch("ropelab_cuda.work.MULTIPROCESSORS", multiprocessors),
+        mock.patch("ropelab_cuda.tuning.MULTIPROCESSORS", multiprocessors),
+    ):
+        yield

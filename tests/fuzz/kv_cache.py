@@ -14,8 +14,10 @@ from ropelab.checks import TENSOR_FORMATS
 from ropelab.golden.case import Array
 from ropelab.precision import stored_dtype, widen
 
+from .angles import angles_of
 from .call import Call, Written
 from .cases import (
+    ANGLES,
     INTEGERS,
     KIND,
     OUTPUTS,
@@ -23,11 +25,8 @@ from .cases import (
     Kind,
     dealt,
     drawn,
-    farthest,
     generator,
     kind_of,
-    positions_of,
-    spectrum_of,
     token_axes_of,
     values_of,
 )
@@ -74,7 +73,7 @@ def _kinds(count: int) -> Iterator[KvCacheKind]:
         "scaled": ((False, False), (False, False), (True, True), (True, False), (False, True)),
         "slot": (*INTEGERS, "int64", "int64", "int32"),
     }
-    for hand in dealt(count, 7, KIND | own):
+    for hand in dealt(count, 7, KIND | ANGLES | own):
         keys, values = (
             None if stored == hand["dtype"] else stored
             for stored in (hand.pop("stored_k"), hand.pop("stored_v"))
@@ -153,7 +152,7 @@ def call_of(case: KvCacheCase) -> Call:
     sources = _inputs(arena, case)
     results, out = results_of(arena, case, kind.heads[:1], kind.dtype, sources[:1])
     caches = _caches(arena, case)
-    ids, spectrum = positions_of(case, largest=farthest(kind)), spectrum_of(case)
+    ids, spectrum, angles = angles_of(arena, case)
     slots, count = _slots(case), case.caches[0] * case.caches[1]
     numbers = np.broadcast_to(slots.astype(np.int64), token_axes_of(case))
     kept = (numbers >= 0) & (numbers < count)
@@ -198,13 +197,12 @@ def call_of(case: KvCacheCase) -> Call:
         ]
 
     where = listed(arena, slots, transposed=case.slots == "transposed")
-    positions = listed(arena, ids, transposed=case.rows == "transposed")
     return Call(
         arena=arena,
         function="apply_rotary_kv_cache",
         way=case.way,
         again=case.again,
-        arguments=(*sources, positions, spectrum, *caches, where),
+        arguments=(*sources, *angles, *caches, where),
         options=options,
         results=results,
         described=[(sources[0].lie.shape, kind.dtype)],

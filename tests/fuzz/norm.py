@@ -15,12 +15,13 @@ from ropelab.float8 import LARGEST
 from ropelab.golden.case import Array
 from ropelab.precision import eps, narrow, widen
 
+from .angles import angles_of
 from .call import Call
-from .cases import DTYPES, KIND, dealt, drawn, farthest, positions_of, spectrum_of, values_of
+from .cases import ANGLES, DTYPES, KIND, dealt, drawn, values_of
 from .errors import Finding, Rotated, bound_of, of_rotated
 from .memory import Arena, Place
 from .storage import SCALES, STORAGE, StoredCase, StoredKind, stored_kind_of
-from .tensors import inputs, listed, results_of, scattered
+from .tensors import inputs, results_of, scattered
 
 __all__ = ["KINDS", "NormCase", "NormKind", "call_of", "cases"]
 
@@ -54,7 +55,7 @@ def _kinds(count: int) -> Iterator[NormKind]:
         "weight_dtype": DTYPES,
         "weighted": (*[(True, True)] * 5, (True, False), (False, True), (False, False)),
     }
-    for hand in dealt(count, 6, KIND | own | STORAGE):
+    for hand in dealt(count, 6, KIND | ANGLES | own | STORAGE):
         yield NormKind(**stored_kind_of(hand))
 
 
@@ -108,7 +109,7 @@ def call_of(case: NormCase) -> Call:
     sources = inputs(arena, case, kind.heads, power)
     results, out = results_of(arena, case, kind.heads, case.output, sources)
     weights = [_weight(arena, case, number) for number in range(2)]
-    ids, spectrum = positions_of(case, largest=farthest(kind)), spectrum_of(case)
+    ids, spectrum, angles = angles_of(arena, case)
     options: dict[str, Any] = case.placement | {
         "angles": kind.angles,
         "eps": case.eps,
@@ -122,13 +123,12 @@ def call_of(case: NormCase) -> Call:
         wanted = specified(*map(widen, values), *factors, ids, spectrum, **options, **case.quotient)
         return [_finding(case, *three) for three in zip(values, found, wanted, strict=True)]
 
-    positions = listed(arena, ids, transposed=case.rows == "transposed")
     return Call(
         arena=arena,
         function="apply_norm_rotary_qk",
         way=case.way,
         again=case.again,
-        arguments=(*sources, *weights, positions, spectrum),
+        arguments=(*sources, *weights, *angles),
         options=options | case.storage | out,
         results=results,
         described=[(place.lie.shape, case.output) for place in sources],

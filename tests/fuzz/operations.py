@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ropelab_cuda.work import MULTIPROCESSORS
+
 from . import kv_cache, norm, permute, rotary, xpos
 from .call import Call, Device, findings
+from .devices import shared_for
 from .errors import Finding
 
 __all__ = ["OPERATIONS", "Operation"]
@@ -34,7 +37,9 @@ class Operation(NamedTuple):
 
     def findings(self, case: Any, device: Device) -> list[Finding]:
         """Make the call that a case is; raise AssertionError unless it is as specified."""
-        found = findings(self.call_of(case), device)
+        multiprocessors = vars(case.kind).get("multiprocessors", MULTIPROCESSORS)
+        with shared_for(multiprocessors):
+            found = findings(self.call_of(case), device)
         for unit, error, bound in found:
             assert error <= bound, f"a pair is {error:.3g} eps of {unit} off"
         return found

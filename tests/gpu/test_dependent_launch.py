@@ -1,7 +1,7 @@
 """A rotation that starts before its predecessors are done never reads what they have yet to write.
 
-10,000 chains of a producer, a rotation and a consumer, in a stream and in a graph, each with other
-values; see chain.py. The controls at the end take the wait out of the kernel, and must fail.
+10,000 chains of a producer, an operation and a consumer, in a stream and in a graph, each with
+other values; see chain.py. The controls at the end take the wait out of the kernel, and must fail.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from typing import Any
 
 import pytest
 
-import ropelab_cuda
 from ropelab.pairs import Placement
 from ropelab_cuda import launch_rotary, tuning
 from ropelab_cuda.compile import OPTIONS, source
+from ropelab_cuda.exchange import Gate
 from ropelab_cuda.launch import Plan
 from ropelab_cuda.launcher import prepare_launch
 from ropelab_cuda.views import View
-from tests.gpu.chain import SECOND_LOOK, WAIT, Chain, spectrum
+from tests.gpu.chain import SECOND_LOOK, WAIT, Chain
+from tests.gpu.chained import CHAINED, FEW, ROTARY, Chained
 
 pytestmark = pytest.mark.gpu
 
 REPLAYS = 10_000
-SHAPES = {"few tokens": (7, 4, 2), "many tokens": (2048, 2, 1), "late blocks": (20_000, 2, 1)}
+SHAPES = {"few tokens": FEW, "many tokens": (2048, 2, 1), "late blocks": (20_000, 2, 1)}
 # Cycles by which the producer is late: in a stream longer than the host takes to launch a chain, so
 # that the device is never idle and each kernel meets its predecessor.
 LATE = {"stream": 100_000, "graph": 20_000}
@@ -37,6 +38,22 @@ def cuda_bindings() -> None:
     import torch
 
     assert torch.cuda.get_device_capability() >= (9, 0)
+
+
+def chain_of(
+    chained: Chained,
+    shape: tuple[int, int, int],
+    mode: str,
+    *,
+    in_place: bool = False,
+    early: bool = True,
+    dependent: bool = True,
+) -> Chain:
+    """Return a chain for an operation."""
+    kind, delay = chained.kind, LATE[mode]
+    return Chain(
+        *shape, kind=kind, in_place=in_place, early=early, dependent=dependent, delay=delay
+    )
 
 
 def repeat(chain: Chain, rotate: Callable[[], Any], mode: str, count: int) -> tuple[int, int, int]:
@@ -70,19 +87,19 @@ def repeat(chain: Chain, rotate: Callable[[], Any], mode: str, count: int) -> tu
 def test_no_element_is_ever_wrong(
     shape: tuple[int, int, int], in_place: bool, early: bool, dependent: bool, mode: str
 ) -> None:
-    chain = Chain(*shape, in_place=in_place, early=early, dependent=dependent, delay=LATE[mode])
-    numbers = spectrum()
-    options: dict[str, Any] = {"tensor_format": "thd"}
-
-    def rotate() -> None:
-        if in_place:
-            ropelab_cuda.apply_rotary_qk_(chain.q, chain.k, chain.ids, numbers, **options)
-        else:
-            ropelab_cuda.apply_rotary_qk(
-                chain.q, chain.k, chain.ids, numbers, out=chain.out, **options
-            )
-
+    chain = chain_of(ROTARY, shape, mode, in_place=in_place, early=early, dependent=dependent)
+    rotate = ROTARY.call_of(chain, ROTARY.kind)
     assert repeat(chain, rotate, mode, REPLAYS) == (REPLAYS, 0, REPLAYS)
+
+
+@pytest.mark.parametrize("mode", LATE)
+@pytest.mark.parametrize("few", [True, False], ids=["few tokens, in place", "many tokens, out"])
+@pytest.mark.parametrize("name", CHAINED)
+def test_no_element_of_any_operation_is_ever_wrong(name: str, few: bool, mode: str) -> None:
+    chained = CHAINED[name]
+    chain = chain_of(chained, FEW if few else chained.shape, mode, in_place=few)
+    call = chained.call_of(chain, chained.kind)
+    assert repeat(chain, call, mode, REPLAYS) == (REPLAYS, 0, REPLAYS)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -113,7 +130,22 @@ def plan_of(chain: Chain, monkeypatch: pytest.MonkeyPatch, order: dict[str, bool
     operands = [(view(x, "bfloat16"), view(out, "bfloat16")) for x, out in pairs]
     ids = view(chain.ids, "int64")
     place = Placement("thd", "half")
-    return launch_rotary.plan_rotary(operands, ids, spectrum(), place=place, angles="exact")
+    spectrum = ROTARY.kind.spectrum()
+    return launch_rotary.plan_rotary(operands, ids, spectrum, place=place, angles="exact")
+
+
+def plans_of(call: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+    """Return what a call would launch that is the first of its kind; nothing is remembered."""
+    plans: list[Plan] = []
+
+    def keep(_gate: Gate, plan: Plan, _outputs: Any) -> None:
+        plans.append(plan)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Gate, "launch", keep)
+        call()
+    assert plans
+    return plans
 
 
 def by_hand(plan: Plan, change: tuple[str, str]) -> Callable[[], None]:
@@ -139,9 +171,12 @@ def by_hand(plan: Plan, change: tuple[str, str]) -> Callable[[], None]:
 def test_the_kernel_by_hand_is_right(
     monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int], order: dict[str, bool], mode: str
 ) -> None:
-    chain = Chain(*shape, in_place=False, early=True, dependent=True, delay=LATE[mode])
+    chain = chain_of(ROTARY, shape, mode)
     rotate = by_hand(plan_of(chain, monkeypatch, order), (WAIT, WAIT))
     assert repeat(chain, rotate, mode, 500) == (500, 0, 500)
+
+
+CONTROL = (64, 4, 2)  # tokens and heads, of no other chain: no plan of them is known
 
 
 @pytest.mark.parametrize("mode", LATE)
@@ -165,9 +200,34 @@ def test_the_kernel_by_hand_is_right(
 def test_a_kernel_that_believes_too_early_is_caught(
     monkeypatch: pytest.MonkeyPatch, change: tuple[str, str], order: dict[str, bool], mode: str
 ) -> None:
-    chain = Chain(64, 4, 2, in_place=False, early=True, dependent=False, delay=LATE[mode])
-    rotate = by_hand(plan_of(chain, monkeypatch, order), change)
+    chain = chain_of(ROTARY, CONTROL, mode, dependent=False)
+    assert_caught(chain, by_hand(plan_of(chain, monkeypatch, order), change), mode)
+
+
+def assert_caught(chain: Chain, rotate: Callable[[], Any], mode: str) -> None:
+    """Assert that many chains find a kernel wrong."""
     begun, wrong, checked = repeat(chain, rotate, mode, 200)
     print(f"\n{wrong} elements wrong in {checked} chains")
     assert begun == checked == 200
     assert wrong > 1000
+
+
+BELIEVERS = [
+    *((name, WAIT, "") for name in CHAINED),
+    *((name, SECOND_LOOK, "false;") for name, chained in CHAINED.items() if chained.guesses),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    BELIEVERS,
+    ids=[f"{name}, no {'second look' if new else 'wait'}" for name, _, new in BELIEVERS],
+)
+def test_an_operation_that_believes_too_early_is_caught(
+    monkeypatch: pytest.MonkeyPatch, name: str, old: str, new: str
+) -> None:
+    chained = CHAINED[name]
+    chain = chain_of(chained, CONTROL, "graph", dependent=False)
+    plans = plans_of(chained.call_of(chain, chained.kind), monkeypatch)
+    launches = [by_hand(plan, (old, new)) for plan in plans]
+    assert_caught(chain, lambda: [launch() for launch in launches], "graph")

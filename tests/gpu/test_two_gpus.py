@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ropelab
 import ropelab_cuda
+from ropelab.scaling import DynamicNTK
 
 pytestmark = pytest.mark.multi_gpu
 
@@ -51,6 +53,12 @@ def near(torch: Any, found: Any, wanted: Any) -> bool:
     return bool(torch.allclose(found.double().cpu(), wanted, rtol=2**-8, atol=2**-7))
 
 
+def near_to(torch: Any, found: Any, wanted: Any) -> bool:
+    """Compare with the specification, to an eps of bfloat16 of the largest number."""
+    wanted = torch.from_numpy(np.ascontiguousarray(wanted))
+    return bool((found.double().cpu() - wanted).abs().max() <= 2**-8 * wanted.abs().max())
+
+
 @pytest.mark.parametrize("device", [1, 0])
 def test_each_call_runs_where_its_tensors_are(torch: Any, current: int, device: int) -> None:
     import cupy
@@ -71,6 +79,67 @@ def test_each_call_runs_where_its_tensors_are(torch: Any, current: int, device: 
     assert near(torch, cached, wanted[0])
     assert {x.device.index for x in (cos, sin, phases, cached)} == {device}
     assert torch.cuda.current_device() == current == cupy.cuda.runtime.getDevice()
+
+
+@pytest.mark.parametrize("device", [1, 0])
+def test_every_other_operation_runs_where_its_tensors_are(
+    torch: Any, current: int, device: int
+) -> None:
+    import cupy
+
+    rope = ropelab.Rope(128, scaling=DynamicNTK(2.0), max_position_embeddings=4096)
+    q, k, ids = inputs(torch, device)
+    near, weight = ids % 4096, torch.linspace(0.5, 2.0, 128).bfloat16().cuda(device)
+    caches = torch.zeros(2, 5, 16, 2, 128, dtype=q.dtype, device=q.device)
+    slots = torch.arange(80, device=q.device).view(2, 40).flip(1)
+    spectrum = ropelab_cuda.spectrum_on_device(rope, ids)
+    known = rope.spectrum(int(ids.max()) + 1)
+    x, y, at, close, factors = (
+        each.cpu().numpy() for each in (q.double(), k.double(), ids, near, weight.double())
+    )
+    for _ in range(3):  # planned, then replayed
+        calls: list[tuple[Any, Any]] = [
+            (
+                ropelab_cuda.apply_norm_rotary_qk(q, k, weight, weight, ids, SPECTRUM),
+                ropelab.apply_norm_rotary_qk(x, y, factors, factors, at, SPECTRUM),
+            ),
+            (
+                ropelab_cuda.apply_xpos_qk(q, k, near, SPECTRUM, centre=2048),
+                ropelab.apply_xpos_qk(x, y, close, SPECTRUM, centre=2048),
+            ),
+            (
+                ropelab_cuda.apply_rotary_qk(q, k, ids, spectrum),
+                ropelab.apply_rotary_qk(x, y, at, known),
+            ),
+            (ropelab_cuda.rotate(rope, q, k, ids), ropelab.rotate(rope, x, y, at)),
+            (
+                (ropelab_cuda.to_interleaved(q), ropelab_cuda.to_half(k)),
+                (ropelab.to_interleaved(x), ropelab.to_half(y)),
+            ),
+            (
+                (
+                    ropelab_cuda.apply_rotary_kv_cache(q, k, k, ids, SPECTRUM, *caches, slots),
+                    caches[0].view(2, 40, 2, 128).flip(1),
+                    caches[1].view(2, 40, 2, 128).flip(1),
+                ),
+                (*ropelab.apply_rotary_qk(x, y, at, SPECTRUM), y),
+            ),
+        ]
+        for found, wanted in calls:
+            for got, want in zip(found, wanted, strict=True):
+                assert got.device.index == device
+                assert near_to(torch, got, want)
+        caches.zero_()
+        assert torch.cuda.current_device() == current == cupy.cuda.runtime.getDevice()
+
+
+def test_a_spectrum_of_another_device_is_refused(torch: Any) -> None:
+    rope = ropelab.Rope(128, scaling=DynamicNTK(2.0), max_position_embeddings=4096)
+    q, k, ids = inputs(torch, 0)
+    spectrum, before = ropelab_cuda.spectrum_on_device(rope, ids.cuda(1)), q.clone()
+    with pytest.raises(ValueError, match=r"spectrum: .*cuda:1"):
+        ropelab_cuda.apply_rotary_qk_(q, k, ids, spectrum)
+    assert torch.equal(q, before)
 
 
 def test_the_stream_is_that_of_the_tensors_device(torch: Any, current: int) -> None:

@@ -41,10 +41,12 @@ extern "C" void run(const unsigned* grid, const unsigned* block, const void* par
 @cache
 def library(specialisation: Specialisation, sanitize: bool = False) -> ctypes.CDLL:
     """Build a specialisation, or find it built."""
-    name = f"{specialisation.kernel}.cu"
-    text = f'#include "{HEADER}"\n#line 1 "{name}"\n{source(specialisation)}' + GLUE.format(
-        kernel=specialisation.kernel
-    )
+    return compiled(source(specialisation), specialisation.kernel, sanitize)
+
+
+def compiled(code: str, kernel: str, sanitize: bool = False) -> ctypes.CDLL:
+    """Build a source, or find it built; its function `run` launches one of its kernels."""
+    text = f'#include "{HEADER}"\n#line 1 "{kernel}.cu"\n{code}' + GLUE.format(kernel=kernel)
     flags = (*FLAGS, *QUIET, *(SANITIZE if sanitize else ()))
     key = hashlib.sha256("\0".join((HEADER.read_text(), text, *flags)).encode()).hexdigest()
     folder = Path(tempfile.gettempdir()) / f"ropelab-shim-{os.getuid()}"
@@ -54,7 +56,7 @@ def library(specialisation: Specialisation, sanitize: bool = False) -> ctypes.CD
         partial = built.with_suffix(f".{os.getpid()}")
         command = ["g++", *flags, "-x", "c++", "-", "-o", str(partial)]
         result = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
-        assert result.returncode == 0, f"{specialisation}\n{result.stderr}"
+        assert result.returncode == 0, f"{kernel}\n{code[:4000]}\n{result.stderr}"
         partial.replace(built)
     return ctypes.CDLL(str(built))
 

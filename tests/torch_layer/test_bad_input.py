@@ -64,9 +64,9 @@ SHAPES = [
     (
         IDS.float(),
         TypeError,
-        r"position_ids: expected integers, .*; convert them to int64 if every",
+        r"position_ids: expected integers, which are exact; .*; convert them to int64 if every",
     ),
-    (IDS > 3, TypeError, r"position_ids: expected integers, since a position is exact"),
+    (IDS > 3, TypeError, r"position_ids: expected integers, which are exact"),
     (IDS.tolist(), TypeError, r"position_ids: expected a torch.Tensor of integers.*got list"),
     (IDS.numpy(), TypeError, r"position_ids: expected a torch.Tensor of integers.*got ndarray"),
     (None, TypeError, r"position_ids: expected a torch.Tensor of integers.*got NoneType"),
