@@ -23,15 +23,16 @@ from .architectures import (
     REPLACEMENTS,
     applications,
     parameters_of,
+    parts_with_functions,
     survey,
     unknown,
     with_functions,
 )
 from .embeddings import Ropes, held_turner, hold_turner, ropes_of, turner_of
 from .probing import agrees
+from .rebinding import kept
 from .swapping import (
     check_swappable,
-    kept,
     maker_of,
     restore,
     subclass,
@@ -118,6 +119,7 @@ def patch(model: Module, *, angles: str = "float32") -> tuple[Replacement, ...]:
     turners = {name: turner_of(found.embeddings[name], ropes[name], angles) for name in ropes}
     for module in (*found.embeddings.values(), *found.attentions.values()):
         check_swappable(module)
+    classes = {kind: _rotating_class(kind, functions) for kind, functions in fitting.items()}
     report = []
     for name, embedding in found.embeddings.items():
         report.append(Replacement(name, type(embedding).__name__, _described(ropes[name])))
@@ -127,7 +129,7 @@ def patch(model: Module, *, angles: str = "float32") -> tuple[Replacement, ...]:
         kind = type(attention)
         what = f"rotates by ropelab in place of {' or '.join(fitting[kind])}"
         report.append(Replacement(name, kind.__name__, what))
-        swap(attention, _rotating_class(kind, fitting[kind]))
+        swap(attention, classes[kind])
     return tuple(report)
 
 
@@ -186,7 +188,7 @@ def _fitting(kind: type[Module], embeddings: list[tuple[Module, Ropes]]) -> tupl
     return fitting
 
 
-@kept
+@kept()
 def _turning_class(kind: type[Module]) -> type[Module]:
     def forward(
         self: Module,
@@ -201,7 +203,7 @@ def _turning_class(kind: type[Module]) -> type[Module]:
     return subclass(kind, {"forward": forward}, (_turning_class, kind))
 
 
-@kept
+@kept(lambda kind, _: parts_with_functions(kind))
 def _rotating_class(kind: type[Module], fitting: tuple[str, ...]) -> type[Module]:
     def replacement(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         return REPLACEMENTS[parameters_of(function)] if name in fitting else _refusal(function)
