@@ -29,7 +29,7 @@ from .architectures import (
     with_functions,
 )
 from .embeddings import Ropes, held_turner, hold_turner, ropes_of, turner_of
-from .probing import agrees
+from .probing import agrees, changed
 from .rebinding import kept
 from .swapping import (
     check_swappable,
@@ -98,7 +98,8 @@ def patch(model: Module, *, angles: str = "float32") -> tuple[Replacement, ...]:
     -----
     The config says how to rotate, by `ropelab.layers_from_transformers`, and before anything is
     replaced the model's own code is asked whether it rotates likewise. With ``"float32"`` the
-    frequencies are the model's own, so that the same tokens get the same angles; LongRoPE's, and
+    frequencies are those that the model was made with, so that the same tokens get the same angles;
+    if a cast of the model has rounded them to 16 bits, they are taken unrounded. LongRoPE's, and
     those of other rules that depend on the length, are the rule's, within an ulp or two. A dynamic
     rule takes the length of each call, where Transformers remembers the longest one so far. Cosines
     are not rounded to the model's dtype; rotated channels are, once.
@@ -113,6 +114,8 @@ def patch(model: Module, *, angles: str = "float32") -> tuple[Replacement, ...]:
     _check_unswapped(model)
     found = survey(model)
     ropes = {name: ropes_of(module) for name, module in found.embeddings.items()}
+    for name, embedding in found.embeddings.items():
+        _check_unchanged(embedding, ropes[name])
     asked = [(found.embeddings[name], by_layer) for name, by_layer in ropes.items()]
     kinds = dict.fromkeys(map(type, found.attentions.values()))
     fitting = {kind: _fitting(kind, asked) for kind in kinds}
@@ -169,6 +172,13 @@ def unpatch(model: Module) -> None:
 
 def _described(ropes: Ropes) -> str:
     return "; ".join(f"{name}: {rope}" if name else str(rope) for name, rope in ropes.items())
+
+
+def _check_unchanged(embedding: Module, ropes: Ropes) -> None:
+    """Raise NotImplementedError if an embedding computes by numbers that its config does not say."""
+    numbers = changed(embedding, ropes)
+    if numbers:
+        raise unknown(type(embedding), f"{' and '.join(numbers)} changed since its config made it")
 
 
 def _fitting(kind: type[Module], embeddings: list[tuple[Module, Ropes]]) -> tuple[str, ...]:

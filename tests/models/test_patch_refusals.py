@@ -67,7 +67,7 @@ def test_a_config_that_says_otherwise_is_refused(model: Model) -> None:
             super().__init__(config)
             self.inv_freq *= 0.99
 
-    model.model.rotary_emb.__class__ = SlowerRotaryEmbedding
+    model.model.rotary_emb = SlowerRotaryEmbedding(model.config)
     with pytest.raises(
         NotImplementedError, match="LlamaAttention, with an apply_rotary_pos_emb that"
     ):
@@ -75,14 +75,69 @@ def test_a_config_that_says_otherwise_is_refused(model: Model) -> None:
 
 
 @pytest.mark.parametrize("name", ["inv_freq", "original_inv_freq", "attention_scaling"])
-def test_an_embedding_that_was_changed_is_refused(model: Model, name: str) -> None:
+@pytest.mark.parametrize("factor", [1.02, 1.005, 1.00001, 0.996, float("nan")])
+def test_an_embedding_that_was_changed_is_refused(model: Model, name: str, factor: float) -> None:
     embedding = model.model.rotary_emb
     number = getattr(embedding, name)
-    setattr(embedding, name, number * 1.02)
-    with pytest.raises(NotImplementedError, match="LlamaAttention"):
+    setattr(embedding, name, number * factor)
+    named = f"LlamaRotaryEmbedding, with {name} changed since"
+    with pytest.raises(NotImplementedError, match=named):
         patch(model)
+    assert not any(swapped_from(module) for module in model.modules())
     setattr(embedding, name, number)
     assert patch(model)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_frequencies_are_rounded_all_alike_or_changed(model: Model, dtype: torch.dtype) -> None:
+    inv_freq = model.model.rotary_emb.inv_freq
+    exact, rounded = inv_freq.clone(), inv_freq.to(dtype).float()
+    inv_freq[1:] = rounded[1:] * (1 + torch.finfo(dtype).eps)
+    with pytest.raises(NotImplementedError, match="inv_freq changed"):
+        patch(model)
+    inv_freq.copy_(torch.where(torch.arange(len(exact)) == 3, exact, rounded))
+    assert exact[3] != rounded[3]
+    with pytest.raises(NotImplementedError, match="inv_freq changed"):
+        patch(model)
+    inv_freq.copy_(rounded)
+    assert patch(model)
+
+
+@pytest.mark.parametrize("rule", ["dynamic", "longrope"])
+def test_frequencies_that_a_call_has_left_are_not_changed(rule: str) -> None:
+    given = {
+        "dynamic": {"factor": 4.0},
+        "longrope": {
+            "short_factor": [1.0] * 8,
+            "long_factor": [3.0] * 8,
+            "original_max_position_embeddings": 64,
+        },
+    }[rule]
+    model = short_llama({"rope_type": rule, "rope_theta": 1e4, **given})
+    inv_freq = model.model.rotary_emb.inv_freq.clone()
+    with torch.no_grad():
+        model(torch.ones(1, 200, dtype=torch.int64))
+    grown = model.model.rotary_emb.inv_freq.clone()
+    assert not torch.equal(grown, inv_freq)
+    patch(model)
+    unpatch(model)
+    model.model.rotary_emb.inv_freq.mul_(1.005)
+    with pytest.raises(NotImplementedError, match="RotaryEmbedding, with inv_freq changed"):
+        patch(model)
+
+
+def short_llama(rope_parameters: dict[str, Any]) -> Model:
+    transformers: Any = import_module("transformers")
+    config = transformers.LlamaConfig(
+        vocab_size=64,
+        hidden_size=64,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=HEADS,
+        max_position_embeddings=128,
+        rope_parameters=rope_parameters,
+    )
+    return transformers.LlamaForCausalLM(config)
 
 
 def watched(model: Model) -> None:
