@@ -38,6 +38,7 @@ __all__ = [
     "Survey",
     "applications",
     "format_of",
+    "is_embedding",
     "parameters_of",
     "parts_with_functions",
     "survey",
@@ -58,7 +59,7 @@ def _by_tables(
     sin: Turning,  # noqa: ARG001
     unsqueeze_dim: int = 1,
 ) -> Pair:
-    return cos(q, k, _format(unsqueeze_dim))
+    return _turning("cos", cos)(q, k, _format(unsqueeze_dim))
 
 
 def _by_tables_or_positions(
@@ -69,7 +70,17 @@ def _by_tables_or_positions(
     position_ids: torch.Tensor | None = None,  # noqa: ARG001
     unsqueeze_dim: int = 1,
 ) -> Pair:
-    return cos(q, k, _format(unsqueeze_dim))
+    return _turning("cos", cos)(q, k, _format(unsqueeze_dim))
+
+
+def _turning(name: str, given: object) -> Turning:
+    if not isinstance(given, Turning):
+        msg = (
+            f"{name}: expected the Turning that a patched rotary embedding returns; got "
+            f"{type(given).__name__}; call a patched layer with that, or unpatch all of the model"
+        )
+        raise TypeError(msg)
+    return given
 
 
 def _format(unsqueeze_dim: int) -> str:
@@ -81,7 +92,7 @@ def _format(unsqueeze_dim: int) -> str:
 
 
 def _by_complex_table(xq: torch.Tensor, xk: torch.Tensor, freqs_cis: Turning) -> Pair:
-    return freqs_cis(xq, xk, "bshd")
+    return _turning("freqs_cis", freqs_cis)(xq, xk, "bshd")
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
@@ -131,7 +142,7 @@ def survey(model: Module) -> Survey:
     """
     kinds = dict.fromkeys(type(module) for module in model.modules())
     rotating = {kind for kind in kinds if applications(kind)}
-    turning = {kind for kind in kinds.keys() - rotating if "Rotary" in kind.__name__}
+    turning = {kind for kind in kinds.keys() - rotating if is_embedding(kind)}
     for kind in kinds:
         if kind not in rotating | turning and _passes_on(kind):
             raise unknown(kind, "a forward that passes its tables on to another class's")
@@ -148,6 +159,11 @@ def survey(model: Module) -> Survey:
         missing = "rotary embedding" if not embeddings else "attention that rotates by it"
         raise unknown(type(model), f"no {missing}")
     return Survey(embeddings, attentions)
+
+
+def is_embedding(kind: type[Module]) -> bool:
+    """Say whether a class that does not rotate is that of a rotary embedding, by its name."""
+    return "Rotary" in kind.__name__
 
 
 def _passes_on(kind: type[Module]) -> bool:

@@ -22,6 +22,7 @@ from ropelab.checks import ANGLES, check_choice
 from .architectures import (
     REPLACEMENTS,
     applications,
+    is_embedding,
     parameters_of,
     parts_with_functions,
     survey,
@@ -142,14 +143,15 @@ def unpatch(model: Module) -> None:
     Parameters
     ----------
     model : torch.nn.Module
-        A patched model, or a copy of one.
+        A patched model, a copy of one, or a part that contains both embedding and attentions.
 
     Raises
     ------
     TypeError
         If `model` is no module.
     ValueError
-        If it is not patched, or somebody has changed the class of one of its modules since.
+        If it is not patched, a part whose rotary embedding or attentions are elsewhere, or somebody
+        has changed the class of one of its modules since.
     """
     swapped = _swapped(model)
     if not swapped:
@@ -165,9 +167,23 @@ def unpatch(model: Module) -> None:
     if any(maker_of(module) not in (_turning_class, _rotating_class) for module in swapped):
         msg = "model: expected one that nobody watches; got one inside of watch(model); leave it"
         raise ValueError(msg)
+    _check_whole(model)
     for module in swapped:
         restore(module)
         hold_turner(module, None)
+
+
+def _check_whole(model: Module) -> None:
+    """Raise ValueError if a part of a patched model has attentions or an embedding alone."""
+    turning = {module for module in model.modules() if is_embedding(type(module))}
+    rest = set(model.modules()) - turning
+    if not turning or not any(maker_of(module) is _rotating_class for module in rest):
+        alone = "attentions" if not turning else "rotary embedding"
+        msg = (
+            f"model: expected a patched model, or a part with both its rotary embedding and its "
+            f"attentions; got a {type(model).__name__} with its {alone} alone; unpatch all of it"
+        )
+        raise ValueError(msg)
 
 
 def _described(ropes: Ropes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -158,6 +159,68 @@ def test_an_attention_that_passes_its_tables_on_is_refused(
     attention.__class__ = Delegating
     with pytest.raises(NotImplementedError, match="Delegating"):
         act(model)
+
+
+def test_a_refused_config_is_refused_by_the_class_of_its_embedding() -> None:
+    transformers: Any = import_module("transformers")
+    config = transformers.MiMoV2FlashConfig(
+        vocab_size=64,
+        hidden_size=64,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=HEADS,
+        head_dim=16,  # of which it rotates 0.334
+        v_head_dim=16,
+        n_routed_experts=4,
+        moe_intermediate_size=16,
+        layer_types=["full_attention", "sliding_attention"],
+    )
+    model = transformers.MiMoV2FlashForCausalLM(config)
+    with pytest.raises(ValueError, match=r"MiMoV2FlashRotaryEmbedding: partial_rotary_factor: exp"):
+        patch(model)
+    assert not any(swapped_from(module) for module in model.modules())
+
+
+def test_a_part_is_not_undone_alone(model: Model) -> None:
+    batch = make_batch("Llama", "plain")
+    own = logits(model, batch)
+    patch(model)
+    ours = logits(model, batch)
+    parts = {
+        "LlamaDecoderLayer with its attentions": model.model.layers[0],
+        "ModuleList with its attentions": model.model.layers,
+        "LlamaRotaryEmbedding with its rotary embedding": model.model.rotary_emb,
+    }
+    for named, part in parts.items():
+        with pytest.raises(ValueError, match=f"got a {named} alone; unpatch all of it"):
+            unpatch(part)
+    assert torch.equal(logits(model, batch), ours)
+    unpatch(model.model)
+    assert torch.equal(logits(model, batch), own)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "name"), [("Llama", "cos"), ("DeepSeek-V3", "cos"), ("Llama 4", "freqs_cis")]
+)
+def test_an_embedding_that_was_put_in_later_is_told(architecture: str, name: str) -> None:
+    model, batch = build(architecture), make_batch(architecture, "plain")
+    own = logits(model, batch)
+    patch(model)
+    patched = model.model.rotary_emb
+    model.model.rotary_emb = swapped_from(patched)(model.config)  # type: ignore[misc]
+    with pytest.raises(TypeError, match=f"{name}: expected the Turning that .*; got Tensor; .*unp"):
+        logits(model, batch)
+    unpatch(model)
+    assert torch.equal(logits(model, batch), own)
+
+
+def test_an_attention_that_was_put_in_later_is_told(model: Model) -> None:
+    batch = make_batch("Llama", "plain")
+    fresh = copy.deepcopy(model.model.layers[1].self_attn)
+    patch(model)
+    model.model.layers[1].self_attn = fresh
+    with pytest.raises(AttributeError, match=r"unsqueeze: expected cosines .*; got the Turning"):
+        logits(model, batch)
 
 
 def test_a_class_that_was_changed_since_is_not_half_undone(model: Model) -> None:
