@@ -191,7 +191,7 @@ def _described(ropes: Ropes) -> str:
 
 
 def _check_unchanged(embedding: Module, ropes: Ropes) -> None:
-    """Raise NotImplementedError if an embedding computes by numbers that its config does not say."""
+    """Raise NotImplementedError if an embedding computes by numbers that were changed."""
     numbers = changed(embedding, ropes)
     if numbers:
         raise unknown(type(embedding), f"{' and '.join(numbers)} changed since its config made it")

@@ -67,7 +67,18 @@ def _content(cell: CellType) -> object:
 
 
 def wrapped(function: FunctionType) -> Iterator[FunctionType]:
-    """Yield a function, and those within its decorators: all that `rebound` comes to."""
+    """Yield a function, and those within its decorators: all that `rebound` comes to.
+
+    Parameters
+    ----------
+    function : function
+        As there.
+
+    Yields
+    ------
+    function
+        From the outermost on.
+    """
     yield function
     for content in map(_content, function.__closure__ or ()):
         if isinstance(content, FunctionType):
@@ -97,7 +108,18 @@ def parts_of(function: FunctionType, replaced: Mapping[str, object]) -> Iterator
 
 
 def names_in(code: CodeType) -> Iterator[str]:
-    """Yield the global names, and those of attributes, in a code and in the codes within."""
+    """Yield the global names, and those of attributes, that a code has.
+
+    Parameters
+    ----------
+    code : code
+        Of a function.
+
+    Yields
+    ------
+    str
+        Its own, and those of functions and comprehensions in it.
+    """
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

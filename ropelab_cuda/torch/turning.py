@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NoReturn
 
 import torch
 
@@ -96,7 +96,7 @@ class Turning:
             rotary_offset=offset,
         )
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> NoReturn:
         """Raise AttributeError, which tells whoever takes it for a tensor what it is."""
         msg = (
             f"{name}: expected cosines or sines; got the Turning that a patched rotary embedding "

@@ -106,7 +106,7 @@ def test_frequencies_are_rounded_all_alike_or_changed(model: Model, dtype: torch
 
 @pytest.mark.parametrize("rule", ["dynamic", "longrope"])
 def test_frequencies_that_a_call_has_left_are_not_changed(rule: str) -> None:
-    given = {
+    given: dict[str, Any] = {
         "dynamic": {"factor": 4.0},
         "longrope": {
             "short_factor": [1.0] * 8,
