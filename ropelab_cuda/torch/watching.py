@@ -136,8 +136,9 @@ def watch(model: Module, *, angles: str | None = None) -> Iterator[RotaryErrors]
     ]
     given = {}
     for name, module in found.attentions.items():
-        compare = _comparing(name, errors.layers[name], watched)
-        given[module] = with_functions(type(module), compare, (_itself, *recipe_of(type(module))))
+        compare, kind = _comparing(name, errors.layers[name], watched), type(module)
+        recipe = (_itself, *recipe_of(kind))
+        given[module] = with_functions(kind, compare, recipe, copied=kind)
         swap(module, given[module])
     try:
         yield errors
@@ -160,7 +161,7 @@ class _Watched:
 
 
 def _itself(kind: Callable[..., type[Module]], *arguments: Any) -> Any:
-    """Return the class that copies of a watched module have: they are not watched."""
+    """Return the class that pickles of a watched module have: they are not watched."""
     return kind(*arguments) if arguments else kind
 
 
