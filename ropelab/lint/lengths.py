@@ -71,7 +71,9 @@ def original_not_below(subject: Subject) -> Iterator[Defect]:
 
 
 def _by_the_factor(original: int, factor: float) -> str:
-    return f"{written({MAXIMUM: stretched_length(original, factor)})}, the original times the factor"
+    return (
+        f"{written({MAXIMUM: stretched_length(original, factor)})}, the original times the factor"
+    )
 
 
 def _swapped(subject: Subject) -> str:
