@@ -145,6 +145,8 @@ def test_caches(cache_dtype: str) -> None:
     v, numbers = random(*TOKENS, 8, 96, dtype="bfloat16", seed=9), spectrum(24)
     slots = np.random.default_rng(5).permutation(48)[: IDS.size].reshape(TOKENS)
     scales: dict[str, Any] = {} if cache_dtype == "bfloat16" else {"k_scale": 0.5, "v_scale": 2.0}
+    caches: Any
+    true: Any
     caches, true = ([random(6, 8, 8, 96, dtype=cache_dtype, seed=s) for s in (1, 2)] for _ in "12")
     given: Any = (q, k, v, IDS, numbers)
     with on_small_device() as seen:
