@@ -57,30 +57,24 @@ def of_many_tokens() -> Iterator[Specialisation]:
     """
     yield from benchmarked()
     for dtype, layout, width in product(FORMATS, LAYOUTS, _WIDTHS):
-        rope = _rope(*width, layout)
+        rope = _rope(width, layout)
         yield from _planned(rope, "rotary", dtype=dtype)
         if not rope.rotary_offset:
             yield from _planned(rope, "xpos", dtype=dtype)
     for dtype, width in product(("bfloat16", "float64"), _WIDTHS):
-        yield from _planned(_rope(*width, "half"), "rotary", dtype=dtype, table_dtype="float32")
-        yield from _planned(_rope(*width, "half"), "kv_cache", dtype=dtype)
+        yield from _planned(_rope(width, "half"), "rotary", dtype=dtype, table_dtype="float32")
+        yield from _planned(_rope(width, "half"), "kv_cache", dtype=dtype)
     for layout, output, width in product(LAYOUTS, LAYOUTS, _WIDTHS[1:3]):
-        rope = _rope(*width, layout, output)
+        rope = _rope(width, layout, output)
         yield from _planned(rope, "rotary", output_dtype="float8_e4m3fn", scaled=True)
         yield from _planned(rope, "rotary", output_dtype="float32", angles="float32")
         yield from _planned(rope, "kv_cache", cache_dtype="float8_e4m3fn", scaled=True)
 
 
-def _rope(
-    head_dim: int, rotary_dim: int, offset: int, layout: str, output: str | None = None
-) -> Rope:
-    return Rope(
-        head_dim,
-        rotary_dim=rotary_dim,
-        rotary_offset=offset,
-        layout=layout,
-        output_layout=output,
-    )
+def _rope(width: tuple[int, int, int], layout: str, output: str | None = None) -> Rope:
+    head_dim, rotary_dim, first = width
+    placed: dict[str, Any] = {"layout": layout, "output_layout": output, "rotary_offset": first}
+    return Rope(head_dim, rotary_dim=rotary_dim, **placed)
 
 
 def _planned(rope: Rope, call: str, **told: Any) -> tuple[Specialisation, ...]:

@@ -146,10 +146,11 @@ def test_caches(cache_dtype: str) -> None:
     slots = np.random.default_rng(5).permutation(48)[: IDS.size].reshape(TOKENS)
     scales: dict[str, Any] = {} if cache_dtype == "bfloat16" else {"k_scale": 0.5, "v_scale": 2.0}
     caches, true = ([random(6, 8, 8, 96, dtype=cache_dtype, seed=s) for s in (1, 2)] for _ in "12")
-    given: Any = (q, k, v, IDS, numbers)
+    given: Any = (q, k, v, IDS, numbers, *caches, slots)
+    same: Any = (*given[:5], *true, slots)
     with on_small_device() as seen:
-        got = ropelab_cuda.apply_rotary_kv_cache(*given, *caches, slots, **scales)
-    want = ropelab.apply_rotary_kv_cache(*given, *true, slots, **scales)
+        got = ropelab_cuda.apply_rotary_kv_cache(*given, **scales)
+    want = ropelab.apply_rotary_kv_cache(*same, **scales)
     assert (seen[0]["LOADS_FIRST"], seen[0]["UNROLL"]) == (1, 5)
     assert pair_error(got, want, "half", 24) <= BOUNDS["bfloat16"]
     assert pair_error(caches[0], true[0], "half", 24) <= 1.01
