@@ -103,7 +103,7 @@ def compared_at(a: Rope | None, b: Rope | None, length: int | None = None) -> li
     """
     ropes = [rope for rope in (a, b) if rope is not None]
     told = {each for rope in ropes for each in lengths_told(rope, length) if each is not None}
-    return sorted(told) or [None]
+    return list[int | None](sorted(told)) or [None]
 
 
 def compare(layers: str, a: Rope | None, b: Rope | None, length: int | None = None) -> Comparison:

@@ -69,7 +69,9 @@ def operations(torch: Any) -> dict[str, Callable[[Any, Any], tuple[Any, ...]]]:
 
     def norm(x: Any, ids: Any) -> tuple[Any, ...]:
         q, k = x[:, :, :12], x[:, :, 12:]
-        both: tuple[Any, ...] = ropelab_cuda.apply_norm_rotary_qk(q, k, *weights, ids, SPECTRUM)
+        both: tuple[Any, ...] = ropelab_cuda.apply_norm_rotary_qk(
+            q, k, weights[0], weights[1], ids, SPECTRUM
+        )
         return both
 
     def xpos(x: Any, ids: Any) -> tuple[Any, ...]:
@@ -85,7 +87,9 @@ def operations(torch: Any) -> dict[str, Callable[[Any, Any], tuple[Any, ...]]]:
         q, k, v = x[:, :, :8], x[:, :, 8:12], x[:, :, 12:]
         caches = torch.zeros(2, 2 * TOKENS // 16, 16, 4, 128, device="cuda", dtype=x.dtype)
         slots = (ids.sum() + torch.arange(2 * TOKENS, device="cuda")) % (2 * TOKENS)
-        q = ropelab_cuda.apply_rotary_kv_cache(q, k, v, ids, SPECTRUM, *caches, slots.view_as(ids))
+        q = ropelab_cuda.apply_rotary_kv_cache(
+            q, k, v, ids, SPECTRUM, caches[0], caches[1], slots.view_as(ids)
+        )
         return (q, caches)
 
     def by_length(x: Any, ids: Any) -> tuple[Any, ...]:
@@ -250,10 +254,10 @@ def allocating_calls(torch: Any) -> dict[str, tuple[Callable[[], Any], int]]:
         ),
         "apply_xpos_qk": lambda: ropelab_cuda.apply_xpos_qk(*both, near, SPECTRUM, centre=2048),
         "apply_rotary_kv_cache": lambda: ropelab_cuda.apply_rotary_kv_cache(
-            q, k, v, ids, SPECTRUM, *caches, slots
+            q, k, v, ids, SPECTRUM, caches[0], caches[1], slots
         ),
         "apply_rotary_kv_cache_": lambda: ropelab_cuda.apply_rotary_kv_cache_(
-            q, k, v, ids, SPECTRUM, *caches, slots
+            q, k, v, ids, SPECTRUM, caches[0], caches[1], slots
         ),
         "to_half": lambda: ropelab_cuda.to_half(x, 96),
         "to_half_": lambda: ropelab_cuda.to_half_(x),

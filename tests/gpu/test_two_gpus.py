@@ -118,7 +118,9 @@ def test_every_other_operation_runs_where_its_tensors_are(
             ),
             (
                 (
-                    ropelab_cuda.apply_rotary_kv_cache(q, k, k, ids, SPECTRUM, *caches, slots),
+                    ropelab_cuda.apply_rotary_kv_cache(
+                        q, k, k, ids, SPECTRUM, caches[0], caches[1], slots
+                    ),
                     caches[0].view(2, 40, 2, 128).flip(1),
                     caches[1].view(2, 40, 2, 128).flip(1),
                 ),

@@ -1,6 +1,7 @@
 """The picture of characters shows the numbers of the library."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from ropelab.scaling import NTKAware, Proportional
 ROWS = 13
 
 
-def picture(rope: Rope, width: int = 100, **options: bool) -> list[str]:
+def picture(rope: Rope, width: int = 100, **options: Any) -> list[str]:
     text = band_plot(rope, width=width, **options)
     assert text is not None
     return text.plain.splitlines()
