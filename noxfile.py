@@ -88,7 +88,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def notebooks(session: nox.Session) -> None:
-    """Run every notebook without a GPU and check what is committed; `-- --write` stores outputs."""
+    """Run every notebook without a GPU and compare what is stored; `-- --write` stores outputs."""
     session.install(*_groups("notebooks", "torch"), "--editable", ".")
     session.run("python", "-m", "notebooks.execute", *session.posargs)
 

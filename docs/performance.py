@@ -27,14 +27,21 @@ HOST = {"torch.no_grad": "no_grad", "q and k require grad": "q and k require gra
 def page() -> str:
     """Return the page with the tables of the run."""
     text = PAGE.read_text("utf-8")
-    kept = sorted(HERE.glob("measurements/h200-*[0-9].json"))[-1]
-    run = json.loads(kept.read_text("utf-8"))
-    for name, lines in {"rows": _rows(run), "missed": _missed(run), "host": _host(run)}.items():
+    run, fused = _kept("h200-*[0-9].json"), _kept("h200-*-neighbours.json")
+    tables = {"rows": _rows(run), "missed": _missed(run), "host": _host(run)}
+    for name, lines in {**tables, "neighbours": _neighbours(fused)}.items():
         begin = f"<!-- {name}, by docs/performance.py -->\n"
         before, marked, rest = text.partition(begin)
         assert marked, name
         text = before + begin + "\n".join((*lines, END)) + rest.partition(END)[2]
     return text
+
+
+def _kept(pattern: str) -> dict[str, Any]:
+    """Return the last run of a kind."""
+    kept = sorted(HERE.glob(f"measurements/{pattern}"))[-1]
+    run: dict[str, Any] = json.loads(kept.read_text("utf-8"))
+    return run
 
 
 def _rows(run: Mapping[str, Any]) -> Iterator[str]:
@@ -74,8 +81,9 @@ def _shape(of: Mapping[str, Any]) -> str:
 def _missed(run: Mapping[str, Any]) -> Iterator[str]:
     bars = run["verdicts"]
     missed = [bar for bar in bars if not bar["holds"]]
-    yield f"{len(bars) - len(missed)} of {len(bars)} bars hold. Missed:"
-    yield ""
+    yield f"{len(bars) - len(missed)} of {len(bars)} bars hold{'. Missed:' if missed else '.'}"
+    if missed:
+        yield ""
     for bar in missed:
         yield f"- {bar['subject']}: {bar['value']:.3f} {bar['unit']}, of {bar['bound']}"
 
@@ -87,6 +95,16 @@ def _host(run: Mapping[str, Any]) -> Iterator[str]:
         for row in run["host"][context]:
             cells = row["name"], name, f"{row['microseconds']:.1f}", f"{row['of_mul']:.2f}"
             yield f"| {' | '.join(cells)} |"
+
+
+def _neighbours(run: Mapping[str, Any]) -> Iterator[str]:
+    yield "| operation | MB | copy | ropelab | torch.compile | × torch.compile | error, eps |"
+    yield "| --- |" + " --: |" * 6
+    for row in run["rows"]:
+        copy, ours, peer = (row[name]["median"] for name in ("copy", "ours", "peer"))
+        times = f"{copy:.1f} | **{ours:.1f}** ({copy / ours:.3f}) | {peer:.1f} ({copy / peer:.3f})"
+        ends = f"{peer / ours:.2f} | {row['error']:.2f}"
+        yield f"| {row['name']} | {row['moved_bytes'] / 1e6:.1f} | {times} | {ends} |"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Run the notebooks, two at a time, and check what is committed of them.
 
 ``python -m notebooks.execute [--write] [FILE ...]`` from the root of the repository. Each notebook
-has a kernel of its own, in an empty folder. Nothing is written but with ``--write``, which stores
-the outputs in the notebooks.
+has a kernel of its own, in an empty folder. What it shows is compared with what is stored of it.
+Nothing is written but with ``--write``, which stores the outputs of those without a fault.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import NamedTuple
 import nbformat
 from nbclient import NotebookClient
 
+from notebooks.compared import differences
 from notebooks.stored import faults, normalised
 
 FOLDER = Path(__file__).parent
@@ -34,7 +35,7 @@ class Run(NamedTuple):
 
 
 async def execute(path: Path, *, write: bool, free: asyncio.Semaphore) -> Run:
-    """Run one notebook, and check the file that is left."""
+    """Run one notebook, and check what it shows and the file that is left."""
     async with free:
         notebook = nbformat.read(path, as_version=4)
         found, began = [], time.perf_counter()
@@ -58,11 +59,24 @@ async def execute(path: Path, *, write: bool, free: asyncio.Semaphore) -> Run:
         seconds = time.perf_counter() - began
     if seconds > LONGEST:
         found.append(f"took {seconds:.0f} s, above {LONGEST:.0f}")
-    if write and not found:
-        path.write_text(normalised(notebook), encoding="utf-8")
-    found += faults(path.read_text(encoding="utf-8"))
+    found += _checked(path, None if found else normalised(notebook), write=write)
     print("\n  ".join([f"{path.name}: {seconds:.1f} s", *found]), flush=True)
     return Run(path, seconds, found)
+
+
+def _checked(path: Path, fresh: str | None, *, write: bool) -> list[str]:
+    """Return the faults of what a notebook shows now, if it ran, and of what is stored of it."""
+    # A slider whose function raises stops no cell: the error is among what it shows.
+    found = [] if fresh is None else list(faults(fresh))
+    stored = path.read_text(encoding="utf-8")
+    if fresh in (None, stored):
+        return found or list(faults(stored))
+    assert fresh is not None
+    if write and not found:
+        path.write_text(fresh, encoding="utf-8")
+        return found
+    found += (fault for fault in faults(stored) if fault not in found)
+    return found + list(differences(fresh, stored))
 
 
 async def execute_all(paths: list[Path], *, write: bool) -> list[Run]:

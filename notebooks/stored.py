@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
 import nbformat
@@ -51,12 +52,21 @@ def _normalised_cell(cell: nbformat.NotebookNode, name: str) -> nbformat.Noteboo
         kept["execution_count"] = cell.execution_count
         # What a widget draws would stand in its browser's part, which is not stored.
         live = any(WIDGET in output.get("data", {}) for output in cell.outputs)
-        kept["outputs"] = [
+        kept["outputs"] = _joined(
             output | ({"metadata": {}} if "metadata" in output else {})
             for output in cell.outputs
             if not (live and output.output_type == "display_data")
-        ]
+        )
     return nbformat.from_dict(kept)
+
+
+def _joined(outputs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Join texts of one stream that follow one another; a kernel sends them as time has it."""
+    joined: list[dict[str, Any]] = []
+    for name, group in groupby(outputs, key=lambda output: output.get("name")):
+        alike = list(group)
+        joined += [alike[0] | {"text": "".join(one["text"] for one in alike)}] if name else alike
+    return joined
 
 
 def faults(text: str) -> Iterator[str]:

@@ -77,7 +77,7 @@ def as_integers(x: ArrayLike, name: str) -> NDArray[Any]:
     if array.dtype.kind not in "iu":
         msg = (
             f"{name}: expected integers, which are exact; got {array.dtype}; "
-            f"convert by .astype(np.int64) if every value is whole"
+            f"convert them to int64 if every value is whole"
         )
         raise TypeError(msg)
     return array

@@ -17,7 +17,7 @@ Models differ in what is normed, in the offset o, and in where they round. In Tr
 
 Each squares and divides in float32, and the rotation that follows rounds its products and sums
 again. Llama 4 norms after the rotation, which without a weight is the same. Here all of it is
-float64 and is rounded once, at the end, to the dtype of the input.
+float64 and is rounded once, at the end, to the dtype of the input or to another that is asked for.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .arrays import as_floats
 from .checks import (
@@ -37,7 +37,7 @@ from .checks import (
     real_within,
     token_shape,
 )
-from .pairs import Placement, cos_sin_by_token, turned
+from .pairs import Placement, Storage, cos_sin_by_token, turned
 from .positions.token_positions import PositionIds
 from .precision import narrow, widen
 from .spectrum import Spectrum
@@ -129,6 +129,8 @@ def apply_norm_rotary_qk(
     angles: str = "exact",
     output_layout: str | None = None,
     rotary_offset: int = 0,
+    dtype: DTypeLike | None = None,
+    scale: float | tuple[float, float] | None = None,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Norm queries and keys, each by its own weight, then rotate them.
 
@@ -159,10 +161,14 @@ def apply_norm_rotary_qk(
         As in `ropelab.apply_rotary`.
     rotary_offset : int, default 0
         As in `ropelab.apply_rotary`.
+    dtype : dtype-like, optional
+        As in `ropelab.apply_rotary`, of both results.
+    scale : float or (float, float), optional
+        As in `ropelab.apply_rotary_qk`: what is stored is the normed and rotated tensor over it.
 
     Returns
     -------
-    q, k : ndarray, shapes and dtypes of `q` and `k`
+    q, k : ndarray, shapes of `q` and `k`
         Computed in float64 and rounded once.
 
     Raises
@@ -189,9 +195,10 @@ def apply_norm_rotary_qk(
     place = Placement(tensor_format, layout, output_layout, rotary_offset)
     normed_q = _normed(queries, q_weight, "q_weight", norm, tensor_format)
     normed_k = _normed(keys, k_weight, "k_weight", norm, tensor_format)
+    q_storage, k_storage = Storage.of_both(dtype, scale)
     return (
-        narrow(turned(normed_q, cos, sin, place), queries.dtype),
-        narrow(turned(normed_k, cos, sin, place), keys.dtype),
+        turned(normed_q, cos, sin, place, q_storage.by_default(queries.dtype)),
+        turned(normed_k, cos, sin, place, k_storage.by_default(keys.dtype)),
     )
 
 

@@ -60,6 +60,16 @@ class Storage(NamedTuple):
     scale: object = None
     scale_name: str = "scale"
 
+    @classmethod
+    def of_both(cls, dtype: DTypeLike | None, scale: object) -> tuple[Storage, Storage]:
+        """Return how q and k are stored: in one format, and over one scale or a pair of them."""
+        q_scale, k_scale = pair_of_scales(scale)
+        return cls(dtype, q_scale[1], q_scale[0]), cls(dtype, k_scale[1], k_scale[0])
+
+    def by_default(self, dtype: np.dtype[Any]) -> Storage:
+        """Return the same with a dtype where none was said."""
+        return self if self.dtype is not None else self._replace(dtype=dtype)
+
     def of(self, array: NDArray[Any]) -> tuple[np.dtype[Any], float | None]:
         """Return the dtype, that of `array` by default, and the scale, both checked."""
         dtype = array.dtype if self.dtype is None else stored_dtype(self.dtype)
@@ -220,11 +230,11 @@ def turned_qk(
     >>> [y.tolist() for y in both]
     [[[[0.0, 4.0]]], [[[0.0, 2.0]]]]
     """
-    (q_name, q_scale), (k_name, k_scale) = pair_of_scales(scale)
     queries, keys = both
+    q_storage, k_storage = Storage.of_both(dtype, scale)
     return (
-        turned(queries, cos, sin, place, Storage(dtype, q_scale, q_name)),
-        turned(keys, cos, sin, place, Storage(dtype, k_scale, k_name)),
+        turned(queries, cos, sin, place, q_storage),
+        turned(keys, cos, sin, place, k_storage),
     )
 
 

@@ -16,11 +16,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .arrays import as_floats, as_integers
 from .checks import check_same_tokens, finite_real, integer, positive_int, token_shape
-from .pairs import Placement, cos_sin_by_token, turned
+from .pairs import Placement, Storage, cos_sin_by_token, turned
 from .positions.token_positions import PositionIds, check_listed, token_positions
 from .spectrum import Spectrum, check_spectrum
 
@@ -148,6 +148,8 @@ def apply_xpos_qk(
     tensor_format: str = "bshd",
     angles: str = "exact",
     inverse: bool = False,
+    dtype: DTypeLike | None = None,
+    scale: float | tuple[float, float] | None = None,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Rotate queries and keys of the same tokens, and scale them as xPos does.
 
@@ -169,10 +171,15 @@ def apply_xpos_qk(
     tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
         As in `ropelab.apply_rotary`.
     angles : {"exact", "float32"}, default "exact"
-        The angle pipeline. The scale is float64 in both.
+        The angle pipeline. The decay is float64 in both.
     inverse : bool, default False
-        Rotate by minus the position and scale alike: the transpose, which is also the backward
-        pass. It does not undo the scale; that does the transpose of q and k in each other's place.
+        Rotate by minus the position and decay alike: the transpose, which is also the backward
+        pass. It does not undo the decay; that does the transpose of q and k in each other's place.
+    dtype : dtype-like, optional
+        As in `ropelab.apply_rotary`, of both results.
+    scale : float or (float, float), optional
+        As in `ropelab.apply_rotary_qk`: what a stored number is multiplied by to read it back. It
+        has nothing to do with the decay.
 
     Returns
     -------
@@ -200,9 +207,10 @@ def apply_xpos_qk(
     shape = queries.shape
     positions = token_positions(position_ids, token_shape(shape, tensor_format, "q"))
     cos, sin = cos_sin_by_token(shape, "q", positions, spectrum, tensor_format, angles)
-    scale = xpos_scale(positions, spectrum.rotary_dim, scale_base=scale_base, centre=centre)
+    decay = xpos_scale(positions, spectrum.rotary_dim, scale_base=scale_base, centre=centre)
     place = Placement(tensor_format, layout, inverse=inverse)
+    q_storage, k_storage = Storage.of_both(dtype, scale)
     return (
-        turned(queries, cos * scale, sin * scale, place),
-        turned(keys, cos / scale, sin / scale, place),
+        turned(queries, cos * decay, sin * decay, place, q_storage),
+        turned(keys, cos / decay, sin / decay, place, k_storage),
     )

@@ -8,6 +8,7 @@ the results are of its framework and on its device. Names, arguments and errors 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec
@@ -18,6 +19,7 @@ from ropelab.dlpack import CUDA_DEVICES
 from . import layouts, norm_rotary, phases, rotary, rotary_cached, xpos
 from .handover import handed_over
 from .storage import dtype_name
+from .torch_tensors import refuse_lost_gradient
 
 __all__ = [
     "apply_norm_rotary_qk",
@@ -42,7 +44,7 @@ def _anywhere(specified: Callable[P, Any], launched: Callable[..., Any]) -> Call
 
     @wraps(specified)
     def call(*args: P.args, **options: P.kwargs) -> Any:
-        given = signature.bind(*args, **options).arguments
+        given = _without_gradients(signature.bind(*args, **options).arguments)
         first = next(value for name, value in given.items() if name != "rope")
         if _is_on_cuda(first):
             return handed_over(launched(**given), first)
@@ -52,6 +54,15 @@ def _anywhere(specified: Callable[P, Any], launched: Callable[..., Any]) -> Call
         return handed_over(function(**given), first)
 
     return call
+
+
+def _without_gradients(given: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments with torch's tensors detached, or raise if a gradient would be lost."""
+    kind = getattr(sys.modules.get("torch"), "Tensor", ())
+    learnt = {name: x for name, x in given.items() if isinstance(x, kind) and x.requires_grad}
+    for name, x in learnt.items():
+        refuse_lost_gradient(x, name)
+    return given | {name: x.detach() for name, x in learnt.items()}
 
 
 def _is_on_cuda(x: Any) -> bool:

@@ -30,9 +30,11 @@ __all__ = [
     "launch_and_remember",
     "named_pair",
     "outputs_of",
+    "passed_scales",
     "replay_parts",
     "rotate_by_positions",
     "rotate_by_tables",
+    "scale_tensors",
     "take_tensors",
 ]
 
@@ -90,7 +92,7 @@ def rotate_by_positions(
     given = GivenAngles(position_ids, spectrum, angles)
     parts, call = given.in_parts(call)
     if not given.are_whole:  # others have been tried
-        made = replay_parts(tensors, outs, _scale_tensors(storage, tensors), parts, call)
+        made = replay_parts(tensors, outs, scale_tensors(storage, tensors), parts, call)
         if made is not None:
             return made
     gate, views, scales = take_tensors(tensors, place, storage)
@@ -109,7 +111,7 @@ def rotate_by_positions(
     if decay is not None:
         plan = with_decay(plan, decay)
     others = [
-        *_passed(storage, scales),
+        *passed_scales(storage, scales),
         *zip(parts.tensors, given.views(positions), strict=True),
     ]
     launch_and_remember(gate, plan, call, tensors, outs, results, operands, others, given.keyed)
@@ -156,7 +158,7 @@ def rotate_by_tables(
         call = (*call, "indexed", *parts.key)
         parts = parts._replace(tensors=(*given.values(), *parts.tensors))
         if not reading.looks:
-            made = replay_parts(tensors, outs, _scale_tensors(storage, tensors), parts, call)
+            made = replay_parts(tensors, outs, scale_tensors(storage, tensors), parts, call)
             if made is not None:
                 return made
     gate, views, scales = take_tensors(tensors, place, storage)
@@ -183,7 +185,7 @@ def rotate_by_tables(
         gate.launch(plan, [*results, *([reading.overrun_flag] if flags else [])])
         return results
     passed = [
-        *_passed(storage, scales),
+        *passed_scales(storage, scales),
         *zip(parts.tensors or given.values(), others.values(), strict=True),
     ]
     launch_and_remember(gate, plan, call, tensors, outs, results, operands, passed)
@@ -205,7 +207,8 @@ def replay_parts(
     return made if made is None or outs is None else tuple(outs.values())
 
 
-def _scale_tensors(storage: Storage, tensors: Mapping[str, Any]) -> tuple[Any, ...]:
+def scale_tensors(storage: Storage, tensors: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the device tensors among the scales of a call, in the order of its tensors."""
     return () if storage.scale is None else split_scale(storage.scale, len(tensors))[1]
 
 
@@ -270,7 +273,7 @@ def _views(read: Sequence[tuple[str, View | float]]) -> list[tuple[str, View]]:
     return [(name, view) for name, view in read if isinstance(view, View)]
 
 
-def _passed(storage: Storage, scales: Sequence[tuple[str, Scale]]) -> list[tuple[Any, View]]:
+def passed_scales(storage: Storage, scales: Sequence[tuple[str, Scale]]) -> list[tuple[Any, View]]:
     """Return the scales that are tensors, each with its view."""
     views = [scale for _, scale in scales if isinstance(scale, View)]
     return [*zip(split_scale(storage.scale, len(scales))[1], views, strict=True)]

@@ -7,14 +7,16 @@ from typing import Any
 
 from ropelab.checks import TENSOR_FORMATS, check_norm_weight
 from ropelab.norm_rotary import Norm
-from ropelab.pairs import Placement
+from ropelab.pairs import Placement, Storage
 
 from .calls import (
     AS_IT_CAME,
     check_same_dtype,
     launch_and_remember,
     outputs_of,
+    passed_scales,
     replay_parts,
+    scale_tensors,
     take_tensors,
 )
 from .device_spectrum import AnySpectrum
@@ -36,6 +38,7 @@ def norm_and_rotate(
     norm: Norm,
     place: Placement,
     call: Key,
+    storage: Storage = AS_IT_CAME,
 ) -> tuple[Any, ...]:
     """Norm and rotate queries and keys, in one launch.
 
@@ -59,6 +62,8 @@ def norm_and_rotate(
         Where the pairs lie.
     call : tuple
         As in `rotate_by_positions`.
+    storage : Storage
+        In which format, and over which scales, the results are stored.
 
     Returns
     -------
@@ -69,11 +74,12 @@ def norm_and_rotate(
     parts, call = given.in_parts(call)
     if not given.are_whole:  # others have been tried
         present = [weight for weight in weights.values() if weight is not None]
-        made = replay_parts(tensors, outs, present, parts, call)
+        scaling = scale_tensors(storage, tensors)
+        made = replay_parts(tensors, outs, [*scaling, *present], parts, call)
         if made is not None:
             return made
     norm = norm.checked()
-    gate, views, _ = take_tensors(tensors, place, AS_IT_CAME)
+    gate, views, scales = take_tensors(tensors, place, storage)
     name, first = next(iter(views.items()))
     positions, place = given.take(gate, first, name, place)
     head_dim, head_axis = first.shape[-1], TENSOR_FORMATS[place.tensor_format].head_axis
@@ -85,8 +91,8 @@ def norm_and_rotate(
             check_norm_weight(found.shape, heads, head_dim, name, across_heads=norm.across_heads)
     if len(taken) == 2:
         check_same_dtype(taken)
-    read = [*positions.views.items(), *taken.items()]
-    results, operands = outputs_of(gate, tensors, views, outs, read, AS_IT_CAME)
+    read = [*positions.views.items(), *taken.items(), *scales]
+    results, operands = outputs_of(gate, tensors, views, outs, read, storage)
     plan = plan_norm_rotary(
         operands,
         [taken.get(name) for name in weights],
@@ -95,8 +101,10 @@ def norm_and_rotate(
         norm=norm,
         place=place,
         angles=angles,
+        scales=[scale for _, scale in scales],
     )
-    others = [(weights[name], view) for name, view in taken.items()]
+    others = passed_scales(storage, scales)
+    others += [(weights[name], view) for name, view in taken.items()]
     others += zip(parts.tensors, given.views(positions), strict=True)
     launch_and_remember(gate, plan, call, tensors, outs, results, operands, others, given.keyed)
     return results

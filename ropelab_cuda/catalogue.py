@@ -23,6 +23,8 @@ from ropelab.scaling import (
     Stretched,
 )
 
+from .catalogue_many import of_many_tokens
+from .catalogue_stored import stored_specialisations
 from .compile import Specialisation
 from .device_spectrum import AnySpectrum
 from .launch import FORMATS, plan_cos_sin, plan_phases
@@ -50,9 +52,9 @@ def specialisations() -> list[Specialisation]:
         Without repetition, always in the same order.
     """
     families = (
-        *(_rotary(), _rotary_rare(), _rotary_stored(), _counted()),
+        *(_rotary(), _rotary_rare(), stored_specialisations(), _counted()),
         *(_rotary_cached(), _indexed(), _rotary_xpos(), _permute()),
-        *(_kv_cache(), _norm_rotary(), _tables(), _lengths()),
+        *(_kv_cache(), _norm_rotary(), _tables(), _lengths(), of_many_tokens()),
     )
     return list(dict.fromkeys(one for family in families for one in family))
 
@@ -148,31 +150,6 @@ def _indexed() -> Iterator[Specialisation]:
         table = View(1 << 30, (99, 64), (128, step), dtype)
         place, lookup = Placement("thd", layout), Lookup(source, View(1 << 31, (), (), "int32"))
         yield plan_rotary_indexed([(x, out)], table, table, lookup, place=place).specialisation
-
-
-def _rotary_stored() -> Iterator[Specialisation]:
-    """Yield results in another format, scaled if that has 8 bits."""
-    positions = imagined((1, TOKENS), "int64")
-    for (source, target), (layout, rotary_dim) in product(
-        (
-            ("bfloat16", "float8_e4m3fn"),
-            ("float16", "float8_e5m2"),
-            ("float64", "float8_e4m3fn"),
-            ("float32", "bfloat16"),
-            ("bfloat16", "float64"),
-        ),
-        (("half", 128), ("interleaved", 128), ("half", 64)),
-    ):
-        x = imagined((1, TOKENS, 8, 128), source)
-        out = imagined(x.shape, target, 1 << 40)
-        yield plan_rotary(
-            [(x, out)],
-            positions,
-            _spectrum(rotary_dim),
-            place=Placement("bshd", layout),
-            angles="exact",
-            scales=() if target in FORMATS else [0.5],
-        ).specialisation
 
 
 def _rotary_cached() -> Iterator[Specialisation]:

@@ -54,13 +54,7 @@ def rotary(
     iterator of Plan
         For every number of tokens.
     """
-    target = calls.dtype if output_dtype is None else output_dtype
-    check_choice(target, OUTPUT_FORMATS, "output_dtype")
-    check_flag(scaled, "scaled")
-    if calls.in_place and (scaled or target != calls.dtype):
-        msg = "in_place: expected False with an output_dtype or a scale; got True; omit one of them"
-        raise ValueError(msg)
-    scales = [1.0] * len(calls.heads) if scaled else []
+    target, scales = _storage(calls, output_dtype, scaled)
     if table_dtype is not None:
         check_choice(table_dtype, FORMATS, "table_dtype")
         return _by_tables(calls, table_dtype, target, scales)
@@ -68,6 +62,19 @@ def rotary(
     if rope.scaling.depends_on_length and has_device_function(rope.scaling):
         spectra.append(spectrum_to_plan(rope))  # what `rotate` has without a seq_len
     return _by_positions(calls, spectra, target, scales)
+
+
+def _storage(
+    calls: Foreseen, output_dtype: str | None, scaled: bool
+) -> tuple[str, Sequence[float]]:
+    """Return the format of results, and some scales if there are any."""
+    target = calls.dtype if output_dtype is None else output_dtype
+    check_choice(target, OUTPUT_FORMATS, "output_dtype")
+    check_flag(scaled, "scaled")
+    if calls.in_place and (scaled or target != calls.dtype):
+        msg = "in_place: expected False with an output_dtype or a scale; got True; omit one of them"
+        raise ValueError(msg)
+    return target, [1.0] * len(calls.heads) if scaled else []
 
 
 def _by_tables(
@@ -99,13 +106,19 @@ def _by_positions(
                 )
 
 
-def xpos(calls: Foreseen) -> Iterator[Plan]:
+def xpos(
+    calls: Foreseen, *, output_dtype: str | None = None, scaled: bool = False
+) -> Iterator[Plan]:
     """Plan `apply_xpos_qk`.
 
     Parameters
     ----------
     calls : Foreseen
         What is known of them.
+    output_dtype : str, optional
+        As in `rotary`.
+    scaled : bool, default False
+        As in `rotary`.
 
     Returns
     -------
@@ -122,7 +135,7 @@ def xpos(calls: Foreseen) -> Iterator[Plan]:
         )
         raise ValueError(msg)
     decay = Decay(*check_decay(calls.spectrum, 512.0, 0))  # no number of it is compiled in
-    plans = _by_positions(calls, [calls.spectrum], calls.dtype, [])
+    plans = _by_positions(calls, [calls.spectrum], *_storage(calls, output_dtype, scaled))
     return (with_decay(plan, decay) for plan in plans)
 
 
@@ -132,6 +145,8 @@ def norm_rotary(
     weight_dtype: str | None = None,
     weighted: bool = True,
     across_heads: bool = False,
+    output_dtype: str | None = None,
+    scaled: bool = False,
 ) -> Iterator[Plan]:
     """Plan `apply_norm_rotary_qk`.
 
@@ -145,6 +160,10 @@ def norm_rotary(
         Whether there are weights, and not None for each.
     across_heads : bool, default False
         As in `apply_norm_rotary_qk`.
+    output_dtype : str, optional
+        As in `rotary`.
+    scaled : bool, default False
+        As in `rotary`.
 
     Yields
     ------
@@ -156,17 +175,19 @@ def norm_rotary(
     check_choice(weight_dtype, FORMATS, "weight_dtype")
     check_flag(weighted, "weighted")
     norm = Norm(across_heads=across_heads).checked()
+    target, scales = _storage(calls, output_dtype, scaled)
     shapes = [(heads, calls.rope.head_dim)[not across_heads :] for heads in calls.heads]
     for tokens in calls.batches():
         for positions in calls.position_ids(tokens):
             yield plan_norm_rotary(
-                calls.operands(tokens),
+                calls.operands(tokens, target),
                 [imagined(shape, weight_dtype) if weighted else None for shape in shapes],
                 positions,
                 calls.spectrum,
                 norm=norm,
                 place=calls.place,
                 angles=calls.angles,
+                scales=scales,
             )
 
 

@@ -16,7 +16,7 @@ from .launch_angles import Angles
 from .position_sources import PositionSource
 from .tuning import IN_FLIGHT, SHARED_BYTES, WARP, Tuning, choose_tuning
 from .views import View
-from .work import Operand, Work, arrange, token_axes
+from .work import Operand, Scale, Work, arrange, scaled_at, token_axes
 
 __all__ = ["plan_norm_rotary"]
 
@@ -33,6 +33,7 @@ def plan_norm_rotary(
     norm: Norm,
     place: Placement,
     angles: str,
+    scales: Sequence[Scale] = (),
     tuning: Tuning | None = None,
 ) -> Plan:
     """Plan the norm and the rotation of queries and keys, in one launch.
@@ -40,7 +41,7 @@ def plan_norm_rotary(
     Parameters
     ----------
     operands : sequence of (View, View)
-        Queries and keys, and where each goes: itself, or a tensor of the same shape and dtype.
+        Queries and keys, and where each goes: itself, or a tensor of the same shape, of any format.
     weights : sequence of View or None
         Of both, of one dtype, shape (head_dim,), or of all heads; last stride 1.
     position_ids : View or PositionSource
@@ -53,6 +54,8 @@ def plan_norm_rotary(
         Where the pairs lie.
     angles : str
         As in `ropelab.apply_rotary`.
+    scales : sequence of float or View
+        As in `plan_rotary`.
     tuning : Tuning, optional
         By default chosen from the shapes.
 
@@ -67,7 +70,7 @@ def plan_norm_rotary(
         If the angles of a token and the sums of its heads do not fit into a block.
     """
     first = operands[0][0]
-    computed = Angles.of(position_ids, spectrum, angles, first.dtype)
+    computed = Angles.of(position_ids, spectrum, angles, *(view.dtype for view in operands[0]))
     head_dim = first.shape[-1]
     rows = [None if weight is None else _by_head(weight, head_dim) for weight in weights]
     work = arrange(
@@ -77,12 +80,14 @@ def plan_norm_rotary(
         place.tensor_format,
         computed.rows(token_axes(first.shape, place.tensor_format)),
         place.rotary_offset,
+        scales,
         weights=[row for row in rows if row is not None],
     )
     work = _within_warps(work)
     weight_bytes = max((row.item_bytes for row in rows if row is not None), default=0)
+    number_bytes = max(4, *(view.item_bytes for view in operands[0]))
     chosen = tuning or _tuning(
-        work, norm, first.item_bytes, weight_bytes, guesses=computed.can_be_guessed
+        work, norm, first.item_bytes, weight_bytes, number_bytes, guesses=computed.can_be_guessed
     )
     structure = computed.structure(parameters.norm_rotary, work.others, inverse=place.inverse)
     structure.tensors = work.tensors
@@ -108,22 +113,22 @@ def plan_norm_rotary(
         (blocks, chosen.head_blocks, 1),
         (work.across, chosen.lanes, chosen.tokens),
         structure,
-        tuple(_pointers(type(structure), rows, places.others)),
+        tuple(_pointers(type(structure), scales, rows, places.others)),
         places.numbers,
     )
 
 
 def _pointers(
-    structure: Any, rows: Sequence[View | None], angles: Sequence[int]
+    structure: Any, scales: Sequence[Scale], rows: Sequence[View | None], angles: Sequence[int]
 ) -> Iterator[tuple[int, str, int]]:
-    """Yield where the parameters hold addresses; weights, if there are, before those of angles."""
+    """Yield where the parameters hold addresses: scales and weights, if any, before angles."""
     tensors = (parameters.Tensors.q, parameters.Tensors.k)
     for i, operand in enumerate(tensors):
         yield operand.offset + parameters.Operand.x.offset, "input", i
         yield operand.offset + parameters.Operand.out.offset, "output", i
     norms = [at.offset + parameters.Norm.weights.offset for at in (structure.q, structure.k)]
     weights = [at for at, row in zip(norms, rows, strict=True) if row is not None]
-    yield from ((at, "other", i) for i, at in enumerate((*weights, *angles)))
+    yield from ((at, "other", i) for i, at in enumerate((*scaled_at(scales), *weights, *angles)))
 
 
 def _by_head(weight: View, head_dim: int) -> View:
@@ -149,7 +154,9 @@ def _within_warps(work: Work) -> Work:
     return replace(work, across=across, held_bytes=-(-work.units // across) * work.held_bytes)
 
 
-def _tuning(work: Work, norm: Norm, item_bytes: int, weight_bytes: int, *, guesses: bool) -> Tuning:
+def _tuning(
+    work: Work, norm: Norm, item_bytes: int, weight_bytes: int, number_bytes: int, *, guesses: bool
+) -> Tuning:
     """Return how to share the work: threads of a token fill their warps."""
     whole, heads = WARP // work.across, max(1, sum(work.heads))
     one_at_least = replace(work, held_bytes=min(work.held_bytes, IN_FLIGHT))
@@ -161,7 +168,7 @@ def _tuning(work: Work, norm: Norm, item_bytes: int, weight_bytes: int, *, guess
         unroll = max(1, min(chosen.unroll, (KEPT_BYTES - 2 * weight_held) // work.held_bytes))
         blocks = min(-(-heads // lanes), MAX_HEAD_BLOCKS) if chosen.head_blocks > 1 else 1
         return Tuning(lanes, tokens, unroll, blocks, chosen.guesses, chosen.few_tokens)
-    sums = heads * max(item_bytes, 4)
+    sums = heads * number_bytes
     if work.angle_bytes + sums > SHARED_BYTES:
         msg = (
             f"q: expected heads whose sums fit into {SHARED_BYTES} bytes of shared memory beside "

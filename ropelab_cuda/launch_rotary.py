@@ -15,7 +15,7 @@ from .position_sources import PositionSource
 from .tokens import Axes, broadcast_strides
 from .tuning import Tuning, choose_tuning
 from .views import View
-from .work import Operand, Scale, Work, arrange, token_axes
+from .work import Operand, Scale, Work, arrange, scaled_at, token_axes
 
 __all__ = [
     "Lookup",
@@ -241,9 +241,8 @@ def plan_work(
     )
     blocks = grid_of(structure.tensors.grid, chosen.tokens) if any(work.heads) else 0
     both = (parameters.Tensors.q, parameters.Tensors.k)[: len(work.heads)]
-    scaled = [of.offset for of, scale in zip(both, scales, strict=False) if isinstance(scale, View)]
-    others = [*(at + parameters.Operand.scale.offset for at in scaled), *places.others]
-    pointers: list[tuple[int, str, int]] = [(at, "other", i) for i, at in enumerate(others)]
+    others = enumerate((*scaled_at(scales), *places.others))
+    pointers: list[tuple[int, str, int]] = [(at, "other", i) for i, at in others]
     for i, operand in enumerate(both):
         pointers.append((operand.offset + parameters.Operand.x.offset, "input", i))
         pointers.append((operand.offset + parameters.Operand.out.offset, "output", i))

@@ -16,6 +16,9 @@ __all__ = ["Decay", "with_decay"]
 CONTEXT = Context(prec=45)
 # Where the fastest decay is beyond any exponent after one token; finite, since a distance may be 0.
 FASTEST = Decimal(2) ** 900
+# Heads that a thread has in flight: of more, NVRTC computes several at once, in double, and then
+# needs twice the registers, or spills.
+MOST_UNROLL = 3
 
 
 class Decay(NamedTuple):
@@ -55,6 +58,7 @@ def with_decay(plan: Plan, decay: Decay) -> Plan:
     """
     macros = dict(plan.specialisation.defines)
     pairs = int(macros["PAIRS"])
+    macros["UNROLL"] = min(int(macros["UNROLL"]), MOST_UNROLL)
     structure = parameters.rotary_xpos(type(plan.parameters), pairs)()
     structure.rotary = plan.parameters
     structure.decay.centre = decay.centre

@@ -1,9 +1,9 @@
 """RMS norm and rotation of queries and keys on the GPU: `ropelab.norm_rotary`, in one launch.
 
-Sums and products are float32, for float64 tensors float64, and what is stored is rounded once. The
-sums have a fixed order, so that the same call gives the same bits. The squares of a head must fit
-into that format: a float32 head with numbers beyond 1e18 becomes zeros. There is no backward pass.
-The work goes to the caller's current stream; nothing synchronises.
+Sums and products are float32, or float64 if tensors come or go in it, and what is stored is rounded
+once. The sums have a fixed order, so that the same call gives the same bits. The squares of a head
+must fit into that format: a float32 head with numbers beyond 1e18 becomes zeros. There is no
+backward pass. The work goes to the caller's current stream; nothing synchronises.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from ropelab.norm_rotary import Norm
-from ropelab.pairs import Placement
+from ropelab.pairs import Placement, Storage
 
 from .calls import named_pair
 from .calls_norm import norm_and_rotate
 from .device_spectrum import AnySpectrum
 from .recordings import Key
 from .replay import replay
+from .storage import split_scale
 
 __all__ = ["apply_norm_rotary_qk", "apply_norm_rotary_qk_"]
 
@@ -39,6 +40,8 @@ def apply_norm_rotary_qk(
     angles: str = "exact",
     output_layout: str | None = None,
     rotary_offset: int = 0,
+    dtype: Any = None,
+    scale: Any = None,
     out: Sequence[Any] | None = None,
 ) -> tuple[Any, Any]:
     """Norm queries and keys, each by its own weight, then rotate them, all in one launch.
@@ -71,6 +74,10 @@ def apply_norm_rotary_qk(
         As in `ropelab.apply_rotary`.
     rotary_offset : int, default 0
         As in `ropelab.apply_rotary`.
+    dtype : str or dtype, optional
+        As in `apply_rotary`, of both results.
+    scale : float, CUDA tensor of float32 with one element, or a pair of these, optional
+        As in `apply_rotary_qk`.
     out : (CUDA tensor, CUDA tensor), optional
         Where the results go, as in `apply_rotary_qk`.
 
@@ -101,13 +108,16 @@ def apply_norm_rotary_qk(
     norm = Norm(eps, weight_offset, across_heads)
     place = Placement(tensor_format, layout, output_layout, rotary_offset)
     weights = {"q_weight": q_weight, "k_weight": k_weight}
-    given = (q, k, *outs.values(), *(w for w in weights.values() if w is not None), position_ids)
-    call = _key("apply_norm_rotary_qk", spectrum, weights, angles, norm, place, out is None)
+    word, scales = (None, ()) if scale is None else split_scale(scale, 2)
+    present = (weight for weight in weights.values() if weight is not None)
+    given = (q, k, *outs.values(), *scales, *present, position_ids)
+    stored = (out is None, dtype, word)
+    call = _key("apply_norm_rotary_qk", spectrum, weights, angles, norm, place, *stored)
     made = replay(given, call)
     if made is None:
-        both = {"q": q, "k": k}
+        both, storage = {"q": q, "k": k}, Storage(dtype, scale)
         made = norm_and_rotate(
-            both, outs or None, weights, position_ids, spectrum, angles, norm, place, call
+            both, outs or None, weights, position_ids, spectrum, angles, norm, place, call, storage
         )
     q_out, k_out = made or outs.values()
     return q_out, k_out

@@ -19,7 +19,7 @@ from ropelab.dlpack import DLTensor, Exported, describe, read_capsule
 
 from .views import View
 
-__all__ = ["FROZEN", "Guard", "QuickTorch", "Torch", "torch_framework"]
+__all__ = ["FROZEN", "Guard", "QuickTorch", "Torch", "refuse_lost_gradient", "torch_framework"]
 
 FROZEN = "a read-only one; copy it"
 
@@ -60,6 +60,30 @@ def _c_exporter(tensor_type: type) -> Any:
         return None
     prototype = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_void_p)
     return prototype(api.dltensor_from_py_object_no_sync)
+
+
+def refuse_lost_gradient(x: Any, name: str) -> None:
+    """Raise ValueError if gradients of a torch tensor are recorded, which is done elsewhere.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        An argument.
+    name : str
+        Its name, for the message.
+
+    Raises
+    ------
+    ValueError
+        If it requires grad, outside of ``torch.no_grad()``.
+    """
+    if x.requires_grad and sys.modules["torch"].is_grad_enabled():
+        msg = (
+            f"{name}: requires grad, and its gradient would be lost; expected a tensor that does "
+            f"not; ropelab_cuda.torch rotates with gradients; or pass {name}.detach(), or call "
+            f"under torch.no_grad()"
+        )
+        raise ValueError(msg)
 
 
 class Torch:
@@ -127,12 +151,7 @@ class Torch:
                 f"{pending[0]}; call .resolve_conj(), .resolve_neg() or .clone() first"
             )
             raise ValueError(msg)
-        if x.requires_grad and torch.is_grad_enabled():
-            msg = (
-                f"{name}: requires grad, and its gradient would be lost; expected a tensor that "
-                f"does not; pass {name}.detach(), or call under torch.no_grad()"
-            )
-            raise ValueError(msg)
+        refuse_lost_gradient(x, name)
 
     def carries_tangents(self) -> bool:
         """Say whether tensors may carry tangents, for forward-mode differentiation."""

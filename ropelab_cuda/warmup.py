@@ -63,9 +63,10 @@ def specialisations_of(
         Batches and sequences; by default all that make a difference.
     **options
         Of that kind of call alone; what they mean stands with the function of its name in
-        `foreseen_calls`. ``"rotary"`` has `table_dtype`, `output_dtype` and `scaled`;
-        ``"norm_rotary"`` has `weight_dtype`, `weighted` and `across_heads`; ``"kv_cache"`` has
-        `cache_dtype`, `scaled`, `slot_dtype` and `v_head_dim`.
+        `foreseen_calls`. ``"rotary"``, ``"xpos"`` and ``"norm_rotary"`` have `output_dtype` and
+        `scaled`; ``"rotary"`` has `table_dtype` besides, ``"norm_rotary"`` `weight_dtype`,
+        `weighted` and `across_heads`; ``"kv_cache"`` has `cache_dtype`, `scaled`, `slot_dtype` and
+        `v_head_dim`.
 
     Returns
     -------

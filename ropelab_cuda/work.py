@@ -23,6 +23,7 @@ __all__ = [
     "Work",
     "arrange",
     "scale_fields",
+    "scaled_at",
     "token_axes",
     "widest_access",
 ]
@@ -263,3 +264,14 @@ def widest_access(rows: Iterable[tuple[View, Sequence[int]]]) -> int:
 def scale_fields(scale: Scale) -> tuple[float, int]:
     """Return the inverse of a scale, and its address: one of both."""
     return (0.0, scale.pointer) if isinstance(scale, View) else (1.0 / scale, 0)
+
+
+def scaled_at(scales: Sequence[Scale]) -> list[int]:
+    """Return where the fields of tensors hold addresses of scales, as offsets in bytes."""
+    both = (parameters.Tensors.q, parameters.Tensors.k)
+    start = parameters.Operand.scale.offset
+    return [
+        operand.offset + start
+        for operand, scale in zip(both, scales, strict=False)
+        if isinstance(scale, View)
+    ]

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ropelab import Spectrum
-from ropelab.pairs import Placement
+from ropelab.pairs import Placement, Storage
 from ropelab.xpos import check_decay
 
 from .calls import named_pair, rotate_by_positions
 from .launch_xpos import Decay
 from .replay import replay
+from .storage import split_scale
 
 __all__ = ["apply_xpos_qk", "apply_xpos_qk_"]
 
@@ -28,6 +29,8 @@ def apply_xpos_qk(
     tensor_format: str = "bshd",
     angles: str = "exact",
     inverse: bool = False,
+    dtype: Any = None,
+    scale: Any = None,
     out: Sequence[Any] | None = None,
 ) -> tuple[Any, Any]:
     """Rotate queries and keys of the same tokens, and scale them as xPos does, in one launch.
@@ -38,7 +41,7 @@ def apply_xpos_qk(
         As in `ropelab_cuda.apply_rotary_qk`.
     position_ids : CUDA tensor of int
         As in `ropelab_cuda.apply_rotary`. They are not read on the host, so nobody looks how far
-        from the centre they are: where the scale leaves float64's range, which `ropelab` refuses,
+        from the centre they are: where the decay leaves float64's range, which `ropelab` refuses,
         results are 0, infinite or NaN.
     spectrum : ropelab.Spectrum
         Frequencies and attention factor, of one position axis.
@@ -51,9 +54,13 @@ def apply_xpos_qk(
     tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
         As in `ropelab_cuda.apply_rotary`.
     angles : {"exact", "float32"}, default "exact"
-        The angle pipeline. The scale, and arithmetic on the pair, are float64 in both.
+        The angle pipeline. The decay, and arithmetic on the pair, are float64 in both.
     inverse : bool, default False
         The transpose, which is also the backward pass, as in `ropelab.apply_xpos_qk`.
+    dtype : str or dtype, optional
+        As in `ropelab_cuda.apply_rotary`, of both results.
+    scale : float, CUDA tensor of float32 with one element, or a pair of these, optional
+        As in `ropelab_cuda.apply_rotary_qk`; it has nothing to do with the decay.
     out : (CUDA tensor, CUDA tensor), optional
         Where the results go, as in `ropelab_cuda.apply_rotary_qk`.
 
@@ -74,12 +81,14 @@ def apply_xpos_qk(
     decay = Decay(*check_decay(spectrum, scale_base, centre))
     place = Placement(tensor_format, layout, inverse=inverse)
     outs = {} if out is None else named_pair(out)
-    call = ("apply_xpos_qk", id(spectrum), angles, out is None, place, type(inverse), decay)
-    made = replay((q, k, *outs.values(), position_ids), call)
+    word, scales = (None, ()) if scale is None else split_scale(scale, 2)
+    how = (place, type(inverse), decay, dtype, word)
+    call = ("apply_xpos_qk", id(spectrum), angles, out is None, *how)
+    made = replay((q, k, *outs.values(), *scales, position_ids), call)
     if made is None:
-        both = {"q": q, "k": k}
+        both, storage = {"q": q, "k": k}, Storage(dtype, scale)
         made = rotate_by_positions(
-            both, outs or None, position_ids, spectrum, angles, place, call, decay=decay
+            both, outs or None, position_ids, spectrum, angles, place, call, storage, decay
         )
     q_out, k_out = made or outs.values()
     return q_out, k_out

@@ -26,8 +26,9 @@ LAYOUTS = ("half", "interleaved")
 ANGLES = ("exact", "float32")
 
 BATCH, SEQUENCE = 3, 37  # no multiple of what a block takes
+LONGER = 67  # more tokens than multiprocessors, for which threads share the work differently
 SMALL = (BATCH, SEQUENCE, 5, 2)  # and heads of queries and of keys
-LARGE = (1, 2048, 32, 8)  # enough to fill a device, for which threads share the work differently
+LARGE = (1, 2048, 32, 8)  # more than are resident at once
 
 
 def tensor(*shape: int, dtype: torch.dtype) -> torch.Tensor:
@@ -170,15 +171,15 @@ def fused(dtype: torch.dtype, layout: str) -> list[Any]:
     return results
 
 
-def looked_up(dtype: torch.dtype, layout: str) -> list[Any]:
+def looked_up(dtype: torch.dtype, layout: str, sequence: int = SEQUENCE) -> list[Any]:
     """Rotate by rows of tables, of one column a pair or two, by positions that pass their ends."""
-    x, k = (tensor(BATCH, SEQUENCE, heads, 48, dtype=dtype) for heads in (5, 2))
+    x, k = (tensor(BATCH, sequence, heads, 48, dtype=dtype) for heads in (5, 2))
     flag = torch.zeros(1, dtype=torch.int32).cuda()
     results: list[Any] = []
     for width, repeated in ((24, False), (48, True)):
-        cos, sin = (tensor(SEQUENCE // 2, width, dtype=dtype) for _ in range(2))
+        cos, sin = (tensor(sequence // 2, width, dtype=dtype) for _ in range(2))
         options: dict[str, Any] = {"layout": layout, "repeated": repeated, "overrun": "clamp"}
-        for ids in (torch.arange(-5, SEQUENCE - 5).cuda(), Consecutive(-5)):
+        for ids in (torch.arange(-5, sequence - 5).cuda(), Consecutive(-5)):
             given = {"position_ids": ids, "overrun_flag": flag, **options}
             results.append(ropelab_cuda.apply_rotary_cached(x, cos, sin, **given))
             results += ropelab_cuda.apply_rotary_cached_qk(x, k, cos, sin, **given)
@@ -187,13 +188,13 @@ def looked_up(dtype: torch.dtype, layout: str) -> list[Any]:
     return [*results, x, k, flag]
 
 
-def stored(dtype: torch.dtype, layout: str) -> list[Any]:
+def stored(dtype: torch.dtype, layout: str, sequence: int = SEQUENCE) -> list[Any]:
     """Rotate into every other format, over scales that are numbers or lie on the device."""
-    spectrum, positions = ropelab.Rope(24, base=1e3).spectrum(), torch.arange(SEQUENCE).cuda()
+    spectrum, positions = ropelab.Rope(24, base=1e3).spectrum(), torch.arange(sequence).cuda()
     scale = torch.full((1,), 0.3).cuda()
     results: list[Any] = []
     for name, width in product(("float8_e4m3fn", "float8_e5m2", "float16", "float64"), (24, 31)):
-        q, k = (tensor(BATCH, SEQUENCE, heads, width, dtype=dtype) for heads in (5, 2))
+        q, k = (tensor(BATCH, sequence, heads, width, dtype=dtype) for heads in (5, 2))
         options: dict[str, Any] = {"layout": layout, "dtype": name}
         results += ropelab_cuda.apply_rotary_qk(
             q, k, positions, spectrum, scale=(scale, 2.0), **options
@@ -220,15 +221,18 @@ def by_length(rope: ropelab.Rope) -> list[Any]:
     return results
 
 
-def scaled(dtype: torch.dtype, layout: str) -> list[Any]:
+def scaled(dtype: torch.dtype, layout: str, sequence: int = SEQUENCE) -> list[Any]:
     """Rotate and scale by xPos, at positions of which some are too far from the centre."""
-    q, k = (tensor(BATCH, SEQUENCE, heads, 20, dtype=dtype) for heads in (9, 2))
-    positions = (torch.arange(SEQUENCE) * 27_000 - 500_000).cuda()
+    q, k = (tensor(BATCH, sequence, heads, 20, dtype=dtype) for heads in (9, 2))
+    positions = (torch.arange(sequence) * 27_000 - 500_000).cuda()
     spectrum = ropelab.Rope(20, rotary_dim=12).spectrum()
     options: dict[str, Any] = {"layout": layout, "centre": 7}
-    rotated = ropelab_cuda.apply_xpos_qk(q, k, positions, spectrum, **options)
+    rotated = [*ropelab_cuda.apply_xpos_qk(q, k, positions, spectrum, **options)]
+    options |= {"scale": (torch.full((1,), 0.3).cuda(), 2.0)}
+    for name in ("float8_e4m3fn", "float32"):
+        rotated += ropelab_cuda.apply_xpos_qk(q, k, positions, spectrum, dtype=name, **options)
     ropelab_cuda.apply_xpos_qk_(q, k, positions, spectrum, inverse=True)
-    return [*rotated, q, k]
+    return [*(each.view(torch.uint8) for each in rotated), q, k]
 
 
 def permuted(dtype: torch.dtype) -> list[Any]:
@@ -241,16 +245,16 @@ def permuted(dtype: torch.dtype) -> list[Any]:
     return [moved, ropelab_cuda.to_interleaved(odd, 6), odd, packed]
 
 
-def normed(dtype: torch.dtype, layout: str) -> list[Any]:
+def normed(dtype: torch.dtype, layout: str, sequence: int = SEQUENCE) -> list[Any]:
     """Norm and rotate heads of part of a warp, of several rounds of it, and all heads together."""
-    positions = torch.randint(2**20, (BATCH, SEQUENCE)).cuda()
+    positions = torch.randint(2**20, (BATCH, sequence)).cuda()
     results: list[Any] = []
     for (q_heads, head_dim, width), across, weight_dtype in product(
         ((5, 128, 128), (9, 80, 20), (3, 512, 96), (5, 11, 6), (150, 64, 64)),
         (False, True),
         (dtype, torch.float32),
     ):
-        q, k = (tensor(BATCH, SEQUENCE, heads, head_dim, dtype=dtype) for heads in (q_heads, 2))
+        q, k = (tensor(BATCH, sequence, heads, head_dim, dtype=dtype) for heads in (q_heads, 2))
         weights = [
             tensor(*((heads, head_dim) if across else (head_dim,)), dtype=weight_dtype)
             for heads in (q_heads, 2)
@@ -260,6 +264,12 @@ def normed(dtype: torch.dtype, layout: str) -> list[Any]:
         given: Any = (*weights, positions, spectrum)
         options: dict[str, Any] = {"layout": layout, "across_heads": across, "weight_offset": 1.0}
         results += ropelab_cuda.apply_norm_rotary_qk(q, k, *given, **options)
+        scale: Any = (torch.full((1,), 0.3).cuda(), 2.0)
+        for name in ("float8_e4m3fn", "float32"):
+            stored_q_k = ropelab_cuda.apply_norm_rotary_qk(
+                q, k, *given, dtype=name, scale=scale, **options
+            )
+            results += [each.view(torch.uint8) for each in stored_q_k]
         results += ropelab_cuda.apply_norm_rotary_qk_(q, k, *given, output_layout=other, **options)
     return results
 
@@ -283,10 +293,18 @@ def main() -> None:
         results += normed(dtype, layout)
         results += stored(dtype, layout)
         results += into_caches(SMALL, dtype, layout)
+    for dtype, layout in zip(DTYPES[::2], LAYOUTS, strict=True):
+        longer = (BATCH, LONGER, 5, 2)
+        results += rotations(longer, 96, 24, dtype, layout)
+        results += into_caches(longer, dtype, layout)
+        for kinds in (looked_up, stored, scaled, normed):
+            results += kinds(dtype, layout, LONGER)
     for dtype in (*DTYPES, torch.int8):
         results += permuted(dtype)
     for layout in LAYOUTS:
         results += rotations(LARGE, 128, 128, torch.bfloat16, layout)
+        results += rotations(LARGE, 96, 24, torch.bfloat16, layout)
+        results += rotations((BATCH, LONGER, 64, 8), 128, 128, torch.bfloat16, layout)
         results += into_caches(LARGE, torch.bfloat16, layout)
     for rope in ROPES.values():
         if rope.axes is None:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import ropelab
+from ropelab.cli import exits
 from tests.ropelab.cli.support import ropelab as command_line
 from tests.test_readme import LLAMA_3_1_8B
 
@@ -132,6 +133,33 @@ def test_a_console_shows_what_a_command_prints(page: str) -> None:
         result = command_line(*shlex.split(asked)[2:], env={"COLUMNS": "200"})
         assert result.exit_code == 0
         assert result.stdout.splitlines() == shown
+
+
+def commands(page: str) -> list[tuple[str, str]]:
+    """Return the ropelab commands of a page's shell blocks, each with the comment behind it."""
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    halves = [line.partition("#") for line in lines if line.startswith("ropelab ")]
+    return [(command.strip(), comment.strip()) for command, _, comment in halves]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
+def test_a_command_answers_as_its_comment_says(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA_3_1_8B), "utf-8")
+    monkeypatch.chdir(tmp_path)
+    for command, comment in commands(page):
+        result = command_line(*shlex.split(command)[1:])
+        assert (result.exit_code in (exits.YES, exits.NO), result.stderr) == (True, ""), command
+        assert result.stdout
+        if comment.endswith(" ..."):  # the beginning of what it says
+            assert comment.removesuffix(" ...") in result.stdout
+
+
+def test_commands_are_found() -> None:
+    assert [command.split()[1] for command, _ in commands("README.md")] == [
+        *("explain", "lint", "diff")
+    ]
 
 
 @pytest.mark.parametrize("page", [*PAGES, "golden/README.md"])

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ropelab.lint import KINDS
+import pytest
+
+from docs.difference_rows import ROWS
+from ropelab.lint import KINDS, lint
+from ropelab.models import MODELS
 
 ROOT = Path(__file__).parents[1]
 
@@ -64,6 +69,31 @@ def test_published_models_have_what_is_known_of_them() -> None:
     assert "Llama-3-8B" not in found["base-bound"]  # its base lies above all that fail at 8192
     assert {"Llama-2-7B", "Qwen2.5-7B", "Llama-3.1-8B", "gpt-oss-120b"} <= set(found["base-bound"])
     assert not any(name.startswith("Gemma-4") for name in found["base-bound"])  # breach: never
+    # Channels that do not turn, beside the rope or past it, outweigh those that do.
+    still = {"DeepSeek-V3", "GLM-4.5-355B-A32B", "GPT-NeoX-20B", "Phi-4-mini", "Qwen3.5-27B"}
+    assert not still & set(found["base-bound"])
+
+
+@pytest.mark.parametrize("runtime", ["vLLM", "ExLlamaV2", "NeMo", "llama.cpp"])
+def test_a_runtime_s_kind_cites_rows_that_name_it(runtime: str) -> None:
+    name = {"NeMo": "nemo-automodel"}.get(runtime, runtime.lower().replace(".", "-"))
+    source = KINDS[f"differs-in-{name}"].source
+    cited = {int(number) for number in re.findall(r"\d+", source.partition("rows ")[2])}
+    named = {i for i, row in enumerate(ROWS, 1) if runtime in row.a.who + row.b.who}
+    assert cited
+    assert cited <= named
+
+
+def test_exllamav2_s_kind_gives_every_reason_that_a_row_has() -> None:
+    kind = KINDS["differs-in-exllamav2"]
+    theirs = (i for i, row in enumerate(ROWS, 1) if row.b.who == "ExLlamaV2")
+    apart = [i for i in theirs if not ROWS[i - 1].what.startswith("The same")]
+    cited = re.findall(r"\d+", kind.source.partition("rows ")[2])
+    assert [int(number) for number in cited] == apart
+    config = {**MODELS["Qwen2-VL-2B"].config, "architectures": ["Qwen2VLForConditionalGeneration"]}
+    (found,) = (one for one in lint(config) if one.kind == kind.name)
+    assert "63 of 64 frequencies differ" in found.message
+    assert "kept in float16" in found.reason
 
 
 def test_models_are_named_where_they_are_few() -> None:

@@ -29,7 +29,7 @@ def stream(text: str, name: str = "stdout") -> dict[str, Any]:
 
 def test_notebooks_are_numbered_without_a_gap() -> None:
     assert [int(file.name[:2]) for file in FILES] == list(range(1, len(FILES) + 1))
-    assert len(FILES) >= 6
+    assert len(FILES) >= 12
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -69,6 +69,14 @@ def test_sliders_are_left_out_and_what_stands_beside_them_stays() -> None:
     written = normalised(run(slider, drawn, stream("2\n")))
     outputs = json.loads(written)["cells"][1]["outputs"]
     assert [output["output_type"] for output in outputs] == ["stream"]
+
+
+def test_a_stream_is_one_text_however_it_came() -> None:
+    parts = normalised(run(stream("a\n"), stream("b\n"), stream("c\n", "stderr"), stream("d\n")))
+    outputs = nbformat.reads(parts, as_version=4).cells[1].outputs
+    assert [output.text for output in outputs] == ["a\nb\n", "c\n", "d\n"]
+    whole = run(stream("a\nb\n"), stream("c\n", "stderr"), stream("d\n"))
+    assert normalised(whole) == parts
 
 
 @pytest.mark.parametrize(

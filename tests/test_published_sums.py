@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ropelab import Rope, cos_sin
 from ropelab.bands import (
+    PUBLISHED_BASES,
     angle_errors,
     bound_holds,
     decay_bound,
@@ -101,6 +102,35 @@ def test_base_bound_is_first_broken_at(base: float, position: int, value: str) -
     assert found is not None
     assert found.distance == position
     assert printed(found.value, value)
+
+
+# The last rows of the table. A search of all bases takes half a minute a row, and was made once:
+#     python -c "from ropelab.bands import smallest_base as s; print(s(2**19), s(2**20))"
+#     61426122.90656122 65428377.30025828
+# Su's base for 512k lies in a window 4e-6 wide, found between 5.75e7 and 5.85e7 by `bound_holds`
+# in steps of 2e-6, 2000 at a time:
+#     58496266.437844634 58496383.43037752
+
+
+@pytest.mark.parametrize(
+    ("length", "base", "author"),
+    [
+        (2**19, 58_496_300.0, "su"),
+        (2**20, 65_428_400.0, "su"),
+        (2**19, 63_771_600.0, "paper"),
+        (2**20, 505_856_000.0, "paper"),
+    ],
+)
+def test_base_bound_at_512k_and_1m_is_kept_by(length: int, base: float, author: str) -> None:
+    (row,) = (row for row in PUBLISHED_BASES if row.context_length == length)
+    assert f"{base:.1e}" == f"{getattr(row, author):.1e}"
+    assert first_breach(Rope(128, base=base), length) is None
+
+
+@pytest.mark.parametrize(("length", "base"), [(2**19, 58_496_300.0), (2**20, 65_428_377.30025828)])
+def test_base_bound_at_512k_and_1m_is_kept_by_no_smaller_base(length: int, base: float) -> None:
+    assert first_breach(Rope(128, base=base * (1 - 4e-6)), length) is not None
+    assert not bound_holds(np.geomspace(length, base * (1 - 4e-6), 1000), length).any()
 
 
 @pytest.mark.parametrize(

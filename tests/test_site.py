@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import ropelab
-from docs.site.contents import CONTENTS, children
+from docs.site.contents import CONTENTS, children, setup
 
 ROOT = Path(__file__).parents[1]
 API = ROOT / "docs" / "api"
@@ -37,6 +39,25 @@ def test_every_page_has_one_place() -> None:
     placed = Counter(child for parent in CONTENTS for child in children(parent))
     assert {page: count for page, count in placed.items() if count > 1} == {}
     assert set(pages()) - set(placed) == {"docs/index"}
+
+
+def test_the_gallery_s_own_table_names_every_notebook() -> None:
+    # The list that Sphinx is given is hidden, as on every page.
+    text = (ROOT / "docs" / "gallery.md").read_text("utf-8")
+    for page in children("docs/gallery"):
+        assert text.count(f"(../{page}.ipynb)") == 1, page
+
+
+@pytest.mark.parametrize("page", ["docs/gallery", "docs/guide", "docs/index", "docs/api/index"])
+def test_no_list_of_pages_is_shown_beside_a_page_s_own(page: str) -> None:
+    handlers = []
+    setup(SimpleNamespace(connect=lambda _, handler: handlers.append(handler)))
+    source = [""]
+    for handler in handlers:
+        handler(None, page, source)
+    shown = re.search(r"toctree(?:}|::)\n\s*(\S*)\n", source[0])
+    assert shown is not None
+    assert shown[1] == ":hidden:"
 
 
 @pytest.mark.parametrize("parent", CONTENTS)

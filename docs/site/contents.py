@@ -87,7 +87,7 @@ def _title(_: Any, page: str, source: list[str]) -> None:
 
 
 def _append(_: Any, page: str, source: list[str]) -> None:
-    """Give a page the list of those below it, which its own text shows, but for the notebooks."""
+    """Give a page the list of those below it, which its own text shows."""
     entries = [f"{SHORT[one]} </{one}>" if one in SHORT else f"/{one}" for one in children(page)]
     if not entries:
         return
@@ -96,8 +96,7 @@ def _append(_: Any, page: str, source: list[str]) -> None:
         source[0] += f"\n.. toctree::\n   :hidden:\n\n{indented}"
     else:
         lines = "\n".join(entries)
-        options = ":maxdepth: 1" if page == "docs/gallery" else ":hidden:"
-        source[0] += f"\n```{{toctree}}\n{options}\n\n{lines}\n```\n"
+        source[0] += f"\n```{{toctree}}\n:hidden:\n\n{lines}\n```\n"
 
 
 def setup(app: Any) -> None:

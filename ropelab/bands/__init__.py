@@ -27,7 +27,7 @@ from .base_bound import (
 )
 from .base_search import bound_holds, smallest_base
 from .breach_search import Breach
-from .classification import Band, BandName, classify, frequency_ratios, stretches
+from .classification import Band, BandName, classify, stretches
 from .cosines import cosine_sum, pair_cosines
 from .coverage import completes_turn, turning, turns_within, unseen_angles
 from .critical import critical_base, critical_dimension, critical_pair, knee_bases
@@ -38,6 +38,7 @@ from .decay import (
     interpolation_bound,
     partial_sums,
 )
+from .quotients import frequency_ratios
 from .rounding import angle_errors, distinct_positions, first_alias
 
 __all__ = [

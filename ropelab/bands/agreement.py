@@ -11,8 +11,8 @@ from ..arrays import as_array, as_reals
 from ..checks import check_channels, check_rope
 from ..layouts import pair_channels
 from ..rope import Rope
-from .classification import check_same_pairs
 from .cosines import by_distance, unit_turns
+from .quotients import check_same_pairs
 
 __all__ = ["pair_products", "peak_phases", "score", "similarity"]
 

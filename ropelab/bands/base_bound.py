@@ -48,11 +48,14 @@ PUBLISHED_BASES = (
 """The table of arXiv:2405.14591 and that of https://kexue.fm/archives/10122."""
 
 
-def first_breach(rope: Rope, limit: int, *, seq_len: int | None = None) -> Breach | None:
-    r"""Find the first distance at which the sum of cosines is negative.
+def first_breach(
+    rope: Rope, limit: int, *, head_dim: int | None = None, seq_len: int | None = None
+) -> Breach | None:
+    r"""Find the first distance at which the sum of cosines of a whole head is negative.
 
-    The smallest m with :math:`B(m) = \sum_i \cos m\omega_i < 0`. With several position axes the
-    distance is the same on each, as between two tokens of text.
+    The smallest m with :math:`B(m) < 0`, where B is that of `cosine_sum`: channels that are not
+    rotated weigh against a breach, and if they are at least as many as the others there is none.
+    With several position axes the distance is the same on each, as between two tokens of text.
 
     Parameters
     ----------
@@ -60,6 +63,8 @@ def first_breach(rope: Rope, limit: int, *, seq_len: int | None = None) -> Breac
         The rotary embedding, its rule included.
     limit : int
         Distances from 0 to `limit` - 1 are tried, by intervals: at most 2**36 cosines are taken.
+    head_dim : int, optional
+        Channels of the whole query or key, as in `cosine_sum`; by default ``rope.head_dim``.
     seq_len : int, optional
         Length of the sequence in tokens, for a rule that depends on it.
 
@@ -71,11 +76,13 @@ def first_breach(rope: Rope, limit: int, *, seq_len: int | None = None) -> Breac
     Raises
     ------
     TypeError, ValueError
-        If `limit` is not a positive integer, or too far to be searched.
+        If `limit` is not a positive integer, or too far to be searched; or `head_dim` is less than
+        the rotated channels.
 
     References
     ----------
-    .. [1] Men et al., "Base of RoPE Bounds Context Length", 2024, arXiv:2405.14591.
+    .. [1] Men et al., "Base of RoPE Bounds Context Length", 2024, arXiv:2405.14591; of heads that
+       are rotated as a whole.
 
     Examples
     --------
@@ -85,10 +92,16 @@ def first_breach(rope: Rope, limit: int, *, seq_len: int | None = None) -> Breac
     >>> found = first_breach(Rope(128), 4096)
     >>> found.distance, round(found.value, 5)
     (1707, -0.49893)
+
+    DeepSeek-V3 has the same base and turns 64 channels of 192, so that it never breaks it.
+
+    >>> first_breach(Rope(64), 4096).distance
+    725
+    >>> first_breach(Rope(64), 4096, head_dim=128 + 64)
     """
     check_rope(rope)
     limit = positive_int(limit, "limit")
-    breach, tried = search_breach(rope, limit, _WORK, seq_len=seq_len)
+    breach, tried = search_breach(rope, limit, _WORK, head_dim=head_dim, seq_len=seq_len)
     if tried < limit:
         msg = (
             f"limit: expected one that 2**{_WORK.bit_length() - 1} cosines lead to; got {limit}; "
@@ -98,7 +111,9 @@ def first_breach(rope: Rope, limit: int, *, seq_len: int | None = None) -> Breac
     return breach
 
 
-def effective_context(rope: Rope, limit: int, *, seq_len: int | None = None) -> int:
+def effective_context(
+    rope: Rope, limit: int, *, head_dim: int | None = None, seq_len: int | None = None
+) -> int:
     """Longest context in which a similar key is preferred to a random one at every distance.
 
     What a model is sold for may be longer; the bound is on telling keys apart by their content,
@@ -110,6 +125,8 @@ def effective_context(rope: Rope, limit: int, *, seq_len: int | None = None) -> 
         The rotary embedding, its rule included.
     limit : int
         The longest context asked about, in tokens.
+    head_dim : int, optional
+        Channels of the whole query or key, as in `cosine_sum`; by default ``rope.head_dim``.
     seq_len : int, optional
         Length of the sequence in tokens, for a rule that depends on it.
 
@@ -121,7 +138,7 @@ def effective_context(rope: Rope, limit: int, *, seq_len: int | None = None) -> 
     Raises
     ------
     TypeError, ValueError
-        If `limit` is not a positive integer, or too far to be searched.
+        As `first_breach` does.
 
     References
     ----------
@@ -133,7 +150,7 @@ def effective_context(rope: Rope, limit: int, *, seq_len: int | None = None) -> 
     >>> effective_context(Rope(128), 4096), effective_context(Rope(128, base=5e5), 8192)
     (1707, 8192)
     """
-    breach = first_breach(rope, limit, seq_len=seq_len)
+    breach = first_breach(rope, limit, head_dim=head_dim, seq_len=seq_len)
     return positive_int(limit, "limit") if breach is None else breach.distance
 
 

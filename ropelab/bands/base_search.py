@@ -35,7 +35,7 @@ def bound_holds(
     context_length : int
         Length L in tokens; positive. Bases times tokens times pairs are at most 2**36.
     rotary_dim : int, default 128
-        Rotated channels d; even, at most 2**20.
+        Rotated channels d, all of a head; even, at most 2**20.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def smallest_base(
     context_length : int
         Length L in tokens; positive. Tokens times pairs are at most 2**30.
     rotary_dim : int, default 128
-        Rotated channels d; even, at most 2**20.
+        Rotated channels d, all of a head; even, at most 2**20.
     step : float, default 1e-4
         Relative distance of the bases tried, 1e-6 to 1.
     largest : float, default 1e10

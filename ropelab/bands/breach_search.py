@@ -1,8 +1,9 @@
 """Search for the first distance at which a sum of cosines is negative, by intervals.
 
 Over an interval of distances, each pair's angle stays within half the interval's turn of that at
-the middle, so that its cosine has a least value there. Where these sum to more than zero, no
-distance of the interval breaks the bound; other intervals are split, down to single distances.
+the middle, so that its cosine has a least value there. Where these and what is not rotated sum to
+more than zero, no distance of the interval breaks the bound; other intervals are split, down to
+single distances.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..phases import cos_sin_values, exact_phases
 from ..rope import Rope
-from .cosines import on_axes, rows_of
+from .cosines import on_axes, rows_of, unrotated_pairs
 
 __all__ = ["Breach", "Searched", "search_breach"]
 
@@ -41,7 +42,14 @@ class Searched(NamedTuple):
     """Distances below it have no other breach; the limit, or less where the work has run out."""
 
 
-def search_breach(rope: Rope, limit: int, work: int, *, seq_len: int | None = None) -> Searched:
+def search_breach(
+    rope: Rope,
+    limit: int,
+    work: int,
+    *,
+    head_dim: int | None = None,
+    seq_len: int | None = None,
+) -> Searched:
     """Return the first breach below a limit, or how far the work has led.
 
     Parameters
@@ -52,6 +60,8 @@ def search_breach(rope: Rope, limit: int, work: int, *, seq_len: int | None = No
         Distances from 0 to `limit` - 1 are asked about.
     work : int
         Cosines to take at most: as many as pairs for an interval or a distance.
+    head_dim : int, optional
+        Channels of the whole query or key; by default ``rope.head_dim``.
     seq_len : int, optional
         Length of the sequence in tokens, for a rule that depends on it.
 
@@ -62,7 +72,8 @@ def search_breach(rope: Rope, limit: int, work: int, *, seq_len: int | None = No
     """
     spectrum = replace(rope.spectrum(seq_len), attention_factor=1.0)
     axes, pairs = spectrum.position_axes, spectrum.inv_freq.size
-    if 2 * np.count_nonzero(spectrum.inv_freq) <= pairs:  # the others' cosines, all 1, outweigh
+    still = unrotated_pairs(rope, head_dim)
+    if 2 * np.count_nonzero(spectrum.inv_freq) <= pairs + still:  # the others, all 1, outweigh them
         return Searched(None, limit)
     swings = np.abs(spectrum.turns.view(np.int64).astype(np.float64)) * _RADIANS
     if spectrum.periods is not None:  # positions leap back within an interval
@@ -84,7 +95,7 @@ def search_breach(rope: Rope, limit: int, work: int, *, seq_len: int | None = No
         phases = exact_phases(on_axes(axes, starts + half), spectrum).view(np.int64)
         angles = np.abs(phases.astype(np.float64)) * _RADIANS + half * swings
         least = np.cos(np.minimum(angles, np.pi)).sum(axis=-1)
-        starts = starts[least < _ROUNDING * pairs]
+        starts = starts[still + least < _ROUNDING * pairs]
         if width > 1:
             width //= _PARTS
             starts = (starts[:, np.newaxis] + width * np.arange(_PARTS)).ravel()
@@ -92,7 +103,7 @@ def search_breach(rope: Rope, limit: int, work: int, *, seq_len: int | None = No
             if starts.size:
                 waiting.append((starts, width))
             continue
-        total = cos_sin_values(on_axes(axes, starts), spectrum, "exact")[0].sum(axis=-1)
+        total = still + cos_sin_values(on_axes(axes, starts), spectrum, "exact")[0].sum(axis=-1)
         below = np.flatnonzero(total < 0.0)
         if below.size:
             breach = Breach(int(starts[below[0]]), float(total[below[0]]))

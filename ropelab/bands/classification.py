@@ -16,7 +16,7 @@ from ..checks import check_rope
 from ..rope import Rope
 from ..scaling import Default
 
-__all__ = ["Band", "BandName", "check_same_pairs", "classify", "frequency_ratios", "stretches"]
+__all__ = ["Band", "BandName", "classify", "falls_into_bands", "stretches"]
 
 BandName = Literal["kept", "blended", "stretched"]
 
@@ -131,51 +131,9 @@ def classify(rope: Rope, *, seq_len: int | None = None) -> tuple[Band, Band, Ban
     )
 
 
-def frequency_ratios(a: Rope, b: Rope, *, seq_len: int | None = None) -> NDArray[np.float64]:
-    r"""How many times faster each pair of `b` turns than the same pair of `a`.
-
-    .. math:: \omega^b_i / \omega^a_i
-
-    Parameters
-    ----------
-    a, b : Rope
-        The rotary embeddings to compare; as many pairs in both.
-    seq_len : int, optional
-        Length of the sequence in tokens, for rules that depend on it.
-
-    Returns
-    -------
-    ndarray of float64, shape (d/2,)
-        1 where they agree, and where both stand still; infinite where `a` alone does.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is no Rope, or they differ in the number of pairs.
-
-    Examples
-    --------
-    >>> from ropelab import Rope
-    >>> from ropelab.scaling import Linear
-    >>> frequency_ratios(Rope(4), Rope(4, scaling=Linear(4.0))).tolist()
-    [0.25, 0.25]
-    """
-    check_same_pairs(a, b)
-    before, after = (rope.spectrum(seq_len).inv_freq for rope in (a, b))
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        return np.where(before == after, 1.0, after / before)
-
-
-def check_same_pairs(a: Rope, b: Rope) -> None:
-    """Raise unless both are ropes of as many pairs."""
-    check_rope(a)
-    check_rope(b)
-    if a.rotary_dim != b.rotary_dim:
-        msg = (
-            f"b: expected the rotary_dim of a, {a.rotary_dim}; got {b.rotary_dim}; "
-            f"pairs of different widths do not correspond"
-        )
-        raise ValueError(msg)
+def falls_into_bands(kept: Band, blended: Band, stretched: Band) -> bool:
+    """Return whether a rule has bands, rather than changing each pair by another amount."""
+    return not len(blended) or (len(kept) > 0 and len(stretched) > 1)
 
 
 def _same(stretch: NDArray[np.float64], value: float) -> NDArray[np.bool]:

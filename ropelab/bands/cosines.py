@@ -1,4 +1,4 @@
-"""Each pair's turn at a distance, as a point of the unit circle, and the sum over the pairs."""
+"""Each pair's turn at a distance, as a point of the unit circle, and the sum over a head."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import as_integers
-from ..checks import check_position_axes, check_rope
+from ..checks import check_position_axes, check_rope, positive_int
 from ..phases import cos_sin_values
 from ..rope import Rope
 
@@ -22,6 +22,7 @@ __all__ = [
     "pair_cosines",
     "rows_of",
     "unit_turns",
+    "unrotated_pairs",
 ]
 
 _T = TypeVar("_T", bound=np.generic)
@@ -128,13 +129,46 @@ def pair_cosines(
     return by_distance(rope, distances, lambda turns: turns.real, seq_len=seq_len)
 
 
+def unrotated_pairs(rope: Rope, head_dim: int | None = None) -> float:
+    """Return half the channels of a head that are not rotated: what they add to a sum of cosines.
+
+    Parameters
+    ----------
+    rope : Rope
+        The rotary embedding.
+    head_dim : int, optional
+        Channels of the whole head; by default ``rope.head_dim``.
+
+    Returns
+    -------
+    float
+        Pairs, or an odd half.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `head_dim` is no integer, or less than the channels that are rotated.
+    """
+    check_rope(rope)
+    width = positive_int(rope.head_dim if head_dim is None else head_dim, "head_dim")
+    if width < rope.rotary_dim:
+        msg = f"head_dim: expected at least rotary_dim = {rope.rotary_dim}; got {width}"
+        raise ValueError(msg)
+    return (width - rope.rotary_dim) / 2.0
+
+
 def cosine_sum(
-    rope: Rope, distances: ArrayLike, *, seq_len: int | None = None
+    rope: Rope,
+    distances: ArrayLike,
+    *,
+    head_dim: int | None = None,
+    seq_len: int | None = None,
 ) -> NDArray[np.float64]:
-    r"""Sum of all pairs' cosines at a distance: whether like attracts like there.
+    r"""Sum of the cosines of a whole head at a distance: whether like attracts like there.
 
-    .. math:: B(m) = \sum_{i=0}^{d/2-1} \cos m\omega_i
+    .. math:: B(m) = \frac{D - d}{2} + \sum_{i=0}^{d/2-1} \cos m\omega_i
 
+    D are the channels of the head and d those rotated: two that are not add 1 at every distance.
     For a key that is the query plus independent noise the expected score, less that of a random
     key, is :math:`2\sigma^2 B(m)`, if the components have variance :math:`\sigma^2`. Where B is
     negative, a model prefers random keys to similar ones.
@@ -146,18 +180,22 @@ def cosine_sum(
     distances : array-like of int, any shape
         Tokens m between query and key; if the rope has several position axes, the first axis
         counts them.
+    head_dim : int, optional
+        Channels of the whole query or key, those that are not rotated included; by default
+        ``rope.head_dim``. Multi-head latent attention has more, ``qk_nope_head_dim`` besides.
     seq_len : int, optional
         Length of the sequence in tokens, for a rule that depends on it.
 
     Returns
     -------
     ndarray of float64, shape distances.shape
-        From -d/2 to d/2, without the amplitude of the rule.
+        From D/2 - d to D/2, without the amplitude of the rule.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, or the distances lack the rope's axes.
+        If an argument has another type, the distances lack the rope's axes, or `head_dim` is less
+        than the rotated channels.
 
     References
     ----------
@@ -169,5 +207,13 @@ def cosine_sum(
     >>> from ropelab import Rope
     >>> cosine_sum(Rope(128), [0, 1706, 1707]).round(3).tolist()
     [64.0, 0.069, -0.499]
+
+    Of a head of 256 channels, half of which turn, the others outweigh them.
+
+    >>> cosine_sum(Rope(256, rotary_dim=128), [0, 1706, 1707]).round(3).tolist()
+    [128.0, 64.069, 63.501]
     """
-    return by_distance(rope, distances, lambda turns: turns.real.sum(axis=-1), seq_len=seq_len)
+    still = unrotated_pairs(rope, head_dim)
+    return by_distance(
+        rope, distances, lambda turns: still + turns.real.sum(axis=-1), seq_len=seq_len
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -10,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
-from ..bands import classify
+from ..bands.lengths import longest_length
 from ..rope import Rope
 from ..scaling import Default
-from .words import falls_into_bands, has_own_progression, of_length
+from .words import has_own_progression, named_bands, of_length
 
 __all__ = ["band_plot"]
 
@@ -61,7 +62,12 @@ _TRAINED = "original_max_position_embeddings"
 
 
 def band_plot(
-    rope: Rope, *, width: int, length: int | None = None, unicode: bool = True
+    rope: Rope,
+    *,
+    width: int,
+    length: int | None = None,
+    marked: Iterable[int] | None = None,
+    unicode: bool = True,
 ) -> Text | None:
     """Draw the wavelength of every pair in tokens, on a logarithmic axis.
 
@@ -73,6 +79,8 @@ def band_plot(
         Columns that there are.
     length : int, optional
         Of the sequence, for rules that depend on it.
+    marked : iterable of int, optional
+        Lengths in tokens to draw a line at; by default those that the embedding states.
     unicode : bool, default True
         Whether signs beyond ASCII can be written.
 
@@ -88,7 +96,7 @@ def band_plot(
         return None
     columns = min(pairs * max(1, _COLUMNS // pairs), room)
     signs = _UNICODE if unicode else _ASCII
-    curves, stated = _curves(rope, length), _stated(rope)
+    curves, stated = _curves(rope, length), _stated(rope) if marked is None else list(marked)
     scale = _Scale.of([*(values for _, _, values in curves), np.array(list(stated))])
 
     grid = [[""] * columns for _ in range(_ROWS)]
@@ -148,19 +156,14 @@ def _curves(
     if has_own_progression(rope):
         return [("kept", every, scaled)]
     curves = [("plain", every, replace(rope, scaling=Default()).spectrum().wavelengths)]
-    bands = classify(rope, seq_len=length)
-    for band in bands:
-        values = np.array(band.wavelengths, np.float64)
-        name: str = band.name
-        if values.size and np.isinf(values).all():
-            name = "still"
-        elif name != "kept" and not falls_into_bands(*bands):
-            name = "changed"
-        curves.append((name, np.array(band.pairs, np.int64), values))
+    curves += [
+        (name, np.array(band.pairs, np.int64), np.array(band.wavelengths, np.float64))
+        for name, band in named_bands(rope, length)
+    ]
     return curves
 
 
 def _stated(rope: Rope) -> list[int]:
-    """Return the lengths that an embedding states, each once."""
+    """Return the lengths that an embedding is made for, each once."""
     given = (getattr(rope.scaling, _TRAINED, None), rope.max_position_embeddings)
-    return sorted({length for length in given if length is not None})
+    return sorted({length for length in (*given, longest_length(rope)) if length is not None})

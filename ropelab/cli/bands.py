@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.table import Table
 
-from ..bands import classify, stretches
+from ..bands import stretches
 from ..rope import Rope
 from . import exits
 from .failure import Failure, needed, refusals
 from .options import config_argument, dialect_option, json_option, length_option
 from .output import print_json, say, table
-from .sources import reading_of, source_of
-from .words import bands_in_words, grouped, of_length, times
+from .sources import reaches_of, reading_of, source_of
+from .words import (
+    bands_in_words,
+    grouped,
+    has_own_progression,
+    named_bands,
+    of_length,
+    times,
+)
 
 __all__ = ["bands"]
 
@@ -47,7 +55,8 @@ def bands(
     ropes = {kinds: rope for kinds, rope in grouped(reading.ropes) if rope is not None}
     with refusals(source.name):
         if output is not None:
-            _draw(source.name, ropes, output, length)
+            reaches = reaches_of(source, dialect, reading)
+            _draw(source.name, ropes, output, length, reaches)
         if as_json:
             print_json({kinds: _pairs(rope, length) for kinds, rope in ropes.items()})
         elif output is not None:
@@ -64,7 +73,12 @@ def bands(
 
 def _pairs(rope: Rope, length: int | None) -> list[dict[str, Any]]:
     spectrum = rope.spectrum(length)
-    named = {pair: band.name for band in classify(rope, seq_len=length) for pair in band.pairs}
+    own = has_own_progression(rope)
+    named = {
+        pair: "own" if own else name
+        for name, band in named_bands(rope, length)
+        for pair in band.pairs
+    }
     ratios = stretches(rope, seq_len=length).tolist()
     return [
         {
@@ -90,7 +104,13 @@ def _table(title: str, rope: Rope, length: int | None) -> tuple[str, str, Table]
     return title, bands_in_words(rope, length), rows
 
 
-def _draw(name: str, ropes: dict[str, Rope], output: Path, length: int | None) -> None:
+def _draw(
+    name: str,
+    ropes: Mapping[str, Rope],
+    output: Path,
+    length: int | None,
+    reaches: Mapping[Rope, int | None],
+) -> None:
     matplotlib = needed("matplotlib", "plot", "a picture")
     matplotlib.use("agg")
     pyplot = needed("matplotlib.pyplot", "plot", "a picture")
@@ -100,7 +120,9 @@ def _draw(name: str, ropes: dict[str, Rope], output: Path, length: int | None) -
         len(ropes), figsize=(7.2, 4.4 * len(ropes)), layout="constrained", squeeze=False
     )
     for (kinds, rope), ax in zip(ropes.items(), axes[:, 0], strict=True):
-        wavelengths(rope, ax=ax, seq_len=length)
+        reach = reaches.get(rope)
+        window = None if reach == rope.max_position_embeddings else reach
+        wavelengths(rope, context_length=window, ax=ax, seq_len=length)
         ax.set_title(name if len(ropes) == 1 else f"{name}: {kinds}")
     try:
         figure.savefig(output)

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import click
 
 from . import exits
-from .failure import one_line
+from .failure import one_line, shown
 
 __all__ = ["Commands"]
 
@@ -95,7 +95,8 @@ class Commands(click.Group):
         except (click.Abort, KeyboardInterrupt):
             return exits.INTERRUPTED
         except OSError as error:  # a disk that is full, for instance
-            return _failed(str(error), exits.UNREADABLE)
+            place = "the output" if error.filename is None else shown(error.filename)
+            return _failed(f"{place}: {error.strerror or error}", exits.UNREADABLE)
         except Exception as error:
             kind = type(error).__name__
             return _failed(f"internal error, please report it: {kind}: {error}", exits.INTERNAL)

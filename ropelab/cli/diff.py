@@ -7,7 +7,7 @@ import click
 from ..formats.layers import EVERY_LAYER
 from ..rope import Rope
 from . import exits
-from .comparison import Comparison, compare
+from .comparison import Comparison, compare, compared_at
 from .failure import refusals
 from .options import DIALECT, json_option, length_option
 from .output import print_json, say, table
@@ -17,6 +17,8 @@ from .words import of_length
 __all__ = ["diff"]
 
 Layers = dict[str, Rope | None]
+
+_ORDER = 2.0**-40  # what the order of float64's operations makes of a quotient, and more
 
 
 @click.command()
@@ -54,8 +56,9 @@ def diff(
     )
     with refusals(f"{one.name}, {two.name}"):
         compared = [
-            compare(kinds, first, second, length)
+            compare(kinds, first, second, each)
             for kinds, first, second in _matched(dict(left.ropes), dict(right.ropes))
+            for each in compared_at(first, second, length)
         ]
     differ = any(each.differs for each in compared)
     if as_json:
@@ -87,7 +90,8 @@ def _matched(a: Layers, b: Layers) -> list[tuple[str, Rope | None, Rope | None]]
 
 
 def _print(found: Comparison) -> None:
-    say("", f"layers: {found.layers}")
+    at = "" if found.length is None else f", in {found.length:,} tokens"
+    say("", f"layers: {found.layers}{at}")
     say(*(f"  {line}" for line in _lines(found)))
     if found.settings:
         rows = table("", "A", "B")
@@ -108,15 +112,15 @@ def _value(value: object) -> str:
 
 
 def _lines(found: Comparison) -> list[str]:
-    if not found.differs:
-        return ["the same numbers"]
-    if found.frequencies is None:
-        return [found.note]
     each = found.frequencies
-    lines = ["the same frequencies"]
+    if each is None:
+        return [*found.notes] if found.differs else ["the same: no rotary embedding"]
+    apart = each.ratio - 1.0
+    rounding = f", to {apart:.1g}" if apart > _ORDER else ""
+    lines = [f"the same {'frequencies' if found.differs else 'numbers'}{rounding}"]
     if each.differing:
         lines = [
             f"first pair that differs: {each.first}; {each.differing} of {each.pairs} do",
             f"largest quotient of two frequencies: {each.ratio:.6g}, at pair {each.largest}",
         ]
-    return [*lines, *([found.note] if found.note else [])]
+    return [*lines, *found.notes]

@@ -24,8 +24,8 @@ INTERNAL, INTERRUPTED, PIPE = 70, 130, 141
 EXITS: Mapping[int, str] = MappingProxyType(
     {
         YES: "done; where a question was asked, the answer is yes",
-        NO: "the answer is no: lint found a defect, diff a difference, models nothing, "
-        "golden check something broken, bench a bar that is missed",
+        NO: "the answer is no: lint found a defect, diff a difference, models or "
+        "golden list nothing, golden check something broken, bench a bar that is missed",
         USAGE: "wrong usage: an option, an argument or a command that there is not",
         UNREADABLE: "a file cannot be read or written: missing, not permitted, broken, cut off; "
         "or there is no model or golden of that name",

@@ -10,15 +10,16 @@ from rich.console import RenderableType
 
 from ..bands import classify
 from ..formats import LayersReading, query_scales_from_transformers
-from ..lint.subject import subject_of
+from ..formats.latent import channels_beside
 from ..query_scale import QueryScale
 from ..rope import Rope
 from .band_plot import band_plot
+from .description import describe, lengths_told
 from .failure import refusals
 from .options import config_argument, dialect_option, json_option, length_option
 from .output import print_json, say, standard_output, writes_unicode
-from .sources import Source, reading_of, source_of
-from .words import bands_in_words, describe, grouped
+from .sources import Source, reaches_of, reading_of, source_of
+from .words import bands_in_words, grouped
 
 __all__ = ["explain"]
 
@@ -48,14 +49,6 @@ def _query_scales(source: Source, reader: str) -> Mapping[str, QueryScale | None
     return query_scales_from_transformers(source.values) if reader == "transformers" else {}
 
 
-def _reaches(source: Source, reader: str, reading: LayersReading) -> Mapping[Rope, int | None]:
-    """Return the largest distance of two tokens for each rope, None where nothing tells it."""
-    if reader == "transformers":
-        return {rope: reach for _, rope, reach in subject_of(source.values).spans()}
-    ropes = [rope for rope in reading.ropes.values() if rope is not None]
-    return {rope: rope.max_position_embeddings for rope in ropes}
-
-
 def _lines(
     source: Source,
     reader: str,
@@ -67,7 +60,8 @@ def _lines(
 ) -> Iterator[RenderableType]:
     origin = "" if source.origin == source.name else f" ({source.origin})"
     yield f"{source.name}, as {reader} reads it{origin}"
-    reaches = _reaches(source, reader, reading)
+    reaches = reaches_of(source, reader, reading)
+    beside = channels_beside(source.values, reader)
     width, unicode = standard_output().width, writes_unicode()
     for kinds, rope in grouped(reading.ropes):
         yield ""
@@ -76,10 +70,13 @@ def _lines(
         if rope is None:
             yield "  no rotary embedding"
             continue
-        yield from (f"  {line}" for line in describe(rope, length, reaches.get(rope)))
-        picture = band_plot(rope, width=width, length=length, unicode=unicode) if plot else None
-        if picture is not None:
-            yield from ("", picture)
+        reach = reaches.get(rope)
+        yield from (f"  {line}" for line in describe(rope, length, reach, beside))
+        marked = None if reach == rope.max_position_embeddings else [reach] if reach else []
+        for each in lengths_told(rope, length) if plot else ():
+            picture = band_plot(rope, width=width, length=each, marked=marked, unicode=unicode)
+            if picture is not None:
+                yield from ("" if each is None else f"\n  in {each:,} tokens", picture)
     for kind, scale in scales.items():
         if scale is not None:
             yield from ("", f"queries of the layers {kind} are multiplied by {scale}")
@@ -98,6 +95,7 @@ def _document(
         "config": source.name,
         "origin": source.origin,
         "dialect": reader,
+        "length": length,
         "layers": {
             kind: None if rope is None else _layer(rope, length)
             for kind, rope in reading.ropes.items()

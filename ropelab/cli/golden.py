@@ -81,9 +81,12 @@ def list_(
     as_json: bool,
 ) -> None:
     """List the cases whose ids have all WORDS in them."""
+    goldens = _load(directory)
+    _check_name("--op", op, {each.case.op for each in goldens})
+    _check_name("--flag", flag, {name for each in goldens for name in each.case.flags})
     found = [
         each
-        for each in _load(directory)
+        for each in goldens
         if all(word in each.case.id for word in words)
         and op in (None, each.case.op)
         and (flag is None or flag in each.case.flags)
@@ -97,6 +100,12 @@ def list_(
         say(*([rows] if found else []), f"{len(found)} goldens")
     if not found:
         context.exit(exits.NO)
+
+
+def _check_name(option: str, name: str | None, known: set[str]) -> None:
+    if name is not None and name not in known:
+        line = f"expected one of {', '.join(sorted(known))}; got {name!r}."
+        raise click.BadParameter(line, param_hint=f"'{option}'")
 
 
 @golden.command()

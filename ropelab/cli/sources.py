@@ -14,13 +14,15 @@ from numpy.typing import ArrayLike
 from ..formats import LayersReading, read_layers
 from ..formats.sources import LARGEST, parse_config, read_config
 from ..formats.transformers.rope import NO_ROPE
+from ..lint.subject import subject_of
 from ..models import MODELS
+from ..rope import Rope
 from . import exits
 from .failure import Failure, refusals, shown
 from .gguf_files import is_gguf, read_gguf_file
 from .pipes import read_pipe
 
-__all__ = ["Source", "reading_of", "source_of"]
+__all__ = ["Source", "reaches_of", "reading_of", "source_of"]
 
 _STDIN = "-"
 
@@ -124,6 +126,32 @@ def reading_of(source: Source, dialect: str | None = None) -> LayersReading:
         line = f"{source.name}: no rotary embedding in any layer, as {chosen} reads it"
         raise Failure(exits.REFUSED, line)
     return reading
+
+
+def reaches_of(
+    source: Source, dialect: str | None, reading: LayersReading
+) -> Mapping[Rope, int | None]:
+    """Return the largest distance of two tokens for each rope.
+
+    Parameters
+    ----------
+    source : Source
+        The config.
+    dialect : str or None
+        Whose reading it is; None for that of its own format.
+    reading : LayersReading
+        The reading.
+
+    Returns
+    -------
+    mapping of Rope to int or None
+        In tokens; less than max_position_embeddings in layers with a window. None, or not there,
+        where nothing tells it.
+    """
+    if (dialect or source.dialect) == "transformers":
+        return {rope: reach for _, rope, reach in subject_of(source.values).spans()}
+    ropes = [rope for rope in reading.ropes.values() if rope is not None]
+    return {rope: rope.max_position_embeddings for rope in ropes}
 
 
 def _path(name: str) -> Path | None:

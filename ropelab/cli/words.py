@@ -1,23 +1,22 @@
-"""A rotary embedding in plain words: its widths, its rule, what becomes of its pairs."""
+"""Words for lengths, factors, rules and bands."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
-import numpy as np
-
-from ..bands import Band, classify, completes_turn
+from ..bands import Band, classify
+from ..bands.classification import falls_into_bands
 from ..rope import Rope
-from ..scaling import Axial, Default, ExplicitFrequencies, LongRoPE, Scaling
+from ..scaling import Axial, ExplicitFrequencies, LongRoPE, Scaling
 
 __all__ = [
     "bands_in_words",
-    "describe",
-    "falls_into_bands",
     "grouped",
+    "has_one_list",
     "has_own_progression",
+    "named_bands",
     "of_length",
     "rule_in_words",
     "times",
@@ -66,6 +65,30 @@ def has_own_progression(rope: Rope) -> bool:
     return isinstance(rule, Axial | ExplicitFrequencies)
 
 
+def named_bands(rope: Rope, length: int | None = None) -> list[tuple[str, Band]]:
+    """Return the bands of a rope, by what they are called where pictures and tables show them.
+
+    Parameters
+    ----------
+    rope : Rope
+        The rotary embedding.
+    length : int, optional
+        Of the sequence, for rules that depend on it.
+
+    Returns
+    -------
+    list of tuple of str and Band
+        "kept", "blended" and "stretched"; "changed" for pairs of a rule that changes each by
+        another amount, "still" for those that it stops.
+    """
+    kept, blended, stretched = classify(rope, seq_len=length)
+    still = math.inf in stretched.stretches
+    changed = not falls_into_bands(kept, blended, stretched)
+    middle = "changed" if changed or still else "blended"
+    last = "still" if still else "changed" if changed else "stretched"
+    return [("kept", kept), (middle, blended), (last, stretched)]
+
+
 def bands_in_words(rope: Rope, length: int | None = None) -> str:
     """Return what becomes of the pairs.
 
@@ -84,37 +107,28 @@ def bands_in_words(rope: Rope, length: int | None = None) -> str:
     pairs = rope.rotary_dim // 2
     if has_own_progression(rope):
         return f"{pairs} pairs with frequencies of their own"
-    kept, blended, stretched = classify(rope, seq_len=length)
-    if len(kept) == pairs:
+    groups: dict[str, list[float]] = {}
+    for name, band in named_bands(rope, length):
+        groups[name] = [*groups.get(name, []), *band.stretches]
+    if len(groups["kept"]) == pairs:
         return f"{pairs} pairs, none of them scaled"
-    parts = [(len(kept), "untouched")] if len(kept) else []
-    if math.isinf(max(stretched.stretches)):
-        if len(blended):
-            parts.append((len(blended), f"changed, {_ends(blended)}"))
-        parts.append((len(stretched), "standing still"))
-    elif not falls_into_bands(kept, blended, stretched):
-        parts.append((len(blended) + len(stretched), f"changed, {_ends(blended, stretched)}"))
-    else:
-        parts += [(len(blended), "blended")] if len(blended) else []
-        parts.append((len(stretched), f"stretched {times(max(stretched.stretches))}"))
-    (first, name), *rest = parts
+    told = [(len(each), _fate(name, each)) for name, each in groups.items() if each]
+    (first, name), *rest = told
     head = f"{first} {'pair' if first == 1 else 'pairs'} {name}"
     return ", ".join([head, *(f"{count} {name}" for count, name in rest)])
 
 
-def falls_into_bands(kept: Band, blended: Band, stretched: Band) -> bool:
-    """Return whether a rule has bands, rather than changing each pair by another amount."""
-    return not len(blended) or (len(kept) > 0 and len(stretched) > 1)
-
-
-def _ends(*bands: Band) -> str:
-    stretches = [each for band in bands for each in band.stretches]
-    return f"{times(min(stretches))} to {times(max(stretches))}"
+def _fate(name: str, stretches: Sequence[float]) -> str:
+    if name == "changed":
+        return f"changed, {times(min(stretches))} to {times(max(stretches))}"
+    if name == "stretched":
+        return f"stretched {times(max(stretches))}"
+    return {"kept": "untouched", "blended": "blended", "still": "standing still"}[name]
 
 
 def rule_in_words(rule: Scaling) -> str:
     """Return a rule's name and parameters, a long list by its length and its ends."""
-    if isinstance(rule, LongRoPE) and _has_one_list(rule):
+    if isinstance(rule, LongRoPE) and has_one_list(rule):
         return _factors_in_words(rule)
     # Every rule is a dataclass, which its base class does not say to the checker.
     given = [
@@ -125,7 +139,7 @@ def rule_in_words(rule: Scaling) -> str:
     return f"{rule.rope_type} ({', '.join(given)})" if given else rule.rope_type
 
 
-def _has_one_list(rule: Scaling) -> bool:
+def has_one_list(rule: Scaling) -> bool:
     """Return whether LongRoPE divides by the same factors at all lengths, as GGUF files may say."""
     return (
         isinstance(rule, LongRoPE)
@@ -151,60 +165,3 @@ def _value(value: object) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"of {len(value)} numbers, {min(value):.4g} to {max(value):.4g}" if value else "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def describe(rope: Rope, length: int | None = None, reach: int | None = None) -> Iterator[str]:
-    """Say what a rotary embedding is, a line at a time.
-
-    Parameters
-    ----------
-    rope : Rope
-        The rotary embedding.
-    length : int, optional
-        Of the sequence, for rules that depend on it.
-    reach : int, optional
-        The largest distance between two tokens, which a sliding window makes less than
-        max_position_embeddings.
-
-    Yields
-    ------
-    str
-        A sentence or two.
-    """
-    spectrum = rope.spectrum(length)
-    longest = of_length(float(spectrum.wavelengths.max()))
-    unscaled = of_length(float(replace(rope, scaling=Default()).spectrum().wavelengths.max()))
-    before = "" if longest == unscaled or has_own_progression(rope) else f", {unscaled} unscaled"
-    yield f"{bands_in_words(rope, length)}; longest wavelength {longest} tokens{before}"
-    yield f"base {rope.base:,.10g}; {_channels(rope)}"
-    asks = ""
-    rule = getattr(rope.scaling, "inner", rope.scaling)
-    if rope.scaling.depends_on_length and not _has_one_list(rule):
-        asks = "; it depends on the length of the sequence"
-        asks += f", here {length:,} tokens" if length else ", see --length"
-    yield f"rule {rule_in_words(rope.scaling)}{asks}"
-    if spectrum.position_axes > 1:
-        counts = np.bincount(np.asarray(spectrum.axes)).tolist()
-        yield f"{spectrum.position_axes} position axes, which turn {_listed(counts)} pairs"
-    amplitude, pairs = spectrum.attention_factor, rope.rotary_dim // 2
-    if amplitude != 1.0:
-        yield f"cos and sin are multiplied by {amplitude:.6g}, scores by {amplitude**2:.6g}"
-    if spectrum.softmax_factor != 1.0:
-        yield f"the scale of the softmax is multiplied by {spectrum.softmax_factor:.6g}"
-    if reach is not None:
-        turning = int(np.count_nonzero(completes_turn(rope, reach, seq_len=length)))
-        window = "" if reach == rope.max_position_embeddings else "window of "
-        yield f"{turning} of {pairs} pairs turn all the way round in its {window}{reach:,} tokens"
-
-
-def _channels(rope: Rope) -> str:
-    d, half = rope.rotary_dim, rope.rotary_dim // 2
-    part = f"all {d}" if d == rope.head_dim else f"{d} of {rope.head_dim}"
-    first = f" from channel {rope.rotary_offset}" if rope.rotary_offset else ""
-    pair = f"i and i + {half}" if rope.layout == "half" else "2i and 2i + 1"
-    out = "" if rope.output_layout == rope.layout else f", put out as {rope.output_layout}"
-    return f"{part} channels of a head turn{first}, pair i being channels {pair}{out}"
-
-
-def _listed(counts: Sequence[int]) -> str:
-    return ", ".join(map(str, counts[:-1])) + f" and {counts[-1]}"

@@ -41,6 +41,8 @@ SIGNS = frozenset(
     }
 )
 
+_DIGITS = 640  # of a whole number, which every setting of Python's reads
+
 LARGEST = 2**26
 """Bytes of a config.json that are read; none has a thousandth of them."""
 
@@ -98,7 +100,7 @@ def parse_config(raw: bytes, place: str) -> Mapping[str, Any]:
         msg = f"config: {place} is not JSON (it starts with {raw[:4]!r}): {error.reason}"
         raise ValueError(msg) from error
     try:
-        config = json.loads(text, object_pairs_hook=_without_repetition)
+        config = json.loads(text, object_pairs_hook=_without_repetition, parse_int=_whole_number)
     except RecursionError:
         msg = f"config: {place} is no sound JSON: it nests too deep to be a config"
         raise ValueError(msg) from None
@@ -272,6 +274,15 @@ def _check_path(path: str) -> None:
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_ECHO else f"{text[:100]}...{text[-100:]}"
+
+
+def _whole_number(digits: str) -> int:
+    """Return a number, before Python refuses one of many digits in words that help nobody."""
+    count = len(digits.removeprefix("-"))
+    if count > _DIGITS:
+        msg = f"a whole number of {count} digits, {digits[:8]}...; expected at most {_DIGITS}"
+        raise ValueError(msg)
+    return int(digits)
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ __all__ = [
     "HALF_OUT",
     "HONOURS_PARTIAL",
     "INTERLEAVED",
+    "LAYER_TYPES",
     "LEGACY_NAMES",
     "LISTS_NOPE",
     "MROPE",
@@ -76,6 +77,18 @@ ROTATES_QK_ROPE = _names(
     """
     axk1 axk2 bailing_hybrid deepseek_v2 deepseek_v3 deepseek_v32 glm4_moe_lite glm_moe_dsa hy_v4
     hy_v4_vl_text minicpm3 mistral_large4_text youtu
+    """
+)
+
+# Names of layers that Transformers 5 accepts in layer_types: its own, those that it renames, and
+# those that a model's class accepts for itself.
+LAYER_TYPES = _names(
+    """
+    chunked_attention compressed_sparse_attention conv full_attention heavily_compressed_attention
+    hybrid hybrid_sliding indexed_attention linear_attention minimax_m3_sparse moe
+    reference_sliding_attention sliding_attention window_attention
+    attention deepseek_sparse_attention mamba qwen_sparse_attention
+    mlp recurrent
     """
 )
 

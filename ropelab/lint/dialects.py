@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from ..bands import frequency_ratios
+from ..bands.lengths import telling_lengths
+from ..bands.quotients import AGREEMENT, frequency_quotients
 from ..formats import read_exllamav2, read_nemo_automodel, read_vllm
 from ..formats.findings import Reading
 from ..rope import Rope
 from ..scaling import DynamicNTK, LlamaCppYaRN, LongRoPE, YaRN
 from .kind import Defect, kind
-from .subject import LENGTH, MAXIMUM, Subject
+from .subject import MAXIMUM, Subject
 from .words import written
 
 # Models that each runtime has, of those whose layers turn alike; None is a config without a name.
@@ -26,42 +25,39 @@ _EXLLAMAV2 = frozenset(
     }
 )
 _AUTOMODEL = frozenset({"llama", "qwen2", None})
-_ROUNDING = 1e-6  # relative; implementations that agree differ by less
 _ELSEWHERE = "docs/differences.md"
 
 
-def _lengths(rope: Rope, limit: int | None) -> list[int | None]:
-    """Return the lengths at which a rule is to be looked at."""
-    if not rope.scaling.depends_on_length or limit is None:
-        return [None]
-    original = getattr(rope.scaling, LENGTH, limit)
-    factor = getattr(rope.scaling, "factor", None) or 1.0
-    past = limit if original < limit else int(max(factor, 2.0) * limit)
-    return [min(original, limit), past]
-
-
-def _told(ours: Rope, theirs: Rope, limit: int | None) -> str | None:
+def _told(ours: Rope, theirs: Rope) -> str | None:
     """Return how two rotary embeddings differ, None if they do not."""
     if ours.rotary_dim != theirs.rotary_dim:
         return f"{theirs.rotary_dim} channels turn, and {ours.rotary_dim} in Transformers"
-    for length in _lengths(ours, limit):
+    for length in telling_lengths(ours) or (None,):
         at = "" if length is None else f" at {length} tokens"
-        ratios = frequency_ratios(ours, theirs, seq_len=length)
-        with np.errstate(divide="ignore", over="ignore"):
-            sizes = np.maximum(ratios, 1.0 / ratios)
-        if sizes.max() > 1.0 + _ROUNDING:
-            pair = int(sizes.argmax())
-            return (
-                f"{int((sizes > 1.0 + _ROUNDING).sum())} of {sizes.size} frequencies differ{at}, "
-                f"that of pair {pair} by {sizes[pair]:.4g} times"
-            )
+        told = _frequencies_told(ours, theirs, at, length)
+        if told is not None:
+            return told
         one, other = ours.spectrum(length), theirs.spectrum(length)
         for what in ("attention_factor", "softmax_factor"):
             a, b = getattr(one, what), getattr(other, what)
-            if abs(b / a - 1.0) > _ROUNDING:
+            if abs(b / a - 1.0) > AGREEMENT:
                 name = "cos and sin are" if what == "attention_factor" else "the softmax scale is"
                 return f"{name} multiplied by {b:.6g}{at}, and by {a:.6g} in Transformers"
     return None
+
+
+def _frequencies_told(
+    ours: Rope, theirs: Rope, at: str = "", length: int | None = None
+) -> str | None:
+    """Compare frequencies alone."""
+    quotients = frequency_quotients(ours, theirs, seq_len=length)
+    pair = int(quotients.argmax())
+    if quotients[pair] <= 1.0 + AGREEMENT:
+        return None
+    return (
+        f"{int((quotients > 1.0 + AGREEMENT).sum())} of {quotients.size} frequencies differ{at}, "
+        f"that of pair {pair} by {quotients[pair]:.4g} times"
+    )
 
 
 def _compared(
@@ -81,7 +77,7 @@ def _compared(
             continue
         if theirs.rotary_dim != rope.rotary_dim and subject.values.get("rotary_dim") is not None:
             continue  # their models' code reads it, not what is shared
-        told = _told(rope, theirs, subject.limit)
+        told = _told(rope, theirs)
         if told is not None:
             yield Defect(f"{words}{told}", mend(rope), ("rope_type", "rope_theta"))
 
@@ -117,8 +113,9 @@ def differs_in_vllm(subject: Subject) -> Iterator[Defect]:
 @kind(
     "note",
     reason="YaRN's ramp is by the loaded length and its keys are not read, dynamic NTK is ignored, "
-    "and LongRoPE's amplitude goes by the loaded length.",
-    source=f"rope.py of ExLlamaV2 0.3.2; rows 1, 6, 7, 20 and 21 of {_ELSEWHERE}",
+    "LongRoPE's amplitude goes by the loaded length, and frequencies of Qwen2-VL and Qwen2.5-VL "
+    "are kept in float16.",
+    source=f"rope.py of ExLlamaV2 0.3.2; rows 1, 6, 7, 20, 21, 27 and 28 of {_ELSEWHERE}",
 )
 def differs_in_exllamav2(subject: Subject) -> Iterator[Defect]:
     """Find ExLlamaV2 reads it differently."""
@@ -191,16 +188,3 @@ def differs_in_llama_cpp(subject: Subject) -> Iterator[Defect]:
                 f"{written(wanted, subject.home)}",
                 ("truncate", "beta_fast", "beta_slow", MAXIMUM),
             )
-
-
-def _frequencies_told(ours: Rope, theirs: Rope) -> str | None:
-    """Compare frequencies alone; amplitudes are set by the converter."""
-    ratios = frequency_ratios(ours, theirs)
-    sizes = np.maximum(ratios, 1.0 / ratios)
-    pair = int(sizes.argmax())
-    if sizes[pair] <= 1.0 + _ROUNDING:
-        return None
-    return (
-        f"{int((sizes > 1.0 + _ROUNDING).sum())} of {sizes.size} frequencies differ, that of pair "
-        f"{pair} by {sizes[pair]:.4g} times"
-    )

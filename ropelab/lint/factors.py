@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..bands import stretches
+from ..bands.lengths import stretched_length
 from ..scaling import Default, DynamicNTK, Llama3, YaRN
 from .kind import Defect, kind
 from .subject import LENGTH, MAXIMUM, Subject
-from .words import tokens, written
+from .words import written
 
 
 @kind(
@@ -24,7 +25,7 @@ def factor_disagrees(subject: Subject) -> Iterator[Defect]:
         for rope in subject.ropes.values():
             original, limit = getattr(rope.scaling, LENGTH, None), subject.limit
             if original and limit and isinstance(rope.scaling, YaRN):
-                stretched = tokens(original, rope.scaling.factor or 1.0)
+                stretched = stretched_length(original, rope.scaling.factor or 1.0)
                 fix = (
                     written({"factor": limit / original}, subject.home)
                     + f", or {written({MAXIMUM: stretched})}"
@@ -125,9 +126,9 @@ def stretch_below_lengths(subject: Subject) -> Iterator[Defect]:
         if rule.factor * original < limit:
             yield Defect(
                 f"{subject.of_layer(layer)}factor = {rule.factor:g} stretches {original} tokens to "
-                f"{tokens(original, rule.factor)}; {MAXIMUM} is {limit}",
+                f"{stretched_length(original, rule.factor)}; {MAXIMUM} is {limit}",
                 f"leave it if the model was trained on such lengths; else "
-                f"{written({MAXIMUM: tokens(original, rule.factor)})}, or "
+                f"{written({MAXIMUM: stretched_length(original, rule.factor)})}, or "
                 f"{written({'factor': limit / original}, subject.home)}",
                 ("factor", LENGTH, MAXIMUM),
             )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 from ..formats.transformers.default_thetas import LAYER_THETAS
-from ..formats.transformers_models import ROPE_MODELS
+from ..formats.transformers_models import LAYER_TYPES, ROPE_MODELS
 from .kind import Defect, kind
 from .subject import Subject
 from .words import written
@@ -82,6 +83,26 @@ def layer_parameters_missing(subject: Subject) -> Iterator[Defect]:
             yield Defect(message, fix, (home, "layer_types"))
             return
         yield Defect(message, f"give parameters for each of them in {home}", (home, "layer_types"))
+
+
+@kind(
+    "warning",
+    reason="Transformers refuses a config that names others; what takes it turns such layers like "
+    "those of full attention, or by no rule that is meant.",
+    source="validate_layer_type of Transformers 5.24.0",
+)
+def unknown_layer_type(subject: Subject) -> Iterator[Defect]:
+    """Find a type of layers that there is not."""
+    listed = subject.values.get("layer_types")
+    names = [name for name in listed or () if isinstance(name, str)]
+    for name in dict.fromkeys(names):
+        if name not in LAYER_TYPES:
+            near = get_close_matches(name, LAYER_TYPES, n=1) or ["full_attention"]
+            yield Defect(
+                f"layer_types has {name!r}, which is no type of layers",
+                f'replace "{name}" by "{near[0]}" in layer_types, if those are such layers',
+                ("layer_types",),
+            )
 
 
 @kind(

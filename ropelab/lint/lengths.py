@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..bands.lengths import stretched_length
 from ..scaling import Llama3, LongRoPE, YaRN
 from .kind import Defect, kind
 from .subject import LENGTH, MAXIMUM, Subject
-from .words import tokens, written
+from .words import written
 
 
 @kind(
@@ -23,9 +24,7 @@ def length_missing(subject: Subject) -> Iterator[Defect]:
         factors = [getattr(rope.scaling, "factor", None) for rope in subject.ropes.values()]
         fix = f'add "{MAXIMUM}", the tokens that the model was trained for'
         if told[0] and factors[0]:
-            fix = (
-                written({MAXIMUM: tokens(told[0], factors[0])}) + ", the original times the factor"
-            )
+            fix = _by_the_factor(told[0], factors[0])
         yield Defect(f"{MAXIMUM} is missing", fix, (MAXIMUM,))
 
 
@@ -71,13 +70,17 @@ def original_not_below(subject: Subject) -> Iterator[Defect]:
             yield Defect(message, _swapped(subject), (LENGTH, MAXIMUM))
 
 
+def _by_the_factor(original: int, factor: float) -> str:
+    return f"{written({MAXIMUM: stretched_length(original, factor)})}, the original times the factor"
+
+
 def _swapped(subject: Subject) -> str:
     lengths = [getattr(rope.scaling, LENGTH, None) for rope in subject.ropes.values()]
     original = next(length for length in lengths if length is not None)
     factors = [getattr(rope.scaling, "factor", None) for rope in subject.ropes.values()]
     factor = next((f for f in factors if f), None)
     if factor and factor > 1 and original == subject.limit:
-        return written({MAXIMUM: tokens(original, factor)}) + ", the original times the factor"
+        return _by_the_factor(original, factor)
     if subject.limit is not None and subject.limit < original < 2 * subject.limit:
         return written({LENGTH: subject.limit}, subject.home) + ", or the length that is right"
     if original != subject.limit:
@@ -101,6 +104,6 @@ def length_not_stretched(subject: Subject) -> Iterator[Defect]:
                 yield Defect(
                     f"{subject.of_layer(layer)}{MAXIMUM} is the {LENGTH} {limit}, though the "
                     f"factor is {rule.factor:g}",
-                    written({MAXIMUM: tokens(original, rule.factor)}),
+                    written({MAXIMUM: stretched_length(original, rule.factor)}),
                     (MAXIMUM, LENGTH, "factor"),
                 )

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..bands import angle_errors, distinct_positions, first_alias, fitted_base
 from ..bands.breach_search import search_breach
+from ..formats.latent import channels_beside
 from ..rope import Rope
 from ..scaling import Default, RoundedFrequencies
 from .kind import Defect, kind
@@ -43,17 +44,18 @@ def _base(value: float) -> float:
 
 @kind(
     "note",
-    reason="The sum of cos(m omega_i) over the pairs must not be negative at any distance m within "
-    "the context, or unlike tokens score above like ones there; models below the bound read long "
-    "texts only superficially. Deployed models break it, too, and it is not monotone in the base.",
+    reason="The sum of cos(m omega_i) over a head, 1 for each pair that does not turn, must not be "
+    "negative at any distance m within the context, or unlike tokens score above like ones there; "
+    "models below the bound read long texts only superficially. Deployed models break it, too, and "
+    "it is not monotone in the base.",
     source="Base of RoPE Bounds Context Length, arXiv:2405.14591",
 )
 def base_bound(subject: Subject) -> Iterator[Defect]:
     """Find a base too small for the length."""
-    spans = list(_on_one_axis(subject))
+    spans, beside = list(_on_one_axis(subject)), channels_beside(subject.given, "transformers") or 0
     for words, rope, reach in spans:
-        length = _length(rope, reach)
-        breach, tried = search_breach(rope, reach, _WORK // len(spans), seq_len=length)
+        length, width, work = _length(rope, reach), rope.head_dim + beside, _WORK // len(spans)
+        breach, tried = search_breach(rope, reach, work, head_dim=width, seq_len=length)
         if tried < reach:
             yield Defect(
                 f"{words}the sum of cosines is not negative at distances up to {tried - 1}, which "
@@ -127,7 +129,7 @@ def positions_alias(subject: Subject) -> Iterator[Defect]:
         last = distinct_positions(limit - _RUN, _RUN, name)
         yield Defect(
             f"{key} is {name}: position {alias} is {alias - 1} there, and the last {_RUN} of "
-            f"{limit} positions are {last} different numbers",
+            f"{limit} positions are {'one number' if last == 1 else f'{last} different numbers'}",
             f"keep {key} for the weights, but positions and angles in int64 and float32; or "
             f"{written({key: 'float32'})} where a runtime casts them with the model",
             (key, MAXIMUM),

@@ -219,7 +219,7 @@ def _ropes(
     ropes = {layer: rope for layer, rope in layers.items() if rope is not None}
     if not ropes or any(note.kind == NO_ROPE for note in findings):
         msg = (
-            f"config: expected one of a model with rotary embeddings; got model_type "
+            f"config: expected a model with a rotary embedding; got model_type "
             f"{given.get('model_type')!r} and no key that speaks of any; "
             f"give rope_theta, or rope_parameters, if it has some"
         )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["joined", "tokens", "written"]
+__all__ = ["joined", "written"]
 
 
 def written(values: Mapping[str, Any], place: str = "the config") -> str:
@@ -53,26 +53,3 @@ def joined(names: list[str]) -> str:
     """
     *first, last = (f'"{name}"' for name in names)
     return f"{', '.join(first)} or {last}" if first else last
-
-
-def tokens(length: int, factor: float) -> int:
-    """Return a stretched length, which a config may hold however absurd the factor is.
-
-    Parameters
-    ----------
-    length : int
-        In tokens.
-    factor : float
-        Positive.
-
-    Returns
-    -------
-    int
-        Their product, rounded, at most 2**53.
-
-    Examples
-    --------
-    >>> tokens(8192, 4.0)
-    32768
-    """
-    return round(min(length * factor, 2.0**53))

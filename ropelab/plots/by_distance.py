@@ -37,7 +37,9 @@ def cosine_sums(
     ax: Axes | None = None,
     seq_len: int | None = None,
 ) -> Axes:
-    """Draw the mean cosine of the pairs by distance, and where it first falls below zero.
+    """Draw the mean cosine of a head by distance, and where it first falls below zero.
+
+    Pairs of channels that are not rotated count as cosines of 1.
 
     Of more than 240 distances, neighbours are drawn as their mean, in a tint that spans them.
 
@@ -65,17 +67,16 @@ def cosine_sums(
 
     See Also
     --------
-    ropelab.bands.cosine_sum : The numbers, times the number of pairs.
+    ropelab.bands.cosine_sum : The numbers, times half the channels of the head.
     ropelab.bands.first_breach : The crossing.
     """
     ax, given = axes_or_new(ax), listed(distances, "distances")
     for order, (name, rope) in enumerate(check_ropes(ropes).items()):
         total = bands.cosine_sum(rope, on_every_axis(rope, given), seq_len=seq_len)
-        pairs = rope.rotary_dim // 2
         limit = max(int(given.max()), 0) + 1
         breach = bands.first_breach(rope, limit, seq_len=seq_len)
         told = f"below 0 from {breach.distance:,}" if breach else f"never below 0 to {limit - 1:,}"
-        draw_dense(ax, given, total / pairs, order, f"{name}: {told}")
+        draw_dense(ax, given, total / (rope.head_dim / 2), order, f"{name}: {told}")
         if breach:
             ax.plot(
                 breach.distance,

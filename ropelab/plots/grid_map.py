@@ -20,9 +20,10 @@ __all__ = ["grid_cosines"]
 def grid_cosines(
     rope: Rope, reach: int, *, ax: Axes | None = None, seq_len: int | None = None
 ) -> Axes:
-    """Draw the mean cosine of the pairs by row and column between two patches, dark to light.
+    """Draw the mean cosine of a head by row and column between two patches, dark to light.
 
-    Lines run along 0: what is darker than they is pushed away rather than attracted.
+    Pairs of channels that are not rotated count as cosines of 1. Lines run along 0: what is darker
+    than they is pushed away rather than attracted.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def grid_cosines(
 
     See Also
     --------
-    ropelab.bands.cosine_sum : The numbers, times the number of pairs.
+    ropelab.bands.cosine_sum : The numbers, times half the channels of the head.
     """
     from matplotlib.colors import Normalize
 
@@ -59,7 +60,7 @@ def grid_cosines(
         raise ValueError(msg)
     steps = np.arange(-side, side + 1)
     offsets = np.stack(np.meshgrid(steps, steps, indexing="ij"))
-    means = bands.cosine_sum(rope, offsets, seq_len=seq_len) / (rope.rotary_dim // 2)
+    means = bands.cosine_sum(rope, offsets, seq_len=seq_len) / (rope.head_dim / 2)
     ax = axes_or_new(ax)
     tones = Normalize(vmin=float(means.min()), vmax=1.0)
     mesh = ax.pcolormesh(

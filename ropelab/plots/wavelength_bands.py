@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..bands import Band, classify, completes_turn
+from ..bands.classification import falls_into_bands
 from ..checks import check_rope
 from ..rope import Rope
 from ..scaling import Axial, Default, ExplicitFrequencies
@@ -98,7 +99,7 @@ def _draw_bands(ax: Axes, kept: Band, blended: Band, stretched: Band) -> None:
     """Draw bands; pairs that a rule changes each by another amount are one group."""
     if len(kept):
         _draw(ax, kept.pairs, kept.wavelengths, DISK, "kept")
-    if blended.pairs and not (kept.pairs and len(stretched) > 1):
+    if not falls_into_bands(kept, blended, stretched):
         changed = sorted(
             (*band, stretch)
             for part in (blended, stretched)

@@ -13,7 +13,7 @@ from .base import Geometry, Scaling
 from .default import geometric
 from .power import power
 
-__all__ = ["NTKAware", "ntk_base"]
+__all__ = ["NTKAware", "ntk_alpha", "ntk_base"]
 
 
 def ntk_base(base: float, alpha: float, rotary_dim: int) -> float:
@@ -45,9 +45,7 @@ def ntk_base(base: float, alpha: float, rotary_dim: int) -> float:
     >>> round(ntk_base(10_000.0, 4.0, 128), 4)
     40889.9424
     """
-    if rotary_dim <= 2:
-        msg = f"rotary_dim: NTK-aware scaling needs more than one pair; got rotary_dim {rotary_dim}"
-        raise ValueError(msg)
+    _check_pairs(rotary_dim)
     larger = base * power(alpha, Fraction(rotary_dim, rotary_dim - 2))
     if not 0.0 < larger < math.inf:
         msg = (
@@ -56,6 +54,47 @@ def ntk_base(base: float, alpha: float, rotary_dim: int) -> float:
         )
         raise ValueError(msg)
     return larger
+
+
+def ntk_alpha(base: float, larger: float, rotary_dim: int) -> float:
+    r"""Return the stretch that makes one base of another, as `ntk_base` does.
+
+    .. math:: \alpha = (b' / b)^{(d-2)/d}
+
+    Parameters
+    ----------
+    base : float
+        The model's base b; positive.
+    larger : float
+        The base b' that is wanted, such as a `ropelab.bands.critical_base`; positive.
+    rotary_dim : int
+        Rotated channels d; more than 2.
+
+    Returns
+    -------
+    float
+        The stretch of the longest wavelength, alpha.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a base is not a positive number, or there is only one pair.
+
+    Examples
+    --------
+    >>> round(ntk_alpha(10_000.0, ntk_base(10_000.0, 4.0, 128), 128), 12)
+    4.0
+    """
+    _check_pairs(rotary_dim)
+    quotient = finite_real(larger, "larger", above=0.0) / finite_real(base, "base", above=0.0)
+    quotient = finite_real(quotient, "larger / base", above=0.0)
+    return power(quotient, Fraction(rotary_dim - 2, rotary_dim))
+
+
+def _check_pairs(rotary_dim: int) -> None:
+    if rotary_dim <= 2:
+        msg = f"rotary_dim: NTK-aware scaling needs more than one pair; got rotary_dim {rotary_dim}"
+        raise ValueError(msg)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .results import IN_PLACE, OURS, Measurement, Result
-from .workloads import DECODE, FEW_HEADS, PREFILL, RESIDENT, WORKLOADS, Workload
+from .workloads import DECODE, FEW_HEADS, PARTIAL, PREFILL, RESIDENT, WORKLOADS, Workload
 
 __all__ = ["Verdict", "verdicts"]
 
@@ -70,7 +70,7 @@ def verdicts(
     """
     by_workload = {measurement.workload: measurement for measurement in measurements}
     found: list[Verdict] = []
-    for workload in (*PREFILL, FEW_HEADS):
+    for workload in (*PREFILL, FEW_HEADS, *PARTIAL):
         if workload in asked:
             found += _prefill(workload, by_workload.get(workload))
     for workload, share in OF_COPY.items():
@@ -96,7 +96,7 @@ def _ours(measurement: Measurement | None) -> list[Result]:
 
 def _prefill(workload: Workload, measurement: Measurement | None) -> Iterator[Verdict]:
     yield _of_peer(workload, measurement)
-    if workload.moved_bytes >= LARGE and workload not in OF_COPY:
+    if workload.moved_bytes >= LARGE and workload not in (*OF_COPY, *PARTIAL):
         yield _of_copy("1 prefill", workload, measurement, 0.97)
 
 
@@ -106,6 +106,8 @@ def _of_peer(workload: Workload, measurement: Measurement | None) -> Verdict:
     for row in _ours(measurement):
         assert measurement is not None
         speed, peer = measurement.of_best_peer(row), measurement.best_peer(row)
+        if row.device and peer is None and workload in PARTIAL:
+            continue  # nobody else does that in place
         if speed is None:
             return Verdict("1 prefill", _named(workload, row, peer), None, unit, 1.0, True, False)
         if worst is None or speed < worst[0]:

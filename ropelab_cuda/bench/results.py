@@ -47,6 +47,11 @@ class Result:
         return self.name.startswith(OURS)
 
     @property
+    def is_in_place(self) -> bool:
+        """Whether the results go where the inputs were."""
+        return self.name.endswith(", in place")
+
+    @property
     def is_peer(self) -> bool:
         """Whether it is somebody else's rotation."""
         return not self.is_ours and self.name not in COPIES
@@ -77,13 +82,15 @@ class Measurement:
         return min(copies, key=lambda timing: timing.median, default=None)
 
     def best_peer(self, result: Result) -> Result | None:
-        """Return the fastest other rotation of the same layout and direction, in place or not."""
+        """Return the fastest other rotation of the same layout, direction and number of bytes."""
+        # In place or not; but channels that are not rotated stay where they are in place.
         peers = [
             (peer.device.median, peer)
             for peer in self.results
             if peer.is_peer
             and peer.device
             and (peer.layout, peer.backward) == (result.layout, result.backward)
+            and (peer.is_in_place == result.is_in_place or not self.workload.rotary_dim)
         ]
         return min(peers, key=lambda pair: pair[0])[1] if peers else None
 

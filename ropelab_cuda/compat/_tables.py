@@ -22,7 +22,8 @@ def cos_sin(
     Parameters
     ----------
     position_ids : torch.Tensor of int, any shape
-        Positions in tokens, on the device where the results are wanted.
+        Positions in tokens, on the device where the results are wanted. On the meta device they
+        say of which shape those are.
     spectrum : Spectrum
         Frequencies and attention factor.
     dtype : torch.dtype
@@ -42,6 +43,10 @@ def cos_sin(
     """
     if position_ids.is_cuda:
         cos, sin = cos_sin_on_device(position_ids, spectrum, angles=angles, dtype=dtype)
+        return cos, sin
+    if position_ids.is_meta:
+        shape = (*position_ids.shape, spectrum.rotary_dim // 2)
+        cos, sin = (torch.empty(shape, dtype=dtype, device="meta") for _ in range(2))
         return cos, sin
     wide = np.float64 if dtype == torch.float64 else np.float32
     made = ropelab.cos_sin(position_ids, spectrum, angles=angles, dtype=wide)

@@ -17,6 +17,7 @@ from ropelab.formats.nemo_automodel import read_nemo_automodel
 from ropelab.positions import Packed
 
 from ..torch import apply_rotary_cached
+from ..torch.plain import check_tensors
 from ..torch.positions import listed
 from ._nemo_frequencies import (
     compute_default_inv_freq,
@@ -71,6 +72,7 @@ def apply_rotary_pos_emb(
     TypeError, ValueError
         If a dtype or a shape does not fit.
     """
+    check_tensors(q=q, cos=cos, sin=sin)
     tables = _first_half(cos, "cos"), _first_half(sin, "sin")
     return apply_rotary_cached(q, k, *tables, tensor_format="thd" if q.dim() == 3 else "bhsd")
 
@@ -109,6 +111,7 @@ def apply_rotary_pos_emb_fused(
     TypeError, ValueError
         If a dtype or a shape does not fit, or `cu_seqlens` is missing or has no place.
     """
+    check_tensors(q=q, k=k, freqs_cis=freqs_cis)
     shape, is_packed = tuple(freqs_cis.shape), q.dim() == 3
     rows = (1,) if is_packed else (1, len(q))
     if q.dim() not in (3, 4) or len(shape) != 4 or shape[1] not in rows or shape[2] != 1:
@@ -223,6 +226,7 @@ class LlamaRotaryEmbedding(nn.Module):
         """
         check_choice(qkv_format, ("bshd", "thd"), "qkv_format")
         ranks = positive_int(cp_size, "cp_size")
+        check_tensors(x=x, position_ids=position_ids)
         with torch.no_grad():
             ids = _integers(position_ids, x.device)
             if not self.rope_fusion:

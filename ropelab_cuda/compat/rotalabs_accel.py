@@ -13,6 +13,7 @@ from ropelab.checks import check_flag, integer, positive_int
 from ropelab.positions import Consecutive
 
 from ..torch import apply_rotary, apply_rotary_cached
+from ..torch.plain import check_tensors
 from ._tables import cos_sin
 
 __all__ = ["RotaryEmbedding", "apply_rope", "build_rope_cache", "rope_torch"]
@@ -83,6 +84,7 @@ def rope_torch(
         If a dtype or a shape does not fit.
     """
     _check_axes(q=q, k=k)
+    check_tensors(cos=cos, sin=sin)
     rows = [_by_token(table, q, name) for table, name in ((cos, "cos"), (sin, "sin"))]
     return apply_rotary_cached(q, k, *rows, layout="interleaved")
 
@@ -118,6 +120,7 @@ def apply_rope(
     if use_triton is not None:
         check_flag(use_triton, "use_triton")
     _check_axes(q=q, k=k)
+    check_tensors(cos=cos, sin=sin)
     if cos.dim() == sin.dim() == 2:
         cos, sin = cos[: q.shape[1]], sin[: q.shape[1]]
     return rope_torch(q, k, cos, sin)
@@ -189,7 +192,10 @@ class RotaryEmbedding(nn.Module):
         if position_ids is not None and first:
             msg = f"offset: expected 0 beside position_ids; got {first}; add it to them"
             raise ValueError(msg)
-        positions = Consecutive(first) if position_ids is None else position_ids.to(q.device)
+        positions: torch.Tensor | Consecutive = Consecutive(first)
+        if position_ids is not None:
+            check_tensors(position_ids=position_ids)
+            positions = position_ids.to(q.device)
         return apply_rotary(q, k, positions, self._spectrum, layout="interleaved")
 
     def extra_repr(self) -> str:
@@ -198,7 +204,8 @@ class RotaryEmbedding(nn.Module):
 
 
 def _check_axes(**tensors: torch.Tensor) -> None:
-    """Raise ValueError unless queries and keys have the four axes that they have there."""
+    """Raise unless queries and keys are tensors of the four axes that they have there."""
+    check_tensors(**tensors)
     for name, x in tensors.items():
         if x.dim() != 4:
             msg = (

@@ -14,6 +14,7 @@ from ropelab.positions.common import count
 
 from ..torch import apply_rotary_cached
 from ..torch.constants import constant_by_identity
+from ..torch.plain import check_tensors
 from ._angle_rows import cos_sin_of_rows, rows_of_tokens
 
 __all__ = [
@@ -138,7 +139,8 @@ class RotaryPositionEmbedding(torch.nn.Module):
 
     def _plain(self) -> torch.Tensor:
         """Return the frequencies before any interpolation, in float64."""
-        return torch.tensor(Rope(self.rope.rotary_dim, base=self.rope.base).spectrum().inv_freq)
+        spectrum = Rope(self.rope.rotary_dim, base=self.rope.base).spectrum()
+        return torch.tensor(spectrum.inv_freq, device="cpu")  # whatever torch.device surrounds it
 
 
 def apply_rotary_pos_emb(
@@ -193,6 +195,7 @@ def apply_rotary_pos_emb(
     >>> apply_rotary_pos_emb(torch.ones(7, 2, 3, 8), angles).shape
     torch.Size([7, 2, 3, 8])
     """
+    check_tensors(t=t, freqs=freqs)
     check_flag(fused, "fused")
     shape = tuple(t.shape)
     rows = rows_of_tokens(
@@ -255,6 +258,7 @@ def apply_fused_qkv_rotary_pos_emb(
             "tensor_format: expected 'sbhd' or 'bshd'; got 'thd', which apply_rotary_pos_emb takes"
         )
         raise ValueError(msg)
+    check_tensors(qkv=qkv, q_freqs=q_freqs, k_freqs=k_freqs)
     shape = tuple(qkv.shape)
     rows = rows_of_tokens(
         *(shape, tensor_format, start_positions, cu_seqlens, cp_size, cp_rank, qkv.device)

@@ -91,7 +91,7 @@ __device__ Number squares(const Channels& head) {
 template <class Angles>
 __device__ void norm_rotate_and_store(const Channels& head, const Weights& weights,
                                       const Scaling& scaling, const Angles& angles,
-                                      Output::Bits* row) {
+                                      const Outlet<Output, SCALED>& outlet, Output::Bits* row) {
 #pragma unroll
   for (int round = 0; round < ROUNDS; ++round) {
     if (!has_unit(round)) continue;
@@ -103,6 +103,8 @@ __device__ void norm_rotate_and_store(const Channels& head, const Weights& weigh
     scaling.apply(first, first_weights);
     scaling.apply(second, second_weights);
     const auto store = [&](auto normed) {
+      outlet.apply(first);
+      outlet.apply(second);
       normed.encode(first, second);
       normed.store(row, unit);
     };

@@ -84,6 +84,7 @@ __device__ void norm_and_rotate(const NormRotary& p, const Rows& rows, const Ang
                                 Flight& flight, bool present) {
   const auto* q_weights = static_cast<const WeightBits*>(p.q.weights);
   const auto* k_weights = static_cast<const WeightBits*>(p.k.weights);
+  const Outlets outlets(p.tensors);
   Weights of_q, of_k;
   if (KEEPS_WEIGHTS && q_weights) of_q.load(q_weights);
   if (KEEPS_WEIGHTS && k_weights) of_k.load(k_weights);
@@ -100,7 +101,7 @@ __device__ void norm_and_rotate(const NormRotary& p, const Rows& rows, const Ang
       Weights weights = is_q ? of_q : of_k;
       if (!KEEPS_WEIGHTS && scaling.weighted) weights.load(is_q ? q_weights : k_weights);
       norm_rotate_and_store(flight.held[j], weights, scaling, angles,
-                            row_out(p.tensors, rows, head));
+                            outlet_of(outlets, rows, head), row_out(p.tensors, rows, head));
     }
   }
 }
@@ -152,6 +153,7 @@ __device__ void norm_and_rotate(const NormRotary& p, const Rows& rows, const Ang
   load_weights(start);  // on their way while the threads meet
   __syncthreads();
   if (!present) return;
+  const Outlets outlets(p.tensors);
   const Scaling of_q = scaling_of(p, true, sum_of_heads(sums, rows.q_heads));
   const Scaling of_k =
       scaling_of(p, false, sum_of_heads(sums + rows.q_heads, rows.heads - rows.q_heads));
@@ -161,7 +163,7 @@ __device__ void norm_and_rotate(const NormRotary& p, const Rows& rows, const Ang
       const int head = start + (int)threadIdx.y + j * LANES;
       if (head >= rows.heads) continue;
       norm_rotate_and_store(flight.held[j], weights[j], head < rows.q_heads ? of_q : of_k, angles,
-                            row_out(p.tensors, rows, head));
+                            outlet_of(outlets, rows, head), row_out(p.tensors, rows, head));
     }
     if (start == 0) break;
     start -= step;
@@ -175,7 +177,8 @@ __device__ void norm_and_rotate(const NormRotary& p, const Rows& rows, const Ang
 #endif
 
 // Left to itself the assembler holds more threads resident, and would spill where heads have most.
-#if ACROSS_HEADS && TAIL > 0
+// Over scales it does not, and would hold fewer if it were told.
+#if ACROSS_HEADS && TAIL > 0 && !SCALED
 #define BOUNDS ACROSS * LANES * TOKENS, 1
 #else
 #define BOUNDS ACROSS * LANES * TOKENS

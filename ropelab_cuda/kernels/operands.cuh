@@ -163,6 +163,13 @@ struct Outlets {
   __device__ explicit Outlets(const Tensors& t) : q(t.q), k(t.k) {}
 };
 
+#if !KEYS_APART
+__device__ const Outlet<Output, SCALED>& outlet_of(const Outlets& outlets, const Rows& rows,
+                                                   int head) {
+  return head < rows.q_heads ? outlets.q : outlets.k;
+}
+#endif
+
 // Store what a thread holds of a head: put(make(outlet), row).
 template <class Make, class Put>
 __device__ void store_head(const Tensors& t, const Rows& rows, const Outlets& outlets, int head,
@@ -174,6 +181,6 @@ __device__ void store_head(const Tensors& t, const Rows& rows, const Outlets& ou
     put(make(outlets.k), k_row_out(t, rows, head));
   }
 #else
-  put(make(head < rows.q_heads ? outlets.q : outlets.k), row_out(t, rows, head));
+  put(make(outlet_of(outlets, rows, head)), row_out(t, rows, head));
 #endif
 }

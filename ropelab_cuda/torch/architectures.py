@@ -21,15 +21,16 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.nn import Module
 
+from .rebinding import names_in, parts_of, rebound, wrapped
 from .sources import strays
-from .swapping import kept, methods_of, rebound, subclass
+from .swapping import methods_of, subclass
 from .turning import Turning
 
 __all__ = [
@@ -37,7 +38,9 @@ __all__ = [
     "Survey",
     "applications",
     "format_of",
+    "is_embedding",
     "parameters_of",
+    "parts_with_functions",
     "survey",
     "unknown",
     "with_functions",
@@ -56,7 +59,7 @@ def _by_tables(
     sin: Turning,  # noqa: ARG001
     unsqueeze_dim: int = 1,
 ) -> Pair:
-    return cos(q, k, _format(unsqueeze_dim))
+    return _turning("cos", cos)(q, k, _format(unsqueeze_dim))
 
 
 def _by_tables_or_positions(
@@ -67,7 +70,17 @@ def _by_tables_or_positions(
     position_ids: torch.Tensor | None = None,  # noqa: ARG001
     unsqueeze_dim: int = 1,
 ) -> Pair:
-    return cos(q, k, _format(unsqueeze_dim))
+    return _turning("cos", cos)(q, k, _format(unsqueeze_dim))
+
+
+def _turning(name: str, given: object) -> Turning:
+    if not isinstance(given, Turning):
+        msg = (
+            f"{name}: expected the Turning that a patched rotary embedding returns; got "
+            f"{type(given).__name__}; call a patched layer with that, or unpatch all of the model"
+        )
+        raise TypeError(msg)
+    return given
 
 
 def _format(unsqueeze_dim: int) -> str:
@@ -79,7 +92,7 @@ def _format(unsqueeze_dim: int) -> str:
 
 
 def _by_complex_table(xq: torch.Tensor, xk: torch.Tensor, freqs_cis: Turning) -> Pair:
-    return freqs_cis(xq, xk, "bshd")
+    return _turning("freqs_cis", freqs_cis)(xq, xk, "bshd")
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
@@ -127,15 +140,15 @@ def survey(model: Module) -> Survey:
     NotImplementedError
         If there is something that rotates in a way that is not known here; its class is named.
     """
-    embeddings: dict[str, Module] = {}
-    attentions: dict[str, Module] = {}
-    for name, module in model.named_modules():
-        if applications(type(module)):
-            attentions[name] = module
-        elif "Rotary" in type(module).__name__:
-            embeddings[name] = module
-        elif _passes_on(type(module)):
-            raise unknown(type(module), "a forward that passes its tables on to another class's")
+    kinds = dict.fromkeys(type(module) for module in model.modules())
+    rotating = {kind for kind in kinds if applications(kind)}
+    turning = {kind for kind in kinds.keys() - rotating if is_embedding(kind)}
+    for kind in kinds:
+        if kind not in rotating | turning and _passes_on(kind):
+            raise unknown(kind, "a forward that passes its tables on to another class's")
+    named = dict(model.named_modules())
+    embeddings = {name: module for name, module in named.items() if type(module) in turning}
+    attentions = {name: module for name, module in named.items() if type(module) in rotating}
     for module in embeddings.values():
         asked = parameters_of(type(module).forward)[1:]
         if asked[1:] not in (("position_ids",), ("position_ids", "layer_type")):
@@ -146,6 +159,11 @@ def survey(model: Module) -> Survey:
         missing = "rotary embedding" if not embeddings else "attention that rotates by it"
         raise unknown(type(model), f"no {missing}")
     return Survey(embeddings, attentions)
+
+
+def is_embedding(kind: type[Module]) -> bool:
+    """Say whether a class that does not rotate is that of a rotary embedding, by its name."""
+    return "Rotary" in kind.__name__
 
 
 def _passes_on(kind: type[Module]) -> bool:
@@ -164,7 +182,6 @@ def unknown(kind: type[Module], what: str) -> NotImplementedError:
     )
 
 
-@kept
 def applications(kind: type[Module]) -> Mapping[str, Mapping[str, Rotate]]:
     """Return the functions by which a class rotates.
 
@@ -181,28 +198,58 @@ def applications(kind: type[Module]) -> Mapping[str, Mapping[str, Rotate]]:
     Raises
     ------
     NotImplementedError
-        If one has other parameters than those known here, is a method, or does not do it alone.
+        If one has other parameters than those known here, is a method, does not do it alone, or
+        cannot be taken from its method.
     """
     found: dict[str, dict[str, Rotate]] = {}
     for method, function in methods_of(kind):
         inner: Any = inspect.unwrap(function)
-        for name in filter(_ROTATES.search, inner.__code__.co_names):
+        for name in filter(_ROTATES.search, names_in(inner.__code__)):
             given = inner.__globals__.get(name)
             if not callable(given):
                 raise unknown(kind, f"a rotation of its own, {name}")
             if parameters_of(given) not in REPLACEMENTS:
                 raise unknown(kind, f"{name}({', '.join(parameters_of(given))})")
             found.setdefault(method, {})[name] = given
-        misused = strays(inner, found.get(method, {}))
+        if method in found and inner not in wrapped(function):
+            raise unknown(kind, f"a {method} around one that it does not hold itself")
+        misused = _strays(kind, inner, found.get(method, {}))
         if misused:
             raise unknown(kind, f"other uses of {', '.join(misused)}")
     return found
+
+
+def _strays(kind: type[Module], inner: Any, names: Mapping[str, Rotate]) -> list[str]:
+    try:
+        return strays(inner, names)
+    except OSError as error:
+        raise unknown(kind, f"a {inner.__name__} without source text") from error
+
+
+def parts_with_functions(kind: type[Module]) -> Iterator[object]:
+    """Yield what a class by `with_functions` is made of, and does not see changed.
+
+    Parameters
+    ----------
+    kind : type
+        A class of attentions.
+
+    Yields
+    ------
+    object
+        As by `rebinding.parts_of`.
+    """
+    methods = dict(methods_of(kind))
+    for method, functions in applications(kind).items():
+        yield from (method, *functions.values(), *parts_of(methods[method], functions))
 
 
 def with_functions(
     kind: type[Module],
     replacement: Callable[[str, Rotate], Rotate],
     recipe: tuple[Any, ...],
+    *,
+    copied: type[Module] | None = None,
 ) -> type[Module]:
     """Return a subclass of a class of attentions that rotates by other functions.
 
@@ -214,6 +261,8 @@ def with_functions(
         Of a name and the function of that name, which returns the one to take its place.
     recipe : tuple
         As in `swapping.subclass`.
+    copied : type, optional
+        As there.
 
     Returns
     -------
@@ -224,7 +273,7 @@ def with_functions(
     for method, functions in applications(kind).items():
         replaced = {name: replacement(name, function) for name, function in functions.items()}
         made[method] = rebound(methods[method], replaced)
-    return subclass(kind, made, recipe)
+    return subclass(kind, made, recipe, copied=copied)
 
 
 def format_of(arguments: Mapping[str, Any]) -> str:

@@ -27,7 +27,15 @@ __all__: list[str] = []
 Inputs = tuple[Any, ...]
 
 
-class _RotaryQK(_SingleLevelFunction):
+class _Recorded(_SingleLevelFunction):
+    @staticmethod
+    def _compiled_autograd_key(ctx: Any) -> tuple[int]:
+        """Name the function to compiled autograd, which asks every one that torch calls single."""
+        number: int = ctx._autograd_function_id
+        return (number,)
+
+
+class _RotaryQK(_Recorded):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Any:
         q, k, position_ids, ctx.spectrum, numbers, ctx.angles, *place = inputs
@@ -52,7 +60,7 @@ class _RotaryQK(_SingleLevelFunction):
         return (*ops.rotary_qk(*whole, *how), *nothing)
 
 
-class _RotaryCached(_SingleLevelFunction):
+class _RotaryCached(_Recorded):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Any:
         x, cos, sin, *place = inputs

@@ -21,7 +21,9 @@ def _rotary_qk(info: Any, in_dims: Dims, *inputs: Any) -> tuple[Any, Dims]:
     q, k, position_ids, spectrum, numbers, angles, *place = inputs
     q_dim, k_dim, ids_dim, _, numbers_dim, *_ = in_dims
     size, tensor_format = info.batch_size, place[0]
-    if numbers_dim is not None:  # a spectrum each
+    if numbers_dim is not None:  # a spectrum each, whose numbers have to adjoin
+        inputs = (*inputs[:4], numbers.movedim(numbers_dim, 0).contiguous(), *inputs[5:])
+        in_dims = (*in_dims[:4], 0, *in_dims[5:])
         if size == 0:  # of which the rotation is itself
             _of_shapes(ops.rotary_qk, in_dims, inputs)
             return (_spread(q, q_dim, 0).clone(), _spread(k, k_dim, 0).clone()), (0, 0)

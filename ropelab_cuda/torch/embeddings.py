@@ -100,11 +100,17 @@ def ropes_of(embedding: Any) -> Ropes:
 
     Raises
     ------
+    TypeError, ValueError
+        If the config is refused; the class of the embedding is named.
     NotImplementedError
         If the embedding does not tell layers apart that the config does, or there are none.
     """
     kind = type(embedding)
-    layers = layers_from_transformers(embedding.config)
+    try:
+        layers = layers_from_transformers(embedding.config)
+    except (TypeError, ValueError) as error:
+        msg = f"model: expected configs that can be read; got that of a {kind.__name__}: {error}"
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(msg) from error
     ropes = {name: rope for name, rope in layers.items() if rope is not None}
     by_layer = "layer_type" in parameters_of(kind.forward)
     if by_layer:

@@ -24,7 +24,8 @@ from ropelab.pairs import Placement
 from ..calls import check_same_dtype
 from ..device_spectrum import numbers_words
 from .ops import LIBRARY
-from .ropes import outline, rope_from_text
+from .ropes import rope_from_text, rule_of
+from .spectra import from_text
 
 __all__: list[str] = []
 
@@ -40,7 +41,8 @@ def _rotary_qk(
     angles: str,
     *place: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    given, spectrum = Placement(*place), outline(text, numbers)
+    given = Placement(*place)
+    spectrum = from_text(text) if numbers is None else rule_of(text, numbers).spectrum
     tokens = _tokens(q, "q", given, spectrum.rotary_dim)
     _check_floats(k, "k")
     check_same_tokens(tuple(q.shape), tuple(k.shape), given.tensor_format)

@@ -9,6 +9,7 @@ from ropelab.checks import ANGLES, TENSOR_FORMATS, check_choice, check_head_dim,
 from ropelab.positions import Packed
 
 from .again import rotated_again
+from .plain import check_tensors
 from .positions import PositionIds, listed
 from .spectrum_for import fixed_spectrum, spectrum_for
 from .turning import Turning
@@ -83,12 +84,15 @@ class RotaryEmbedding(torch.nn.Module):
             If a shape does not fit.
         """
         rope = self.rope
+        if getattr(q, "is_nested", True):  # or no tensor at all: neither has a shape
+            check_tensors(q=q)
         check_head_dim(q.shape, rope.head_dim)
         if not torch.compiler.is_dynamo_compiling() and (fixed := fixed_spectrum(rope)):
             how = (self.tensor_format, rope.layout, rope.output_layout, rope.rotary_offset, False)
             made = rotated_again(q, k, position_ids, fixed, self.angles, how)
             if made is not None:
                 return made
+        check_tensors(q=q, k=k)
         ids = of_all = listed(position_ids, q, self.tensor_format)
         if isinstance(position_ids, Packed) and position_ids.cp_size > 1:
             # The length is that of whole sequences, so that ranks agree; only the shape is read.

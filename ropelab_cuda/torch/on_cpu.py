@@ -14,10 +14,9 @@ from ropelab.positions.token_positions import current_length
 
 from ..calls import check_same_dtype
 from ..device_spectrum import DeviceSpectrum, spectrum_numbers
-from ..length_rules import length_rule
 from ..torch_tensors import torch_framework
 from .plain import check_not_of_inference
-from .ropes import rope_from_text
+from .ropes import rule_of
 from .spectra import SpectrumText, from_text
 from .written import check_written_apart, view_of
 
@@ -83,7 +82,7 @@ def _on_host(spectrum: AnySpectrum) -> Spectrum:
     text, numbers = spectrum
     if numbers is None:
         return from_text(text)
-    rule, view = length_rule(rope_from_text(text)), view_of(numbers)
+    rule, view = rule_of(text, numbers), view_of(numbers)
     return DeviceSpectrum(rule, numbers, view, torch_framework()).to_host()
 
 

@@ -16,14 +16,13 @@ from ropelab import Rope, Spectrum
 from ..device_spectrum import AnySpectrum as KernelSpectrum
 from ..device_spectrum import DeviceSpectrum, numbers_words
 from ..inplace import apply_rotary_qk_
-from ..length_rules import length_rule
 from ..lengths import spectrum_on_device
 from ..rotary import apply_rotary_qk
 from ..rotary_cached import apply_rotary_cached, apply_rotary_cached_qk
 from ..torch_tensors import torch_framework
 from ..views import View
 from .plain import check_not_of_inference
-from .ropes import rope_from_text
+from .ropes import rule_of
 from .spectra import SpectrumText, from_text
 from .written import check_written_apart
 
@@ -89,9 +88,9 @@ def _on_device(spectrum: AnySpectrum) -> KernelSpectrum:
     text, numbers = spectrum
     if numbers is None:
         return from_text(text)
-    device = numbers.get_device()
+    rule, device = rule_of(text, numbers), numbers.get_device()
     view = View(numbers.data_ptr(), (numbers.numel(),), (1,), "int64", device, numbers)
-    return DeviceSpectrum(length_rule(rope_from_text(text)), numbers, view, torch_framework())
+    return DeviceSpectrum(rule, numbers, view, torch_framework())
 
 
 def _adjoining(table: torch.Tensor) -> torch.Tensor:

@@ -62,7 +62,8 @@ def _kernels(device: ModuleType) -> dict[str, Callable[..., Any]]:
             *place: Any,
         ) -> Any:
             tensors = _bare(q), _bare(k), _bare(position_ids)
-            return rotate(*tensors, SpectrumText(text, numbers), angles=angles, **_options(place))
+            spectrum = SpectrumText(text, None if numbers is None else _bare(numbers))
+            return rotate(*tensors, spectrum, angles=angles, **_options(place))
 
         return kernel
 

@@ -22,16 +22,18 @@ from ropelab.checks import ANGLES, check_choice
 from .architectures import (
     REPLACEMENTS,
     applications,
+    is_embedding,
     parameters_of,
+    parts_with_functions,
     survey,
     unknown,
     with_functions,
 )
 from .embeddings import Ropes, held_turner, hold_turner, ropes_of, turner_of
-from .probing import agrees
+from .probing import agrees, changed
+from .rebinding import kept
 from .swapping import (
     check_swappable,
-    kept,
     maker_of,
     restore,
     subclass,
@@ -97,7 +99,8 @@ def patch(model: Module, *, angles: str = "float32") -> tuple[Replacement, ...]:
     -----
     The config says how to rotate, by `ropelab.layers_from_transformers`, and before anything is
     replaced the model's own code is asked whether it rotates likewise. With ``"float32"`` the
-    frequencies are the model's own, so that the same tokens get the same angles; LongRoPE's, and
+    frequencies are those that the model was made with, so that the same tokens get the same angles;
+    if a cast of the model has rounded them to 16 bits, they are taken unrounded. LongRoPE's, and
     those of other rules that depend on the length, are the rule's, within an ulp or two. A dynamic
     rule takes the length of each call, where Transformers remembers the longest one so far. Cosines
     are not rounded to the model's dtype; rotated channels are, once.
@@ -112,12 +115,15 @@ def patch(model: Module, *, angles: str = "float32") -> tuple[Replacement, ...]:
     _check_unswapped(model)
     found = survey(model)
     ropes = {name: ropes_of(module) for name, module in found.embeddings.items()}
+    for name, embedding in found.embeddings.items():
+        _check_unchanged(embedding, ropes[name])
     asked = [(found.embeddings[name], by_layer) for name, by_layer in ropes.items()]
     kinds = dict.fromkeys(map(type, found.attentions.values()))
     fitting = {kind: _fitting(kind, asked) for kind in kinds}
     turners = {name: turner_of(found.embeddings[name], ropes[name], angles) for name in ropes}
     for module in (*found.embeddings.values(), *found.attentions.values()):
         check_swappable(module)
+    classes = {kind: _rotating_class(kind, functions) for kind, functions in fitting.items()}
     report = []
     for name, embedding in found.embeddings.items():
         report.append(Replacement(name, type(embedding).__name__, _described(ropes[name])))
@@ -127,7 +133,7 @@ def patch(model: Module, *, angles: str = "float32") -> tuple[Replacement, ...]:
         kind = type(attention)
         what = f"rotates by ropelab in place of {' or '.join(fitting[kind])}"
         report.append(Replacement(name, kind.__name__, what))
-        swap(attention, _rotating_class(kind, fitting[kind]))
+        swap(attention, classes[kind])
     return tuple(report)
 
 
@@ -137,14 +143,15 @@ def unpatch(model: Module) -> None:
     Parameters
     ----------
     model : torch.nn.Module
-        A patched model, or a copy of one.
+        A patched model, a copy of one, or a part that contains both embedding and attentions.
 
     Raises
     ------
     TypeError
         If `model` is no module.
     ValueError
-        If it is not patched, or somebody has changed the class of one of its modules since.
+        If it is not patched, a part whose rotary embedding or attentions are elsewhere, or somebody
+        has changed the class of one of its modules since.
     """
     swapped = _swapped(model)
     if not swapped:
@@ -160,13 +167,34 @@ def unpatch(model: Module) -> None:
     if any(maker_of(module) not in (_turning_class, _rotating_class) for module in swapped):
         msg = "model: expected one that nobody watches; got one inside of watch(model); leave it"
         raise ValueError(msg)
+    _check_whole(model)
     for module in swapped:
         restore(module)
         hold_turner(module, None)
 
 
+def _check_whole(model: Module) -> None:
+    """Raise ValueError if a part of a patched model has attentions or an embedding alone."""
+    turning = {module for module in model.modules() if is_embedding(type(module))}
+    rest = set(model.modules()) - turning
+    if not turning or not any(maker_of(module) is _rotating_class for module in rest):
+        alone = "attentions" if not turning else "rotary embedding"
+        msg = (
+            f"model: expected a patched model, or a part with both its rotary embedding and its "
+            f"attentions; got a {type(model).__name__} with its {alone} alone; unpatch all of it"
+        )
+        raise ValueError(msg)
+
+
 def _described(ropes: Ropes) -> str:
     return "; ".join(f"{name}: {rope}" if name else str(rope) for name, rope in ropes.items())
+
+
+def _check_unchanged(embedding: Module, ropes: Ropes) -> None:
+    """Raise NotImplementedError if an embedding computes by numbers that were changed."""
+    numbers = changed(embedding, ropes)
+    if numbers:
+        raise unknown(type(embedding), f"{' and '.join(numbers)} changed since its config made it")
 
 
 def _fitting(kind: type[Module], embeddings: list[tuple[Module, Ropes]]) -> tuple[str, ...]:
@@ -186,7 +214,7 @@ def _fitting(kind: type[Module], embeddings: list[tuple[Module, Ropes]]) -> tupl
     return fitting
 
 
-@kept
+@kept()
 def _turning_class(kind: type[Module]) -> type[Module]:
     def forward(
         self: Module,
@@ -201,7 +229,7 @@ def _turning_class(kind: type[Module]) -> type[Module]:
     return subclass(kind, {"forward": forward}, (_turning_class, kind))
 
 
-@kept
+@kept(lambda kind, _: parts_with_functions(kind))
 def _rotating_class(kind: type[Module], fitting: tuple[str, ...]) -> type[Module]:
     def replacement(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         return REPLACEMENTS[parameters_of(function)] if name in fitting else _refusal(function)

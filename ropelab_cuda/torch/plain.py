@@ -92,7 +92,7 @@ def _guard(tensors: tuple[torch.Tensor, ...]) -> Guard:
 
 
 def check_tensors(**tensors: object) -> None:
-    """Raise TypeError unless all are tensors of torch.
+    """Raise TypeError unless all are tensors of torch that have a number at each place.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def check_tensors(**tensors: object) -> None:
     Raises
     ------
     TypeError
-        If one is something else.
+        If one is something else, or nested or sparse.
     """
     for name, x in tensors.items():
         if not isinstance(x, torch.Tensor):
@@ -110,6 +110,15 @@ def check_tensors(**tensors: object) -> None:
                 f"{name}: expected a torch.Tensor; got {type(x).__name__}; "
                 f"torch.as_tensor({name}) makes one"
             )
+            raise TypeError(msg)
+        if x.is_nested:
+            msg = (
+                f"{name}: expected a dense tensor; got a nested one; pad it by "
+                f".to_padded_tensor(0), or pass its tokens packed, by tensor_format='thd'"
+            )
+            raise TypeError(msg)
+        if x.layout is not torch.strided:
+            msg = f"{name}: expected a dense tensor; got one of {x.layout}; call .to_dense()"
             raise TypeError(msg)
 
 

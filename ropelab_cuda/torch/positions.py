@@ -10,6 +10,8 @@ from ropelab.checks import token_shape
 from ropelab.positions import Consecutive, Packed
 from ropelab.positions.common import check_offset_shape, check_packed_tokens
 
+from .plain import check_tensors
+
 __all__ = ["PositionIds", "listed"]
 
 PositionIds = torch.Tensor | Consecutive | Packed
@@ -37,12 +39,13 @@ def listed(position_ids: object, q: torch.Tensor, tensor_format: str) -> torch.T
     Raises
     ------
     TypeError
-        If it is none of these.
+        If it is none of these, or a nested or sparse tensor.
     ValueError
         If a shape does not fit, or a DTensor, which has the tokens of all ranks, is said to be
         the part of one.
     """
     if isinstance(position_ids, torch.Tensor):
+        check_tensors(position_ids=position_ids)
         return position_ids
     if not hasattr(q, "device_mesh"):
         return _counted(position_ids, q, tensor_format)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from ropelab.scaling import ExplicitFrequencies
 
 from .turning import Turning
 
-__all__ = ["agrees", "returns_pair", "with_own_frequencies"]
+__all__ = ["agrees", "changed", "returns_pair", "with_own_frequencies"]
 
 HEADS = (3, 2)
 AXES = 3  # of M-RoPE
@@ -23,6 +23,8 @@ NEAR, FAR = 24, 2**16
 # The float32 arithmetic of both sides errs by some 1e-6 radians near position 24, and by some 1e-2
 # near 65,536, where a wrong frequency, factor or layout shows as errors near 1; of numbers near 1.
 TOLERANCES = {NEAR: 1e-3, FAR: 0.2}
+# What powers in float32 may differ by from device to device, and what a model may be cast to.
+ULPS, CASTS = 1e-6, (torch.float32, torch.bfloat16, torch.float16)
 
 
 def agrees(
@@ -34,7 +36,7 @@ def agrees(
     ----------
     embedding : torch.nn.Module
         A model's; one of its class is made anew from its config, since its own may lie on the meta
-        device, or have been rounded. Otherwise both must have the same numbers.
+        device, or have been rounded; see `changed`.
     layer_type : str, optional
         For which it is asked, if it has several.
     rope : Rope
@@ -45,14 +47,44 @@ def agrees(
     Returns
     -------
     bool
-        Whether its numbers are still those that it was made with, and random queries and keys at
-        random positions, some beyond 65,536, come out alike.
+        Whether random queries and keys at random positions, some beyond 65,536, come out alike.
     """
     with torch.device("cpu"):
         fresh = _anew(embedding)
-        if not _is_as_new(embedding, fresh, rope):
-            return False
         return all(_agrees_near(fresh, layer_type, rope, rotate, reach) for reach in (NEAR, FAR))
+
+
+def changed(embedding: Module, layer_types: Iterable[str | None]) -> list[str]:
+    """Name the numbers of an embedding that somebody has changed since it was made.
+
+    Parameters
+    ----------
+    embedding : torch.nn.Module
+        A model's.
+    layer_types : iterable of str or None
+        Those that it serves.
+
+    Returns
+    -------
+    list of str
+        Frequencies and factors that are not those of its config, be it as it was made or after the
+        longest of its calls, whose frequencies a rule that depends on the length leaves. Those on
+        the meta device, and those that a cast has rounded to 16 bits, are not changed.
+    """
+    with torch.device("cpu"):
+        fresh, used = _anew(embedding), _anew(embedding)
+        longest = int(getattr(embedding, "max_seq_len_cached", 1))
+        for layer_type in layer_types:
+            length = int(getattr(embedding, f"{layer_type}_max_seq_len_cached", longest))
+            _tables(used, layer_type, torch.full((1, 1), length - 1))
+    return [
+        name
+        for name in (*embedding._buffers, *vars(embedding))
+        if name.endswith(("inv_freq", "attention_scaling"))
+        and not any(
+            _is_alike(getattr(embedding, name), getattr(one, name, None)) for one in (fresh, used)
+        )
+    ]
 
 
 def returns_pair(embedding: Module, layer_type: str | None) -> bool:
@@ -95,25 +127,19 @@ def with_own_frequencies(embedding: Module, layer_type: str | None, rope: Rope) 
     return replace(rope, scaling=own, axes=axes)
 
 
-def _is_as_new(embedding: Module, fresh: Module, rope: Rope) -> bool:
-    """Say whether nobody has changed the numbers of an embedding since it was made."""
-    for name in (*fresh._buffers, *vars(fresh)):
-        if not name.endswith(("inv_freq", "attention_scaling")):
-            continue
-        if rope.scaling.depends_on_length and name.endswith("inv_freq") and "original" not in name:
-            continue  # what its last call has left
-        own, new = getattr(embedding, name, None), getattr(fresh, name)
-        if isinstance(own, torch.Tensor) and isinstance(new, torch.Tensor):
-            if not own.is_meta and not _is_rounded(own.detach().cpu().float(), new.float()):
-                return False
-        elif own != new:
-            return False
-    return True
+def _is_alike(own: object, new: object) -> bool:
+    if isinstance(own, torch.Tensor) and isinstance(new, torch.Tensor):
+        return own.is_meta or _is_rounded(own.detach().cpu().float(), new)
+    return own is not None and own == new
 
 
 def _is_rounded(own: torch.Tensor, new: torch.Tensor) -> bool:
-    """Say whether numbers are others, but for a rounding to 16 bits."""
-    return own.shape == new.shape and torch.allclose(own, new, rtol=2**-7, atol=1e-7)
+    """Say whether numbers are others rounded to one of the types that a model is cast to."""
+    ends = new * (1.0 - ULPS), new * (1.0 + ULPS)  # frequencies are not negative
+    casts = ([end.to(dtype).float() for end in ends] for dtype in CASTS)
+    return own.shape == new.shape and any(
+        bool(((low <= own) & (own <= high)).all()) for low, high in casts
+    )
 
 
 def _anew(embedding: Module) -> Any:

@@ -14,10 +14,13 @@ from ropelab import Rope, Spectrum, scaling
 from ropelab.precision import format_name
 from ropelab.scaling import Scaling
 
-from ..length_rules import length_rule
-from .spectra import MOST_TEXTS, from_text
+from ..device_spectrum import numbers_words
+from ..length_rules import LengthRule, length_rule
+from .spectra import MOST_TEXTS, from_text, read_words
 
-__all__ = ["outline", "rope_as_text", "rope_from_text"]
+__all__ = ["outline", "rope_as_text", "rope_from_text", "rule_of"]
+
+_MEND = "leave them as spectrum_for has made them"
 
 
 @lru_cache(maxsize=MOST_TEXTS)
@@ -61,12 +64,66 @@ def rope_from_text(text: str) -> Rope:
     Rope
         The same object for the same text.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If it is the text of something else, or of no rope.
+
     Examples
     --------
     >>> rope_from_text('{"head_dim":8,"scaling":{"rule":"Linear","factor":2.0}}').scaling
     Linear(factor=2.0)
     """
-    return Rope(**{name: _value(word) for name, word in json.loads(text).items()})
+    return Rope(**{name: _value(word) for name, word in read_words(text, Rope).items()})
+
+
+def rule_of(text: str, numbers: torch.Tensor) -> LengthRule:
+    """Return the rule of a rope, having made sure that there are all of its numbers.
+
+    Parameters
+    ----------
+    text : str
+        As in `SpectrumText`.
+    numbers : torch.Tensor
+        As in `SpectrumText`. Kernels are given their address alone, and would read past the end of
+        too few.
+
+    Returns
+    -------
+    LengthRule
+        The same object for the same text.
+
+    Raises
+    ------
+    TypeError
+        If they are no int64.
+    ValueError
+        If there are too few or too many, or not next to one another.
+
+    Examples
+    --------
+    >>> rope = Rope(4, scaling=scaling.DynamicNTK(2.0), max_position_embeddings=9)
+    >>> rule_of(rope_as_text(rope), torch.zeros(9, dtype=torch.int64)).spectrum.rotary_dim
+    4
+    """
+    rule, shape = _rule_and_shape(text)
+    if numbers.dtype is not torch.int64:
+        msg = f"spectrum: expected numbers of torch.int64; got {numbers.dtype}; {_MEND}"
+        raise TypeError(msg)
+    if numbers.shape != shape or not numbers.is_contiguous():
+        msg = (
+            f"spectrum: expected the {shape[0]} numbers of its rope, next to one another; got "
+            f"shape {tuple(numbers.shape)}, strides {numbers.stride()}; {_MEND}"
+        )
+        raise ValueError(msg)
+    return rule
+
+
+@lru_cache(maxsize=MOST_TEXTS)
+def _rule_and_shape(text: str) -> tuple[LengthRule, tuple[int]]:
+    """Return the rule of a rope and the shape of its numbers, both at once since calls wait."""
+    rule = length_rule(rope_from_text(text))
+    return rule, (numbers_words(rule.spectrum.rotary_dim // 2),)
 
 
 def outline(text: str, numbers: torch.Tensor | None) -> Spectrum:
@@ -115,5 +172,17 @@ def _word(value: Any) -> Any:
 def _value(word: Any) -> Any:
     if isinstance(word, dict):
         parameters = {name: _value(value) for name, value in word.items() if name != "rule"}
-        return getattr(scaling, word["rule"])(**parameters)
+        return _rule(word.get("rule"))(**parameters)
     return tuple(map(_value, word)) if isinstance(word, list) else word
+
+
+def _rule(name: object) -> type[Scaling]:
+    """Return the rule of a name that `_word` has written."""
+    found = getattr(scaling, name, None) if isinstance(name, str) else None
+    if not (isinstance(found, type) and issubclass(found, Scaling)):
+        msg = (
+            f"spectrum: expected a text that names a rule of ropelab.scaling; got {name!r}; "
+            f"spectrum_for makes one"
+        )
+        raise ValueError(msg)
+    return found

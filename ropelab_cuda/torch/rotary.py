@@ -15,6 +15,7 @@ from ropelab.positions import Consecutive, Packed
 
 from . import autograd, batching, fakes, on_cpu, on_cuda, ops
 from .again import overwritten_again, rotated_again
+from .options import flag, of_schema, read_once
 from .plain import are_plain, check_tensors
 from .positions import PositionIds, listed
 from .spectra import SpectrumText, described
@@ -104,6 +105,7 @@ def apply_rotary(
             rotary_offset=rotary_offset,
         )
     check_tensors(q=q, k=k)
+    how = of_schema(how, angles)
     ids = listed(position_ids, q, tensor_format)
     q_out, k_out = ops.rotary_qk(q, k, ids, *described(spectrum), angles, *how)
     return q_out, k_out
@@ -188,6 +190,7 @@ def apply_rotary_(
             "use apply_rotary"
         )
         raise NotImplementedError(msg)
+    how = of_schema(how, angles)
     _check_settled(q=q, k=k)
     ids = listed(position_ids, q, tensor_format)
     ops.rotary_qk_(q, k, ids, *described(spectrum), angles, *how)
@@ -200,6 +203,7 @@ def apply_rotary_cached(
     cos: torch.Tensor,
     sin: torch.Tensor,
     *,
+    repeated: bool = False,
     layout: str = "half",
     tensor_format: str = "bshd",
     inverse: bool = False,
@@ -215,6 +219,9 @@ def apply_rotary_cached(
     cos, sin : torch.Tensor of float, broadcastable to (batch, sequence, d/2) or (tokens, d/2)
         One value a pair, as in `ropelab.apply_rotary_cached`; both of one dtype, which need not be
         that of `q`.
+    repeated : bool, default False
+        Whether the tables have width d, as Transformers' do: each value stands in both columns of
+        its pair. The first is read, and has the gradient; see `ropelab.apply_rotary_cached`.
     layout : {"half", "interleaved"}, default "half"
         As in `apply_rotary`.
     tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
@@ -247,14 +254,19 @@ def apply_rotary_cached(
     >>> apply_rotary_cached(q, k, cos, sin)[1][0, 0, 0].tolist()
     [-1.0, -1.0, -1.0, -1.0, 1.0, 1.0, 1.0, 1.0]
     """
-    place = tensor_format, layout, output_layout, rotary_offset, inverse
+    how = (tensor_format, layout, output_layout, rotary_offset, inverse)
     if are_plain(q, k, cos, sin):
         check_same_tokens(tuple(q.shape), tuple(k.shape), tensor_format)
         rotate = on_cuda.rotary_cached_qk if q.is_cuda else on_cpu.rotary_cached_qk
-        return rotate(q, k, cos, sin, **Placement(*place)._asdict())
+        return rotate(q, k, cos, sin, repeated=repeated, **Placement(*how)._asdict())
     check_tensors(q=q, k=k, cos=cos, sin=sin)
+    how = of_schema(how)
     check_same_tokens(tuple(q.shape), tuple(k.shape), tensor_format)
-    return ops.rotary_cached(q, cos, sin, *place), ops.rotary_cached(k, cos, sin, *place)
+    if flag(repeated, "repeated"):
+        cos, sin = (
+            read_once(table, q.shape[-1], how, name) for table, name in ((cos, "cos"), (sin, "sin"))
+        )
+    return ops.rotary_cached(q, cos, sin, *how), ops.rotary_cached(k, cos, sin, *how)
 
 
 def _check_settled(**tensors: torch.Tensor) -> None:

@@ -6,7 +6,8 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Collection, Iterator
-from types import FunctionType
+from functools import cache
+from types import CodeType, FunctionType
 
 __all__ = ["strays"]
 
@@ -30,10 +31,20 @@ def strays(function: FunctionType, names: Collection[str]) -> list[str]:
     -------
     list of str
         By the names that they have there.
+
+    Raises
+    ------
+    OSError
+        If there is no source text.
     """
-    if not names and PAIR not in inspect.signature(function).parameters:
-        return []
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    code = function.__code__
+    parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return _strays(code, frozenset(names)) if names or PAIR in parameters else []
+
+
+@cache
+def _strays(code: CodeType, names: frozenset[str]) -> list[str]:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
     known = set(_known(tree, names))
     found = (node for node in ast.walk(tree) if _is_table(node) and node not in known)
     return sorted({node.id for node in found if isinstance(node, ast.Name)})

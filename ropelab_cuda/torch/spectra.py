@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from functools import lru_cache
+from inspect import signature
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +15,7 @@ from ropelab.spectrum import check_spectrum
 
 from .constants import constant_by_identity
 
-__all__ = ["MOST_TEXTS", "SpectrumText", "as_text", "described", "from_text"]
+__all__ = ["MOST_TEXTS", "SpectrumText", "as_text", "described", "from_text", "read_words"]
 
 MOST_TEXTS = 1024
 
@@ -26,7 +28,7 @@ class SpectrumText(NamedTuple):
     text : str
         Of a `ropelab.Spectrum`; or of a `ropelab.Rope`, if there are numbers.
     numbers : torch.Tensor of int64, optional
-        What the rope's rule yields at the length of this call, on the device.
+        What the rope's rule yields at the length of this call, on the device; contiguous.
     """
 
     text: str
@@ -49,9 +51,19 @@ def described(spectrum: Spectrum | SpectrumText) -> SpectrumText:
     Raises
     ------
     TypeError
-        If it is neither.
+        If it is neither, or its parts are none.
     """
     if isinstance(spectrum, SpectrumText):
+        text: object = spectrum.text
+        numbers: object = spectrum.numbers
+        if not isinstance(text, str):
+            read_words(text, Spectrum)
+        if numbers is not None and not isinstance(numbers, torch.Tensor):
+            msg = (
+                f"spectrum: expected numbers in a torch.Tensor, or None; got "
+                f"{type(numbers).__name__}; spectrum_for makes them"
+            )
+            raise TypeError(msg)
         return spectrum
     check_spectrum(spectrum)
     return SpectrumText(_text(spectrum))
@@ -101,12 +113,65 @@ def from_text(text: str) -> Spectrum:
     Spectrum
         The same object for the same text.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If it is the text of something else, or of no spectrum.
+
     Examples
     --------
     >>> from_text('{"inv_freq":[1.0,0.01]}').wavelengths.round(2).tolist()
     [6.28, 628.32]
     """
-    return Spectrum(**json.loads(text))
+    return Spectrum(**read_words(text, Spectrum))
+
+
+def read_words(text: object, kind: type[Any]) -> dict[str, Any]:
+    """Return what a text says, by the names of the fields of a class.
+
+    Parameters
+    ----------
+    text : str
+        JSON.
+    kind : type
+        A dataclass.
+
+    Returns
+    -------
+    dict
+        At least the fields that have no default.
+
+    Raises
+    ------
+    TypeError
+        If it is no string.
+    ValueError
+        If it says something else.
+
+    Examples
+    --------
+    >>> read_words('{"inv_freq":[1.0]}', Spectrum)
+    {'inv_freq': [1.0]}
+    """
+    known, needed = _names(kind)
+    try:
+        words = json.loads(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        words = None
+    if not isinstance(words, dict) or not needed <= words.keys() <= known:
+        msg = (
+            f"spectrum: expected the text of a ropelab.{kind.__name__} in SpectrumText; got "
+            f"{reprlib.repr(text)}; spectrum_for makes one: a Rope's beside numbers, a Spectrum's "
+            f"without"
+        )
+        raise ValueError(msg) if isinstance(text, str) else TypeError(msg)
+    return words
+
+
+def _names(kind: type[Any]) -> tuple[set[str], set[str]]:
+    """Return all fields of a dataclass, and those that have no default."""
+    given = list(signature(kind).parameters.values())
+    return {one.name for one in given}, {one.name for one in given if one.default is one.empty}
 
 
 _text = constant_by_identity(as_text)

@@ -12,7 +12,7 @@ from ropelab.positions.token_positions import check_listed, current_length
 
 from . import ops
 from .constants import constant_by_identity
-from .plain import are_plain
+from .plain import are_plain, check_tensors
 from .ropes import rope_as_text
 from .spectra import SpectrumText, as_text
 
@@ -120,6 +120,7 @@ def _at_length_of(rope: Rope, position_ids: object) -> Spectrum | SpectrumText:
             f"{type(position_ids).__name__}; or pass seq_len"
         )
         raise TypeError(msg)
+    check_tensors(position_ids=position_ids)
     if position_ids.device.type == "cpu" and are_plain(position_ids):
         return _spectrum(rope, current_length(position_ids, tuple(position_ids.shape)))
     text = _rope_text(rope)

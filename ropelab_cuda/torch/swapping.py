@@ -2,19 +2,19 @@
 
 Transformers looks up ``apply_rotary_pos_emb`` among the globals of a model's source file, which all
 models of that class share. So neither the file nor the class is touched: a module becomes an
-instance of a subclass whose methods are the old ones, compiled code and all, with other globals.
+instance of a subclass whose methods are the old ones, with other globals (see `rebinding`).
 It stays where it is in the model, with its parameters, buffers, hooks and name, and it is still an
 instance of its class. What becomes of it is a property of its type alone, so copies and pickles
 of the module keep it; and it is undone by giving back the type. What else is put into the source
-file's globals after that, as by a test, such a module does not see.
+file's globals after that, as by a test, such a module does not see; one that is swapped later does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
-from types import CellType, FunctionType, MethodType
-from typing import Any, TypeVar, cast
+from dataclasses import dataclass
+from types import FunctionType, MethodType
+from typing import Any
 
 from torch.nn import Module
 
@@ -22,7 +22,6 @@ __all__ = [
     "check_swappable",
     "maker_of",
     "methods_of",
-    "rebound",
     "recipe_of",
     "restore",
     "subclass",
@@ -31,14 +30,7 @@ __all__ = [
     "was_swapped_below",
 ]
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 _ORIGINAL, _RECIPE = "_ropelab_original", "_ropelab_recipe"
-
-
-def kept(function: F) -> F:
-    """Return a function that keeps its results; type checkers let classes of modules into it."""
-    return cast("F", cache(function))
 
 
 def methods_of(kind: type[Module]) -> Iterator[tuple[str, FunctionType]]:
@@ -64,50 +56,30 @@ def methods_of(kind: type[Module]) -> Iterator[tuple[str, FunctionType]]:
             seen.add(name)
 
 
-def rebound(function: FunctionType, replaced: Mapping[str, object]) -> FunctionType:
-    """Return a function that finds other things under some global names.
+@dataclass(frozen=True)
+class _Kind:
+    """A class by `subclass`: copies keep it, and pickles make it anew."""
 
-    Parameters
-    ----------
-    function : function
-        Functions that it wraps, as decorators do, are rebound as well.
-    replaced : mapping of str to object
-        What it finds, by name.
+    kind: type[Module]
+    recipe: tuple[Any, ...]
 
-    Returns
-    -------
-    function
-        With the same code, defaults and attributes.
-    """
-    names = function.__globals__
-    if not replaced.keys().isdisjoint(function.__code__.co_names):
-        # Without a module's name, torch.compile guards what is found here, not what the module has.
-        names = {k: v for k, v in names.items() if k != "__name__"} | dict(replaced)
-    cells = tuple(_cell(cell, replaced) for cell in function.__closure__ or ())
-    made = FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells)
-    made.__kwdefaults__ = function.__kwdefaults__
-    made.__dict__.update(function.__dict__)
-    made.__module__, made.__qualname__ = function.__module__, function.__qualname__
-    made.__doc__, made.__annotations__ = function.__doc__, function.__annotations__
-    if isinstance(function.__dict__.get("__wrapped__"), FunctionType):
-        inner = [
-            cell.cell_contents for cell in cells if isinstance(cell.cell_contents, FunctionType)
-        ]
-        same = [f for f in inner if f.__code__ is function.__dict__["__wrapped__"].__code__]
-        made.__dict__["__wrapped__"] = same[0] if same else function.__dict__["__wrapped__"]
-    return made
+    def __deepcopy__(self, _: object) -> _Kind:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _kind_by, self.recipe
 
 
-def _cell(cell: CellType, replaced: Mapping[str, object]) -> CellType:
-    try:
-        content = cell.cell_contents
-    except ValueError:  # empty so far
-        return cell
-    return CellType(rebound(content, replaced)) if isinstance(content, FunctionType) else cell
+def _kind_by(maker: Callable[..., type[Module]], *arguments: Any) -> _Kind:
+    return _Kind(maker(*arguments), (maker, *arguments))
 
 
 def subclass(
-    kind: type[Module], methods: Mapping[str, Callable[..., Any]], recipe: tuple[Any, ...]
+    kind: type[Module],
+    methods: Mapping[str, Callable[..., Any]],
+    recipe: tuple[Any, ...],
+    *,
+    copied: type[Module] | None = None,
 ) -> type[Module]:
     """Return a subclass that has other methods and goes by the same name.
 
@@ -119,7 +91,9 @@ def subclass(
         By name.
     recipe : tuple
         A function and its arguments, all of which can be pickled, that make this class. By it
-        copies and pickles of an instance come to their class.
+        pickles of an instance come to their class, in a process that may have other sources.
+    copied : type, optional
+        The class of copies of an instance; by default the subclass.
 
     Returns
     -------
@@ -128,7 +102,7 @@ def subclass(
     """
 
     def __reduce_ex__(self: Any, _: object) -> tuple[Any, ...]:  # noqa: N807
-        return _without_state, recipe, self.__getstate__()
+        return _without_state, (_Kind(copied or made, recipe),), self.__getstate__()
 
     names = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
     own = {_ORIGINAL: kind, _RECIPE: recipe, "__reduce_ex__": __reduce_ex__}
@@ -136,8 +110,10 @@ def subclass(
     return made
 
 
-def _without_state(maker: Callable[..., type[Module]], *arguments: Any) -> Module:
-    made: Module = Module.__new__(maker(*arguments))
+def _without_state(kind: Any, *arguments: Any) -> Module:
+    """Return an instance of a class, given as older pickles do if there are arguments."""
+    held = _kind_by(kind, *arguments) if arguments else kind
+    made: Module = Module.__new__(held.kind)
     return made
 
 

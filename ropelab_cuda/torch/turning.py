@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import torch
 
 from ropelab import Rope, Spectrum
@@ -93,6 +95,14 @@ class Turning:
             output_layout=rope.output_layout,
             rotary_offset=offset,
         )
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Raise AttributeError, which tells whoever takes it for a tensor what it is."""
+        msg = (
+            f"{name}: expected cosines or sines; got the Turning that a patched rotary embedding "
+            f"returns, for patched attentions alone; patch, or unpatch, all of the model"
+        )
+        raise AttributeError(msg, name=name, obj=self)
 
     def to(self, device: torch.device, **_: object) -> Turning:
         """Return it with its tensors on a device, as layers spread over devices need it.

@@ -75,7 +75,8 @@ class RotaryErrors:
     def __str__(self) -> str:
         """Return one line a layer."""
         lines = (
-            f"{name}: {layer.worst:.3g} eps of {layer.dtype} in {layer.applications} rotations"
+            f"{name}: {layer.worst:.3g} eps of {layer.dtype} in {layer.applications} "
+            f"{'rotation' if layer.applications == 1 else 'rotations'}"
             if layer.applications
             else f"{name}: no rotation"
             for name, layer in self.layers.items()
@@ -118,7 +119,7 @@ def watch(model: Module, *, angles: str | None = None) -> Iterator[RotaryErrors]
     >>> with watch(model) as errors:  # doctest: +SKIP
     ...     model(input_ids)
     >>> print(errors)  # doctest: +SKIP
-    model.layers.0.self_attn: 0.742 eps of bfloat16 in 1 rotations
+    model.layers.0.self_attn: 0.742 eps of bfloat16 in 1 rotation
     """
     if angles is not None:
         check_choice(angles, ANGLES, "angles")
@@ -135,8 +136,9 @@ def watch(model: Module, *, angles: str | None = None) -> Iterator[RotaryErrors]
     ]
     given = {}
     for name, module in found.attentions.items():
-        compare = _comparing(name, errors.layers[name], watched)
-        given[module] = with_functions(type(module), compare, (_itself, *recipe_of(type(module))))
+        compare, kind = _comparing(name, errors.layers[name], watched), type(module)
+        recipe = (_itself, *recipe_of(kind))
+        given[module] = with_functions(kind, compare, recipe, copied=kind)
         swap(module, given[module])
     try:
         yield errors
@@ -159,7 +161,7 @@ class _Watched:
 
 
 def _itself(kind: Callable[..., type[Module]], *arguments: Any) -> Any:
-    """Return the class that copies of a watched module have: they are not watched."""
+    """Return the class that pickles of a watched module have: they are not watched."""
     return kind(*arguments) if arguments else kind
 
 

@@ -289,6 +289,9 @@ def by_tables(*shape: int) -> object:
     return apply_rotary_pos_emb(QUERIES, KEYS, torch.ones(shape), torch.ones(shape))
 
 
+NOTHING: Any = None
+
+
 def by_angles(freqs_cis: torch.Tensor, *, packed: bool = False, **options: Any) -> object:
     q, k = (QUERIES[0], KEYS[0]) if packed else (QUERIES, KEYS)
     return apply_rotary_pos_emb_fused(q, k, freqs_cis, **options)
@@ -328,6 +331,11 @@ REFUSED: dict[str, tuple[type[Exception], str, Callable[[], object]]] = {
         lambda: by_angles(WIDE.expand(S, B, 1, D), packed=True, cu_seqlens=BOUNDS),
     ),
     "format": (ValueError, "qkv_format", lambda: called(IDS, qkv_format="sbhd")),
+    "no positions": (TypeError, "position_ids", lambda: called(NOTHING)),
+    "no states": (TypeError, "x", lambda: LlamaRotaryEmbedding(config())(NOTHING, IDS)),
+    "no queries": (TypeError, "q", lambda: apply_rotary_pos_emb(NOTHING, KEYS, WIDE, WIDE)),
+    "no tables": (TypeError, "cos", lambda: apply_rotary_pos_emb(QUERIES, KEYS, NOTHING, WIDE)),
+    "no angles": (TypeError, "freqs_cis", lambda: by_angles(NOTHING)),
     "ranks": (ValueError, "cp_size", lambda: called(IDS, cp_size=0)),
 }
 

@@ -200,6 +200,18 @@ def test_a_compiled_model_gives_the_same() -> None:
         assert torch.equal(found, wanted)
 
 
+def test_tables_on_the_meta_device_have_shapes_alone() -> None:
+    outlined = build_rope_cache(7, D, device="meta", dtype=torch.bfloat16)
+    with torch.device("meta"):
+        surrounded = build_rope_cache(7, D, dtype=torch.bfloat16)
+    for table in (*outlined, *surrounded):
+        assert (table.device.type, table.shape, table.dtype) == (
+            "meta",
+            (7, D // 2),
+            torch.bfloat16,
+        )
+
+
 def test_nothing_of_the_module_can_rot() -> None:
     q, k = queries_and_keys()
     rope = RotaryEmbedding(D)
@@ -272,6 +284,14 @@ REFUSED: dict[str, tuple[type[Exception], str, Callable[[], object]]] = {
         )
     },
     "keys of other axes": (ValueError, "k", lambda: RotaryEmbedding(D)(QUERIES, KEYS[0])),
+    "no queries": (TypeError, "q", lambda: RotaryEmbedding(D)([ONE], KEYS, FAR)),
+    "no keys": (TypeError, "k", lambda: RotaryEmbedding(D)(QUERIES, None, FAR)),
+    "listed positions": (
+        *(TypeError, "position_ids"),
+        lambda: RotaryEmbedding(D)(QUERIES, KEYS, FAR.tolist()),
+    ),
+    "no tables": (TypeError, "cos", lambda: rope_torch(QUERIES, KEYS, ONE, TABLES[1])),
+    "half a table": (TypeError, "sin", lambda: apply_rope(QUERIES, KEYS, TABLES[0], ONE)),
     "no switch": (
         TypeError,
         "use_triton",

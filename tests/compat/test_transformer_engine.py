@@ -203,6 +203,8 @@ def test_queries_keys_and_values_have_gradients() -> None:
 
 # What cannot be
 
+NONE: Any = None
+
 
 @pytest.mark.parametrize(
     ("changes", "message"),
@@ -225,6 +227,8 @@ def test_queries_keys_and_values_have_gradients() -> None:
         ({"cp_rank": -1}, "cp_rank: expected 0 to 0"),
         ({"interleaved": 1}, "interleaved: "),
         ({"fused": None}, "fused: "),
+        ({"t": [1.0]}, "t: expected a torch.Tensor; got list"),
+        ({"freqs": None}, "freqs: expected a torch.Tensor; got NoneType"),
     ],
 )
 def test_bad_arguments_are_named(changes: dict[str, Any], message: str) -> None:
@@ -283,3 +287,20 @@ def test_values_are_a_copy_even_where_they_lie_in_a_row() -> None:
     *_, v = apply_fused_qkv_rotary_pos_emb(qkv, TABLES["half"], TABLES["half"], [16, 16, 8])
     v.zero_()
     assert qkv[..., 32:].all()
+
+
+def test_what_is_no_tensor_is_named() -> None:
+    table = TABLES["half"]
+    with pytest.raises(TypeError, match=r"k_freqs: expected a torch.Tensor; got NoneType"):
+        apply_fused_qkv_rotary_pos_emb(operand(4, 2, 3, 68), table, NONE, [32, 16, 20])
+    with pytest.raises(TypeError, match=r"qkv: expected a torch.Tensor; got NoneType"):
+        apply_fused_qkv_rotary_pos_emb(NONE, table, table, [32, 16, 20])
+
+
+def test_a_module_made_while_models_are_outlined_has_its_numbers() -> None:
+    wanted = RotaryPositionEmbedding(12)(7, offset=70_001)
+    with torch.device("meta"):
+        module = RotaryPositionEmbedding(12)
+        assert torch.equal(module(7, offset=70_001), wanted)
+    module.load_state_dict(RotaryPositionEmbedding(12).state_dict())
+    assert module.to("meta")(7).is_meta

@@ -169,10 +169,20 @@ def test_arrays_that_export_nothing() -> None:
     deleted.delete()
     with refuses(ValueError, "x", "does not export DLPack"):
         arrays.apply_rotary(deleted, IDS, SPECTRUM)
-    with refuses(ValueError, "x", "detach"):
-        arrays.apply_rotary(torch.ones(2, 4, 1, 8, requires_grad=True), IDS, SPECTRUM)
     with pytest.raises(TypeError, match="out"):
         arrays.apply_rotary(Q, IDS, SPECTRUM, out=Q)  # type: ignore[call-arg]
+
+
+def test_gradients_are_for_the_torch_layer() -> None:
+    x, plain = torch.from_numpy(Q.copy()).requires_grad_(), torch.from_numpy(Q)
+    with refuses(ValueError, "x", "ropelab_cuda.torch rotates with gradients", "detach"):
+        arrays.apply_rotary(x, IDS, SPECTRUM)
+    with refuses(ValueError, "k", "ropelab_cuda.torch rotates with gradients"):
+        arrays.apply_rotary_qk(plain, x, IDS, SPECTRUM)
+    with torch.no_grad():
+        made = arrays.apply_rotary(x, IDS, SPECTRUM)
+    assert not made.requires_grad
+    assert np.abs(made.double().numpy() - turned(Q)).max() < 1e-6
 
 
 def test_lists_are_answered_by_numpy() -> None:

@@ -10,7 +10,16 @@ from ropelab.golden.case import Array
 from ropelab.layouts import pair_channels
 from ropelab.precision import eps, format_name, widen
 
-__all__ = ["BOUNDS", "Finding", "Rotated", "bound_of", "of_rotated", "same_bits", "unit_of"]
+__all__ = [
+    "BOUNDS",
+    "SCALED",
+    "Finding",
+    "Rotated",
+    "bound_of",
+    "of_rotated",
+    "same_bits",
+    "unit_of",
+]
 
 # Errors of a pair over its norm, in eps of the dtype, against the specification in float64. The
 # narrow formats round once, by half an eps, and float32 adds its own noise. float32 has no wider

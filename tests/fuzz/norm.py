@@ -11,24 +11,16 @@ import numpy as np
 from hypothesis import strategies as st
 
 import ropelab
+from ropelab.float8 import LARGEST
 from ropelab.golden.case import Array
 from ropelab.precision import eps, narrow, widen
 
 from .angles import angles_of
 from .call import Call
-from .cases import (
-    ANGLES,
-    DTYPES,
-    KIND,
-    Case,
-    Kind,
-    dealt,
-    drawn,
-    kind_of,
-    values_of,
-)
-from .errors import BOUNDS, Finding, Rotated, of_rotated
+from .cases import ANGLES, DTYPES, KIND, dealt, drawn, values_of
+from .errors import Finding, Rotated, bound_of, of_rotated
 from .memory import Arena, Place
+from .storage import SCALES, STORAGE, StoredCase, StoredKind, stored_kind_of
 from .tensors import inputs, results_of, scattered
 
 __all__ = ["KINDS", "NormCase", "NormKind", "call_of", "cases"]
@@ -39,7 +31,7 @@ specified: Any = ropelab.apply_norm_rotary_qk
 
 
 @dataclass(frozen=True)
-class NormKind(Kind):
+class NormKind(StoredKind):
     """What a norm is compiled for.
 
     Parameters
@@ -63,15 +55,15 @@ def _kinds(count: int) -> Iterator[NormKind]:
         "weight_dtype": DTYPES,
         "weighted": (*[(True, True)] * 5, (True, False), (False, True), (False, False)),
     }
-    for hand in dealt(count, 6, KIND | ANGLES | own):
-        yield NormKind(**kind_of(hand))
+    for hand in dealt(count, 6, KIND | ANGLES | own | STORAGE):
+        yield NormKind(**stored_kind_of(hand))
 
 
 KINDS = tuple(_kinds(80))
 
 
 @dataclass(frozen=True, kw_only=True)
-class NormCase(Case):
+class NormCase(StoredCase):
     """One norm and rotation.
 
     Parameters
@@ -105,14 +97,17 @@ def cases(draw: st.DrawFn, kinds: tuple[NormKind, ...] = KINDS) -> NormCase:
         power=draw(st.sampled_from((0, -6, 10))),
         flat=draw(st.booleans()),
         gap=draw(st.integers(0, 2)),
+        scale=draw(st.sampled_from(SCALES)),
     )
 
 
 def call_of(case: NormCase) -> Call:
     """Return the call that a case is."""
     arena, kind = Arena(), case.kind
-    sources = inputs(arena, case, kind.heads, case.power)
-    results, out = results_of(arena, case, kind.heads, kind.dtype, sources)
+    # Where eps decides, numbers are so small that eight bits hold few of them as normal ones.
+    power = max(case.power, 0) if case.output in LARGEST else case.power
+    sources = inputs(arena, case, kind.heads, power)
+    results, out = results_of(arena, case, kind.heads, case.output, sources)
     weights = [_weight(arena, case, number) for number in range(2)]
     ids, spectrum, angles = angles_of(arena, case)
     options: dict[str, Any] = case.placement | {
@@ -125,7 +120,7 @@ def call_of(case: NormCase) -> Call:
     def check(found: list[Array], before: Array, _: Array) -> list[Finding]:
         values = [place.of(before) for place in sources]
         factors = [None if place is None else widen(place.of(before)) for place in weights]
-        wanted = specified(*map(widen, values), *factors, ids, spectrum, **options)
+        wanted = specified(*map(widen, values), *factors, ids, spectrum, **options, **case.quotient)
         return [_finding(case, *three) for three in zip(values, found, wanted, strict=True)]
 
     return Call(
@@ -134,9 +129,9 @@ def call_of(case: NormCase) -> Call:
         way=case.way,
         again=case.again,
         arguments=(*sources, *weights, *angles),
-        options=options | out,
+        options=options | case.storage | out,
         results=results,
-        described=[(place.lie.shape, kind.dtype) for place in sources],
+        described=[(place.lie.shape, case.output) for place in sources],
         check=check,
     )
 
@@ -158,17 +153,19 @@ def _weight(arena: Arena, case: NormCase, number: int) -> Place | None:
 def _finding(case: NormCase, before: Array, after: Array, want: Array) -> Finding:
     kind = case.kind
     rotated = Rotated(kind.output_layout, *kind.widths[1:])
-    error = of_rotated(before, after, want, rotated, kind.dtype, bits=False)
-    return Finding(kind.dtype, error, _bound(kind))
+    error = of_rotated(before, after, want, rotated, case.output, bits=False)
+    return Finding(case.output, error, _bound(case))
 
 
-def _bound(kind: NormKind) -> float:
+def _bound(case: NormCase) -> float:
     """Return the bound of a rotation and of the norm before it, as the goldens count it."""
+    kind, output = case.kind, case.output
     count = kind.widths[0] * (max(kind.heads) if kind.across_heads else 1)
     # In halves of an eps, of which a root takes half: a sum of squares by eights and then by twos;
     # then mean, eps, root and division, the products with x and with the weight, and its own sum.
     depth = 8 + ceil(log2(max(count / 8, 1)))
     extra = ((depth + 1) / 2 + 6) / 2
-    if kind.dtype == "float64":
-        return BOUNDS["float64"] + 2 * extra  # in which the specification norms as well
-    return BOUNDS[kind.dtype] + extra * eps("float32") / eps(kind.dtype)
+    rotated = bound_of(output, scaled=bool(case.quotient))
+    if output == "float64":
+        return rotated + 2 * extra  # in which the specification norms as well
+    return rotated + extra * eps("float32") / eps(output)

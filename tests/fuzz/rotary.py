@@ -14,9 +14,10 @@ from ropelab.precision import widen
 
 from .angles import angles_of
 from .call import Call
-from .cases import ANGLES, KIND, OUTPUTS, Case, Kind, dealt, drawn, kind_of
+from .cases import ANGLES, KIND, dealt, drawn
 from .errors import Finding, Rotated, bound_of, of_rotated, unit_of
 from .memory import Arena
+from .storage import STORAGE, StoredCase, StoredKind, stored_kind_of
 from .tables import LENGTHS, READINGS, Lookup, Tables, tables_of
 from .tensors import inputs, results_of
 
@@ -24,7 +25,7 @@ __all__ = ["KINDS", "MEASURED", "RotaryCase", "RotaryKind", "call_of", "cases"]
 
 
 @dataclass(frozen=True)
-class RotaryKind(Kind):
+class RotaryKind(StoredKind):
     """What a rotation is compiled for.
 
     Parameters
@@ -33,33 +34,23 @@ class RotaryKind(Kind):
         Of given cosines and sines; None to compute them from positions.
     reading : {"plain", "repeated", "indexed", "indexed, repeated"}
         How these are read.
-    output : str or None
-        Another dtype of the results than that of the inputs, unless they are in place.
-    scaled : bool
-        Whether results are divided by a scale, likewise.
     """
 
     table_dtype: str | None
     reading: str
-    output: str | None
-    scaled: bool
 
 
 def _kinds(count: int) -> Iterator[RotaryKind]:
     own = {
         "table_dtype": (None, None, None, "float32", "own"),
         "reading": READINGS,
-        "output": (*OUTPUTS, *[None] * 6),
-        "scaled": (True, False, False, False),
     }
-    for hand in dealt(count, 4, KIND | ANGLES | own):
+    for hand in dealt(count, 4, KIND | ANGLES | own | STORAGE):
         if hand["table_dtype"] == "own":
             hand["table_dtype"] = hand["dtype"]
         if hand["table_dtype"] is not None:
             hand |= {"axes": 1} if "indexed" in hand["reading"] else {"source": "ids"}
-        if hand["output"] == hand["dtype"]:
-            hand["output"] = None
-        yield RotaryKind(**kind_of(hand))
+        yield RotaryKind(**stored_kind_of(hand))
 
 
 # Shapes of the benchmark, of all ways in which it shares many tokens: few of them are dealt.
@@ -101,26 +92,12 @@ KINDS = (*_kinds(100), *_measured())
 
 
 @dataclass(frozen=True, kw_only=True)
-class RotaryCase(Case):
-    """One rotation, whose results are divided by a scale if the kind wants one."""
+class RotaryCase(StoredCase):
+    """One rotation, of one scale for both tensors."""
 
     kind: RotaryKind
     scale: float
     lookup: Lookup
-
-    @property
-    def output(self) -> str:
-        """Dtype of the results."""
-        in_place = self.way == "in place"
-        return self.kind.output if self.kind.output and not in_place else self.kind.dtype
-
-    @property
-    def storage(self) -> dict[str, Any]:
-        """The options that say how results are stored; none if as the inputs are."""
-        if self.way == "in place":
-            return {}
-        given: dict[str, Any] = {"dtype": self.output} if self.kind.output else {}
-        return given | ({"scale": self.scale} if self.kind.scaled else {})
 
     @property
     def heads(self) -> tuple[int, ...]:
@@ -162,13 +139,12 @@ def call_of(case: RotaryCase) -> Call:
         numbers, given, read = tables.numbers, tables.passed, tables.options
         name, specified = "apply_rotary_cached", ropelab.apply_rotary_cached
     name += "_qk" * (len(sources) > 1)
-    scale = {"scale": case.scale} if "scale" in case.storage else {}
 
     def check(found: list[Array], before: Array, after: Array) -> list[Finding]:
         if tables is not None:
             tables.check_flag(after)
         values = [place.of(before) for place in sources]
-        wanted = [specified(widen(x), *numbers, **told, **scale) for x in values]
+        wanted = [specified(widen(x), *numbers, **told, **case.quotient) for x in values]
         return [_finding(case, *three) for three in zip(values, found, wanted, strict=True)]
 
     return Call(
@@ -190,7 +166,7 @@ def _finding(case: RotaryCase, before: Array, after: Array, want: Array) -> Find
     layout = kind.layout if case.inverse else kind.output_layout
     rotated = Rotated(layout, *kind.widths[1:])
     # A table has any norm, that of zero too.
-    floor = 0.0 if kind.table_dtype is None else 1.0 / case.storage.get("scale", 1.0)
+    floor = 0.0 if kind.table_dtype is None else 1.0 / case.quotient.get("scale", 1.0)
     bits = not case.storage
     error = of_rotated(before, after, want, rotated, unit, bits=bits, floor=floor)
-    return Finding(unit, error, bound_of(unit, scaled="scale" in case.storage))
+    return Finding(unit, error, bound_of(unit, scaled=bool(case.quotient)))

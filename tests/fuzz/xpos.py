@@ -14,33 +14,36 @@ from ropelab.golden.case import Array
 from ropelab.precision import widen
 
 from .call import Call
-from .cases import KIND, Case, Kind, dealt, drawn, farthest, kind_of, positions_of, spectrum_of
-from .errors import BOUNDS, Finding, Rotated, of_rotated
+from .cases import KIND, dealt, drawn, farthest, positions_of, spectrum_of
+from .errors import BOUNDS, SCALED, Finding, Rotated, of_rotated
 from .memory import Arena
+from .storage import SCALES, STORAGE, StoredCase, StoredKind, stored_kind_of
 from .tensors import inputs, listed, results_of
 
 __all__ = ["KINDS", "XposCase", "call_of", "cases"]
 
-# How often a pair may have decayed by its whole base, 2/7 at least: within the range of the dtype.
-REACH = {"float16": 4, "bfloat16": 40, "float32": 40, "float64": 40}
+# How often a pair may have decayed by its whole base, 2/7 at least: over any of the scales within
+# the normal numbers of the results' dtype.
+REACH = {"float8_e4m3fn": 2, "float8_e5m2": 4, "float16": 4}
+REACH |= dict.fromkeys(("bfloat16", "float32", "float64"), 40)
 
 
 # Its arguments come in tuples of many kinds, of which the types say nothing.
 specified: Any = ropelab.apply_xpos_qk
 
 
-def _kinds(count: int) -> Iterator[Kind]:
+def _kinds(count: int) -> Iterator[StoredKind]:
     one_axis = {"axes": (1,), "output_layout": (None,)}
-    for hand in dealt(count, 5, KIND | one_axis):
+    for hand in dealt(count, 5, KIND | one_axis | STORAGE):
         head_dim, rotary_dim, _ = hand["widths"]
-        yield Kind(**kind_of(hand | {"widths": (head_dim, rotary_dim, 0)}))
+        yield StoredKind(**stored_kind_of(hand | {"widths": (head_dim, rotary_dim, 0)}))
 
 
 KINDS = tuple(_kinds(48))
 
 
 @dataclass(frozen=True, kw_only=True)
-class XposCase(Case):
+class XposCase(StoredCase):
     """One rotation with its decay, from a centre that may be anywhere."""
 
     scale_base: float
@@ -49,25 +52,30 @@ class XposCase(Case):
     @property
     def reach(self) -> int:
         """How far from the centre a position may be."""
-        return int(REACH[self.kind.dtype] * self.scale_base)
+        return int(REACH[self.output] * self.scale_base)
 
 
 @st.composite
-def cases(draw: st.DrawFn, kinds: tuple[Kind, ...] = KINDS) -> XposCase:
+def cases(draw: st.DrawFn, kinds: tuple[StoredKind, ...] = KINDS) -> XposCase:
     """Draw a case."""
     kind = draw(st.sampled_from(kinds))
     limits, largest = np.iinfo(kind.integer), farthest(kind)
     low, high = max(limits.min, -largest), min(limits.max, largest)
     middle = st.one_of(st.sampled_from((low, 0, high)), st.integers(low, high))
     scale_base = draw(st.sampled_from((16.0, 512.0, 8192.5)))
-    return XposCase(**drawn(draw, kind), scale_base=scale_base, centre=draw(middle))
+    return XposCase(
+        **drawn(draw, kind),
+        scale_base=scale_base,
+        centre=draw(middle),
+        scale=draw(st.sampled_from(SCALES)),
+    )
 
 
 def call_of(case: XposCase) -> Call:
     """Return the call that a case is."""
     arena, kind = Arena(), case.kind
     sources = inputs(arena, case, kind.heads)
-    results, out = results_of(arena, case, kind.heads, kind.dtype, sources)
+    results, out = results_of(arena, case, kind.heads, case.output, sources)
     largest = farthest(kind)
     ids = positions_of(case, largest=largest, centre=case.centre, reach=case.reach)
     spectrum = spectrum_of(case)
@@ -82,7 +90,7 @@ def call_of(case: XposCase) -> Call:
 
     def check(found: list[Array], before: Array, _: Array) -> list[Finding]:
         values = [place.of(before) for place in sources]
-        wanted = specified(*map(widen, values), ids, spectrum, **options)
+        wanted = specified(*map(widen, values), ids, spectrum, **options, **case.quotient)
         farthest_off = np.abs(ids.astype(np.int64) - case.centre).max(initial=0)
         exponent = float(farthest_off) / case.scale_base
         return [
@@ -96,18 +104,20 @@ def call_of(case: XposCase) -> Call:
         way=case.way,
         again=case.again,
         arguments=(*sources, positions, spectrum),
-        options=options | out,
+        options=options | case.storage | out,
         results=results,
-        described=[(place.lie.shape, kind.dtype) for place in sources],
+        described=[(place.lie.shape, case.output) for place in sources],
         check=check,
     )
 
 
 def _finding(case: XposCase, exponent: float, before: Array, after: Array, want: Array) -> Finding:
-    dtype, (_, *rotated_at) = case.kind.dtype, case.kind.widths
-    rotated, bound = Rotated(case.kind.layout, *rotated_at), BOUNDS[case.kind.dtype]
+    dtype, (_, *rotated_at) = case.output, case.kind.widths
+    rotated, bound = Rotated(case.kind.layout, *rotated_at), BOUNDS[dtype]
     if dtype == "float64":
         # As in the goldens: a power within an ulp and its product with cos and sin; and what the
         # specification's base and exponent, half an ulp each, become in so high a power.
         bound += 1.5 + exponent * (0.5 + 0.63)
-    return Finding(dtype, of_rotated(before, after, want, rotated, dtype, bits=True), bound)
+        bound += SCALED[dtype] if case.quotient else 0.0  # other formats are scaled in float64
+    error = of_rotated(before, after, want, rotated, dtype, bits=not case.storage)
+    return Finding(dtype, error, bound)

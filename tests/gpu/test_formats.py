@@ -74,6 +74,43 @@ def test_every_format_into_every_other(torch: Any, source: str, target: str, lay
             assert np.mean(widen(take(y)) != widen(expected)) <= 0.02
 
 
+# What else stores so: each rotates by these positions from this centre, by weights or none.
+OTHERS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "apply_xpos_qk": ((), {"centre": 99_777, "scale_base": 8192.0}),
+    "apply_norm_rotary_qk": ((None, None), {"rotary_offset": 16}),
+}
+# As in the goldens; a power of the decay and the sums of a norm come in beside the scale.
+THEIR_BOUNDS = {"float64": 16.0, "float32": 12.0}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("target", STORED)
+@pytest.mark.parametrize("source", FORMATS)
+def test_norms_and_decays_store_likewise(torch: Any, source: str, target: str, name: str) -> None:
+    spectrum, (weights, told) = ropelab.Rope(96, base=5e5, rotary_dim=64).spectrum(), OTHERS[name]
+    q, k = (
+        torch.randn(3, 67, heads, 96, device="cuda").to(getattr(torch, source)) for heads in (12, 3)
+    )
+    ids = torch.randint(99_000, 101_000, (3, 67), device="cuda")
+    given = (torch.tensor([0.25], device="cuda"), 0.0117)
+    device: Any = getattr(ropelab_cuda, name)
+    specified: Any = getattr(ropelab, name)
+    got = device(q, k, *weights, ids, spectrum, dtype=target, scale=given, **told)
+    arrays = (take(q), take(k), *weights, take(ids))
+    wanted = specified(*arrays, spectrum, dtype=target, scale=(0.25, 0.0117), **told)
+    drift = 101_000 * 2 * np.pi * 2.0**-65 / eps(target)
+    first = told.get("rotary_offset", 0)
+    for y, expected in zip(map(take, got), wanted, strict=True):
+        turned, true = (x[..., first : first + 64] for x in (y, expected))
+        assert pair_error(turned, true, "half") <= THEIR_BOUNDS.get(target, 1.01) + drift
+        around = [channel for channel in range(96) if not first <= channel < first + 64]
+        passed, meant = (widen(x)[..., around] for x in (y, expected))
+        size = np.maximum(np.abs(meant), np.finfo(np.float64).tiny)
+        assert (np.abs(passed - meant) / size).max() <= 12.0 * eps(target)
+        if target not in THEIR_BOUNDS:
+            assert np.mean(widen(y) != widen(expected)) <= 0.02
+
+
 def test_a_scale_is_read_when_the_kernel_runs(torch: Any) -> None:
     """In a graph, and written just before by another kernel, on which a dependent launch waits."""
     spectrum, scale = ropelab.Rope(64).spectrum(), torch.ones(1, device="cuda")

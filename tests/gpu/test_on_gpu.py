@@ -298,6 +298,36 @@ def test_what_cannot_be_taken_is_refused_and_nothing_is_written(torch: Any, reas
     assert bool((out == 7.0).all())
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["first", "like the last"])
+def test_an_output_that_requires_grad_is_written_only_where_none_is_recorded(
+    torch: Any, known: bool
+) -> None:
+    x, k = randn(torch, 2, 3, 4, 16, dtype="float32"), randn(torch, 2, 3, 2, 16, dtype="float32")
+    ids = torch.full((2, 3), 70_001, device="cuda")
+    spectrum = ropelab.Rope(16).spectrum()
+    wanted = ropelab_cuda.apply_rotary_qk(x, k, ids, spectrum)
+    outs = [torch.full_like(y, 7.0) for y in (x, k)]
+    if known:
+        for _ in range(3):
+            ropelab_cuda.apply_rotary(x, ids, spectrum, out=outs[0])
+            ropelab_cuda.apply_rotary_qk(x, k, ids, spectrum, out=outs)
+        for y in outs:
+            y.fill_(7.0)
+    for y in outs:
+        y.requires_grad_()
+    with pytest.raises(ValueError, match=r"^out: requires grad"):
+        ropelab_cuda.apply_rotary(x, ids, spectrum, out=outs[0])
+    outs[0].requires_grad_(False)
+    with pytest.raises(ValueError, match=r"^out\[1\]: requires grad"):
+        ropelab_cuda.apply_rotary_qk(x, k, ids, spectrum, out=outs)
+    torch.cuda.synchronize()
+    assert all(bool((y == 7.0).all()) for y in outs)
+    with torch.no_grad():
+        ropelab_cuda.apply_rotary_qk(x, k, ids, spectrum, out=outs)
+    for y, z in zip(outs, wanted, strict=True):
+        assert torch.equal(y.detach(), z)
+
+
 def test_in_place_work_is_known_to_autograd(torch: Any) -> None:
     x = randn(torch, 1, 2, 3, 8, dtype="float32")
     weight = torch.ones_like(x, requires_grad=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -67,7 +68,7 @@ def test_a_config_that_says_otherwise_is_refused(model: Model) -> None:
             super().__init__(config)
             self.inv_freq *= 0.99
 
-    model.model.rotary_emb.__class__ = SlowerRotaryEmbedding
+    model.model.rotary_emb = SlowerRotaryEmbedding(model.config)
     with pytest.raises(
         NotImplementedError, match="LlamaAttention, with an apply_rotary_pos_emb that"
     ):
@@ -75,14 +76,69 @@ def test_a_config_that_says_otherwise_is_refused(model: Model) -> None:
 
 
 @pytest.mark.parametrize("name", ["inv_freq", "original_inv_freq", "attention_scaling"])
-def test_an_embedding_that_was_changed_is_refused(model: Model, name: str) -> None:
+@pytest.mark.parametrize("factor", [1.02, 1.005, 1.00001, 0.996, float("nan")])
+def test_an_embedding_that_was_changed_is_refused(model: Model, name: str, factor: float) -> None:
     embedding = model.model.rotary_emb
     number = getattr(embedding, name)
-    setattr(embedding, name, number * 1.02)
-    with pytest.raises(NotImplementedError, match="LlamaAttention"):
+    setattr(embedding, name, number * factor)
+    named = f"LlamaRotaryEmbedding, with {name} changed since"
+    with pytest.raises(NotImplementedError, match=named):
         patch(model)
+    assert not any(swapped_from(module) for module in model.modules())
     setattr(embedding, name, number)
     assert patch(model)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_frequencies_are_rounded_all_alike_or_changed(model: Model, dtype: torch.dtype) -> None:
+    inv_freq = model.model.rotary_emb.inv_freq
+    exact, rounded = inv_freq.clone(), inv_freq.to(dtype).float()
+    inv_freq[1:] = rounded[1:] * (1 + torch.finfo(dtype).eps)
+    with pytest.raises(NotImplementedError, match="inv_freq changed"):
+        patch(model)
+    inv_freq.copy_(torch.where(torch.arange(len(exact)) == 3, exact, rounded))
+    assert exact[3] != rounded[3]
+    with pytest.raises(NotImplementedError, match="inv_freq changed"):
+        patch(model)
+    inv_freq.copy_(rounded)
+    assert patch(model)
+
+
+@pytest.mark.parametrize("rule", ["dynamic", "longrope"])
+def test_frequencies_that_a_call_has_left_are_not_changed(rule: str) -> None:
+    given: dict[str, Any] = {
+        "dynamic": {"factor": 4.0},
+        "longrope": {
+            "short_factor": [1.0] * 8,
+            "long_factor": [3.0] * 8,
+            "original_max_position_embeddings": 64,
+        },
+    }[rule]
+    model = short_llama({"rope_type": rule, "rope_theta": 1e4, **given})
+    inv_freq = model.model.rotary_emb.inv_freq.clone()
+    with torch.no_grad():
+        model(torch.ones(1, 200, dtype=torch.int64))
+    grown = model.model.rotary_emb.inv_freq.clone()
+    assert not torch.equal(grown, inv_freq)
+    patch(model)
+    unpatch(model)
+    model.model.rotary_emb.inv_freq.mul_(1.005)
+    with pytest.raises(NotImplementedError, match="RotaryEmbedding, with inv_freq changed"):
+        patch(model)
+
+
+def short_llama(rope_parameters: dict[str, Any]) -> Model:
+    transformers: Any = import_module("transformers")
+    config = transformers.LlamaConfig(
+        vocab_size=64,
+        hidden_size=64,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=HEADS,
+        max_position_embeddings=128,
+        rope_parameters=rope_parameters,
+    )
+    return transformers.LlamaForCausalLM(config)
 
 
 def watched(model: Model) -> None:
@@ -103,6 +159,68 @@ def test_an_attention_that_passes_its_tables_on_is_refused(
     attention.__class__ = Delegating
     with pytest.raises(NotImplementedError, match="Delegating"):
         act(model)
+
+
+def test_a_refused_config_is_refused_by_the_class_of_its_embedding() -> None:
+    transformers: Any = import_module("transformers")
+    config = transformers.MiMoV2FlashConfig(
+        vocab_size=64,
+        hidden_size=64,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=HEADS,
+        head_dim=16,  # of which it rotates 0.334
+        v_head_dim=16,
+        n_routed_experts=4,
+        moe_intermediate_size=16,
+        layer_types=["full_attention", "sliding_attention"],
+    )
+    model = transformers.MiMoV2FlashForCausalLM(config)
+    with pytest.raises(ValueError, match=r"MiMoV2FlashRotaryEmbedding: partial_rotary_factor: exp"):
+        patch(model)
+    assert not any(swapped_from(module) for module in model.modules())
+
+
+def test_a_part_is_not_undone_alone(model: Model) -> None:
+    batch = make_batch("Llama", "plain")
+    own = logits(model, batch)
+    patch(model)
+    ours = logits(model, batch)
+    parts = {
+        "LlamaDecoderLayer with its attentions": model.model.layers[0],
+        "ModuleList with its attentions": model.model.layers,
+        "LlamaRotaryEmbedding with its rotary embedding": model.model.rotary_emb,
+    }
+    for named, part in parts.items():
+        with pytest.raises(ValueError, match=f"got a {named} alone; unpatch all of it"):
+            unpatch(part)
+    assert torch.equal(logits(model, batch), ours)
+    unpatch(model.model)
+    assert torch.equal(logits(model, batch), own)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "name"), [("Llama", "cos"), ("DeepSeek-V3", "cos"), ("Llama 4", "freqs_cis")]
+)
+def test_an_embedding_that_was_put_in_later_is_told(architecture: str, name: str) -> None:
+    model, batch = build(architecture), make_batch(architecture, "plain")
+    own = logits(model, batch)
+    patch(model)
+    patched = model.model.rotary_emb
+    model.model.rotary_emb = swapped_from(patched)(model.config)  # type: ignore[misc]
+    with pytest.raises(TypeError, match=f"{name}: expected the Turning that .*; got Tensor; .*unp"):
+        logits(model, batch)
+    unpatch(model)
+    assert torch.equal(logits(model, batch), own)
+
+
+def test_an_attention_that_was_put_in_later_is_told(model: Model) -> None:
+    batch = make_batch("Llama", "plain")
+    fresh = copy.deepcopy(model.model.layers[1].self_attn)
+    patch(model)
+    model.model.layers[1].self_attn = fresh
+    with pytest.raises(AttributeError, match=r"unsqueeze: expected cosines .*; got the Turning"):
+        logits(model, batch)
 
 
 def test_a_class_that_was_changed_since_is_not_half_undone(model: Model) -> None:

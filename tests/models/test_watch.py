@@ -60,8 +60,12 @@ def test_each_layer_is_reported_by_its_name() -> None:
         logits(model, make_batch("Llama 4", "plain"))
     first, second, _ = str(errors).splitlines()
     assert first.startswith("model.layers.0.self_attn: 0.")
-    assert first.endswith(" eps of float32 in 1 rotations")
+    assert first.endswith(" eps of float32 in 1 rotation")
     assert second == "model.layers.1.self_attn: no rotation"
+    with watch(model) as errors:
+        logits(model, make_batch("Llama 4", "plain"))
+        logits(model, make_batch("Llama 4", "plain"))
+    assert str(errors).splitlines()[0].endswith(" eps of float32 in 2 rotations")
 
 
 def test_every_step_of_a_generation_is_compared() -> None:

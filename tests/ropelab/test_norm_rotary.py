@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import mpmath
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 
 import ropelab
 from ropelab import Rope, apply_norm_rotary_qk, apply_rotary, widen
+from ropelab.layouts import pair_channels
 from ropelab.norm_rotary import rms_norm
 from ropelab.positions import Consecutive, Packed
 from ropelab.precision import eps, narrow
 from tests.ropelab.counted import COUNTED
-from tests.ropelab.support import DIGITS, bits, numbers, refuses
+from tests.ropelab.support import DIGITS, bits, exact_cos_sin, numbers, refuses
 
 B, S, H, D = 2, 3, 4, 12
 IDS = np.array([[0, 131_071, -513], [2**31 - 1, 4096, 77]])
@@ -67,6 +69,48 @@ def test_one_rounding_not_two() -> None:
     exact = apply_rotary(rms_norm(widen(q)), np.arange(40), SPECTRUM)
     assert bits(got) == bits(narrow(exact, "bfloat16"))
     assert bits(got) != bits(apply_rotary(rms_norm(q), np.arange(40), SPECTRUM))
+
+
+STORED = (*DTYPES, "float8_e4m3fn", "float8_e5m2")
+
+
+@pytest.mark.parametrize("target", STORED)
+@pytest.mark.parametrize("source", DTYPES)
+@pytest.mark.parametrize("across", [False, True])
+def test_results_in_another_format_and_over_scales(source: str, target: str, across: bool) -> None:
+    q, k = (narrow(numbers(B, S, heads, D, seed=heads), source) for heads in (H, 1))
+    weights = [numbers(heads, D, seed=heads) / 64 for heads in (H if across else 1, 1)]
+    given: Any = weights if across else [weight[0] for weight in weights]
+    ids, scales = IDS % 2**17, (0.37, 3.0)
+    options: dict[str, Any] = {"eps": 0.5, "weight_offset": 1.0, "across_heads": across}
+    asked: Any = (q, k, *given, ids, SPECTRUM)
+    ours = apply_norm_rotary_qk(*asked, dtype=target, scale=scales, **options)
+    cos, sin = (table[:, :, np.newaxis] for table in exact_cos_sin(ids, SPECTRUM.inv_freq.tolist()))
+    drift = 2.0**17 * 2 * np.pi * 2.0**-65  # of 64-bit turns
+    # Of the smallest numbers of eight bits, half their steps, which are equal.
+    step = {"float8_e4m3fn": 2.0**-10, "float8_e5m2": 2.0**-17}.get(target, 0.0)
+    for got, x, weight, scale in zip(ours, (q, k), weights, scales, strict=True):
+        assert got.dtype == narrow(np.zeros(1), target).dtype
+        y = true_norm(widen(x), weight + 1.0, 0.5, x.shape[2] if across else 1) / scale
+        a, b = (y[..., :8][..., c] for c in pair_channels("half", 8))
+        true = np.concatenate([a * cos - b * sin, b * cos + a * sin, y[..., 8:]], axis=-1)
+        size = np.concatenate([np.hypot(a, b), np.hypot(a, b), np.abs(y[..., 8:])], axis=-1)
+        allowed = (eps(target) / 2 + 14 * eps("float64") + drift) * size + step
+        assert (np.abs(widen(got) - true) <= allowed).all()
+
+
+def test_the_format_that_came_is_stored_by_default() -> None:
+    q, k = (ml_dtypes.bfloat16(numbers(B, S, heads, D, seed=heads)) for heads in (H, 1))
+    given = (None, None, IDS, SPECTRUM)
+    for y, scaled, x in zip(
+        apply_norm_rotary_qk(q, k, *given),
+        apply_norm_rotary_qk(q, k, *given, scale=(0.5, 0.25)),
+        (q, k),
+        strict=True,
+    ):
+        assert y.dtype == scaled.dtype == x.dtype
+        factor = 2.0 if x is q else 4.0
+        np.testing.assert_array_equal(widen(scaled), factor * widen(y))
 
 
 @pytest.mark.parametrize(("place", "ids"), COUNTED)
@@ -169,6 +213,11 @@ def test_the_input_is_left_alone() -> None:
         (ValueError, "position_ids", "(2, 4)", {"position_ids": np.zeros((B, S + 1), int)}),
         (ValueError, "position_ids", "'thd'", {"position_ids": Packed([0, 6])}),
         (ValueError, "offset", "(3,)", {"position_ids": Consecutive([1, 2, 3])}),
+        (TypeError, "dtype", "int8", {"dtype": "int8"}),
+        (ValueError, "scale", "0.0", {"scale": 0.0}),
+        (ValueError, "scale", "got 3", {"scale": (1.0, 2.0, 3.0)}),
+        (ValueError, "scale[1]", "-2.0", {"scale": (1.0, -2.0)}),
+        (TypeError, "scale[0]", "'1'", {"scale": ("1", 1.0)}),
     ],
 )
 def test_bad_input_is_refused(

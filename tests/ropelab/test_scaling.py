@@ -8,7 +8,7 @@ import pytest
 
 from ropelab import Rope
 from ropelab.scaling import SCALINGS, Default, DynamicNTK, Linear, Llama3, NTKAware
-from ropelab.scaling.ntk import ntk_base
+from ropelab.scaling.ntk import ntk_alpha, ntk_base
 from ropelab.scaling.power import power
 from tests.ropelab.support import refuses
 
@@ -60,6 +60,30 @@ def test_the_ntk_base_is_the_published_one(alpha: float, published: float) -> No
     # The rule itself: its second frequency is base ** (-2 / d).
     second = Rope(128, scaling=NTKAware(alpha)).spectrum().inv_freq[1]
     assert round(second**-64, 4) == published
+
+
+@pytest.mark.parametrize("rotary_dim", [4, 96, 128])
+def test_the_stretch_of_a_base_is_that_whose_base_it_is(rotary_dim: int) -> None:
+    # LongRoPE2's base for Llama-3-8B at 128k tokens, and one that is smaller
+    for base, other in ((5e5, 7.976e7), (1e6, 1e4)):
+        alpha = ntk_alpha(base, other, rotary_dim)
+        with mpmath.workdps(40):
+            truth = (mpmath.mpf(other) / mpmath.mpf(base)) ** (
+                mpmath.mpf(rotary_dim - 2) / rotary_dim
+            )
+        assert alpha == pytest.approx(float(truth), rel=1e-15)
+        assert ntk_base(base, alpha, rotary_dim) == pytest.approx(other, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [((1e4, 2e4, 2), "rotary_dim"), ((0.0, 1e4, 8), "base"), ((1e4, -1.0, 8), "larger")],
+)
+def test_no_stretch_makes_such_a_base(arguments: tuple[float, float, int], name: str) -> None:
+    with refuses(ValueError, name):
+        ntk_alpha(*arguments)
+    with refuses(ValueError, "larger / base", "inf"):
+        ntk_alpha(1e-308, 1e308, 8)
 
 
 @pytest.mark.parametrize("alpha", [2.0, 5.5, 1000.0])

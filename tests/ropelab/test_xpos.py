@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ropelab import Rope, Spectrum, apply_rotary_qk, apply_xpos_qk
+from ropelab.layouts import pair_channels
 from ropelab.precision import eps, narrow, widen
 from ropelab.xpos import xpos_scale
 from tests.ropelab.support import DIGITS, bits, numbers, pair_norms, refuses
@@ -54,6 +55,36 @@ def test_queries_are_multiplied_and_keys_divided(dtype: str, layout: str) -> Non
         truth = rotated * factor
         error = np.abs(widen(got) - truth) / (pair_norms(rotated, layout) * factor)
         assert (error <= eps(dtype) / 2 + 12 * eps("float64")).all()
+
+
+STORED = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("target", STORED)
+@pytest.mark.parametrize("source", STORED[:4])
+def test_results_in_another_format_and_over_scales(source: str, target: str, inverse: bool) -> None:
+    q, k = (narrow(numbers(B, S, heads, D, seed=heads), source) for heads in (H, 1))
+    spectrum, scales = Rope(8).spectrum(), (0.37, 3.0)
+    options: dict[str, Any] = {"layout": "interleaved", "inverse": inverse}
+    xpos: dict[str, Any] = {"centre": 1000, "scale_base": 8192.0}
+    ours = apply_xpos_qk(q, k, IDS, spectrum, dtype=target, scale=scales, **xpos, **options)
+    plain = apply_rotary_qk(widen(q), widen(k), IDS, spectrum, **options)
+    decay = true_scale(IDS - 1000, 8, 8192.0)[:, :, np.newaxis]
+    members = pair_channels("interleaved", 8)
+    for got, x, rotated, factor, scale in zip(
+        ours, (q, k), plain, (decay, 1 / decay), scales, strict=True
+    ):
+        assert got.dtype == narrow(np.zeros(1), target).dtype
+        a, b = (widen(got)[..., :8][..., c] for c in members)
+        true = [rotated[..., :8][..., c] * factor / scale for c in members]
+        error = np.hypot(a - true[0], b - true[1])
+        # Half a step for each member; or of the smallest numbers of eight bits, which have equal
+        # steps. In steps of float64: both decays' roundings, and the quotient's.
+        step = {"float8_e4m3fn": 2.0**-9, "float8_e5m2": 2.0**-16}.get(target, 0.0)
+        allowed = (eps(target) / 2 + 13 * eps("float64")) * np.hypot(*true) + step / 2**0.5
+        assert (error <= allowed).all()
+        assert bits(got[..., 8:]) == bits(narrow(widen(x)[..., 8:] / scale, target))
 
 
 @pytest.mark.parametrize("layout", ["half", "interleaved"])
@@ -160,13 +191,18 @@ def test_as_far_as_float64_reaches() -> None:
         ("tensor_format", "dhsb", ValueError),
         ("angles", "float16", ValueError),
         ("inverse", 1, TypeError),
+        ("dtype", "int8", TypeError),
+        ("scale", 0.0, ValueError),
+        ("scale", (1.0, 2.0, 3.0), ValueError),
+        ("scale[1]", (1.0, -2.0), ValueError),
+        ("scale[0]", ("1", 1.0), TypeError),
     ],
 )
 def test_what_does_not_fit_is_refused(name: str, value: object, kind: type[Exception]) -> None:
     x = np.ones((B, S, 1, D))
     good = {"q": x, "k": x, "position_ids": IDS, "spectrum": SPECTRUM}
     with refuses(kind, name):
-        apply_xpos_qk(**{**good, name: value})  # type: ignore[arg-type]
+        apply_xpos_qk(**{**good, name.partition("[")[0]: value})  # type: ignore[arg-type]
 
 
 def test_the_distance_is_exact_where_a_float64_skips_integers() -> None:

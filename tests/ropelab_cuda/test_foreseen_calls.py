@@ -87,10 +87,20 @@ def test_tables_need_their_own_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
         assert {one.kernel for one in planned} == {"rotary_cached"}
 
 
-def test_other_formats_and_scales_need_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+STORING: dict[str, tuple[Any, ...]] = {
+    "rotary": (ropelab_cuda.apply_rotary_qk,),
+    "xpos": (ropelab_cuda.apply_xpos_qk,),
+    "norm_rotary": (ropelab_cuda.apply_norm_rotary_qk, *[np.empty(128, np.float16)] * 2),
+}
+
+
+@pytest.mark.parametrize("call", STORING)
+def test_other_formats_and_scales_need_their_own(
+    monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
     q, k = (np.empty((1, 9, heads, 128), np.float16) for heads in (4, 1))
     ids, numbers = np.arange(9, dtype=np.int32), LLAMA.spectrum()
-    function = ropelab_cuda.apply_rotary_qk
+    function, *weights = STORING[call]
     storages: tuple[dict[str, Any], ...] = (
         {},
         {"dtype": "float8_e4m3fn"},
@@ -99,6 +109,7 @@ def test_other_formats_and_scales_need_their_own(monkeypatch: pytest.MonkeyPatch
     for options in storages:
         planned = specialisations_of(
             LLAMA,
+            call,
             q_heads=4,
             k_heads=1,
             dtype="float16",
@@ -106,7 +117,7 @@ def test_other_formats_and_scales_need_their_own(monkeypatch: pytest.MonkeyPatch
             output_dtype=options.get("dtype"),
             scaled="scale" in options,
         )
-        needed = of_calls(monkeypatch, [(function, q, k, ids, numbers, options)])
+        needed = of_calls(monkeypatch, [(function, q, k, *weights, ids, numbers, options)])
         assert len(needed) == 1
         assert needed <= set(planned)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -146,7 +147,12 @@ def test_every_tuning_gives_the_same_bits(heads_first: bool) -> None:
     numbers = ropelab.Spectrum(1.0 / np.arange(1.0, 9.0))
     axes = (4, 3, 6, 24) if heads_first else (4, 6, 3, 24)
     expected: list[bytes] = []
-    tunings = (None, Tuning(1, 1, 1), Tuning(3, 2, 4), Tuning(8, 4, 2), Tuning(2, 2, 1, 3, True))
+    tunings = (
+        None,
+        *(Tuning(1, 1, 1), Tuning(3, 2, 4), Tuning(8, 4, 2), Tuning(2, 2, 1, 3, guesses=True)),
+        Tuning(2, 1, 2, 2, guesses=True, few_tokens=True),
+        Tuning(3, 1, 3, guesses=True, loads_first=True),
+    )
     for tuning in tunings:
         out, caches = np.zeros_like(q), [np.zeros(axes, "f2") for _ in "kv"]
         views = [cache.swapaxes(1, 2) if heads_first else cache for cache in caches]
@@ -154,17 +160,18 @@ def test_every_tuning_gives_the_same_bits(heads_first: bool) -> None:
             View(x.ctypes.data, x.shape, tuple(s // x.itemsize for s in x.strides), x.dtype.name)
             for x in (q, out, k, v, *views, ids, slots)
         ]
-        plan = plan_rotary_kv_cache(
-            (taken[0], taken[1]),
-            Cached(taken[2], taken[4]),
-            Cached(taken[3], taken[5]),
-            taken[6],
-            taken[7],
-            numbers,
-            place=Placement("bshd", "half"),
-            angles="exact",
-            tuning=tuning,
-        )
+        with mock.patch("ropelab_cuda.tuning.MULTIPROCESSORS", 0):  # all blocks are late ones
+            plan = plan_rotary_kv_cache(
+                (taken[0], taken[1]),
+                Cached(taken[2], taken[4]),
+                Cached(taken[3], taken[5]),
+                taken[6],
+                taken[7],
+                numbers,
+                place=Placement("bshd", "half"),
+                angles="exact",
+                tuning=tuning,
+            )
         run(plan)
         bits = [array.tobytes() for array in (out, *caches)]
         expected = expected or bits

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import ropelab
-import ropelab_cuda
 from ropelab.pairs import Placement
 from ropelab_cuda.launch import (
     FORMATS,
@@ -23,8 +22,6 @@ from ropelab_cuda.launch_rotary import plan_rotary
 from ropelab_cuda.parameters import Operand, Tensors
 from ropelab_cuda.tuning import Tuning
 from ropelab_cuda.views import View
-from tests.shim.builder import run
-from tests.shim.on_cpu import on_cpu
 
 
 def compact(pointer: int, shape: tuple[int, ...], dtype: str) -> View:
@@ -195,33 +192,6 @@ def test_angles_too_wide_for_shared_memory_are_refused() -> None:
 def test_a_spectrum_too_wide_for_the_parameters_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^spectrum: expected .* 32764 bytes .* got .* 4096 freq"):
         plan_of((1, 1, 1, 8192), 8192)
-
-
-@pytest.mark.shim
-@pytest.mark.parametrize("layout", ["half", "interleaved"])
-def test_every_tuning_gives_the_same_bits(layout: str) -> None:
-    x = np.random.default_rng(0).standard_normal((2, 7, 5, 24)).astype(np.float16)
-    ids = np.array(131_071)
-    numbers = ropelab.Spectrum(1.0 / np.arange(1.0, 9.0))
-    with on_cpu():
-        expected = ropelab_cuda.apply_rotary(x, ids, numbers, layout=layout)
-    for tuning in (Tuning(1, 1, 1), Tuning(3, 2, 4), Tuning(8, 4, 2)):
-        out = np.zeros_like(x)
-        plan = plan_rotary(
-            [
-                (
-                    compact(x.ctypes.data, x.shape, "float16"),
-                    compact(out.ctypes.data, x.shape, "float16"),
-                )
-            ],
-            View(ids.ctypes.data, (), (), "int64"),
-            numbers,
-            place=Placement("bshd", layout),
-            angles="exact",
-            tuning=tuning,
-        )
-        run(plan)
-        assert out.tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("pairs", [1, 3, 6, 64, 600])

@@ -10,63 +10,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-import ropelab
-import ropelab_cuda
-from ropelab.layouts import pair_channels
-from ropelab.precision import eps, narrow, widen
 from tests.ropelab.support import refuses
+from tests.ropelab_cuda.norms import (
+    BOUNDS,
+    DTYPES,
+    LAYOUTS,
+    Array,
+    fused,
+    fused_,
+    random,
+    specified,
+    spectrum,
+    weights_of,
+    worst,
+)
 from tests.shim.on_cpu import guarded, on_cpu
 
 pytestmark = pytest.mark.shim
 
 ROOT = Path(__file__).parents[2]
-DTYPES = ("float64", "float32", "float16", "bfloat16")
-LAYOUTS = ("half", "interleaved")
-# eps of the output that a pair may err: what a rotation may, and for float32 and float64 what
-# the goldens of norms allow beside it.
-BOUNDS = {"float64": 9.0, "float32": 9.0, "float16": 1.01, "bfloat16": 1.01}
-
-Array = NDArray[Any]
-# Their arguments come in tuples of many kinds, of which the types say nothing.
-specified: Any = ropelab.apply_norm_rotary_qk
-fused: Any = ropelab_cuda.apply_norm_rotary_qk
-fused_: Any = ropelab_cuda.apply_norm_rotary_qk_
-
-
-def random(*shape: int, dtype: str, seed: int = 0) -> Array:
-    return narrow(np.random.default_rng(seed).standard_normal(shape), dtype)
-
-
-def spectrum(rotary_dim: int, **options: Any) -> ropelab.Spectrum:
-    return ropelab.Spectrum(1e4 ** (-np.arange(0, rotary_dim, 2) / rotary_dim), **options)
-
-
-def worst(actual: Array, expected: Array, layout: str, rotary_dim: int, first: int = 0) -> float:
-    """Return the worst error, in eps, of a rotated pair over its norm or of another channel."""
-    assert actual.dtype == expected.dtype
-    assert actual.shape == expected.shape
-    got, want = widen(actual), widen(expected)
-    turned = slice(first, first + rotary_dim)
-    a, b, x, y = (
-        side[..., turned][..., channels]
-        for side in (got, want)
-        for channels in pair_channels(layout, rotary_dim)
-    )
-    errors = [np.hypot(a - x, b - y) / np.hypot(x, y)]
-    others = np.ones(got.shape[-1], bool)
-    others[turned] = False
-    errors.append(np.abs(got - want)[..., others] / np.abs(want)[..., others])
-    largest = max(float(error.max(initial=0.0)) for error in errors)
-    assert np.isfinite(largest)
-    return largest / eps(expected.dtype)
-
-
-def weights_of(heads: int, head_dim: int, dtype: str, across: bool, seed: int) -> Array:
-    return random(*((heads, head_dim) if across else (head_dim,)), dtype=dtype, seed=seed)
-
-
 HEAD_DIMS = [
     *((32, 32), (64, 64), (80, 80), (80, 20), (96, 96), (96, 24), (100, 50), (100, 100)),
     *((128, 128), (192, 64), (192, 192), (256, 256), (512, 512), (512, 128), (33, 32), (11, 6)),
@@ -267,6 +230,11 @@ def test_queries_without_keys(across: bool) -> None:
         (ValueError, "angles", "fast", {"angles": "fast"}),
         (ValueError, "rotary_offset", "9", {"rotary_offset": 9}),
         (TypeError, "out", "ndarray", {"out": np.ones(3)}),
+        (TypeError, "out[0]", "float32", {"dtype": "float16"}),
+        (TypeError, "dtype", "int8", {"dtype": "int8"}),
+        (ValueError, "scale", "0.0", {"scale": 0.0}),
+        (ValueError, "scale[1]", "-2", {"scale": (1.0, -2)}),
+        (ValueError, "scale", "got 3", {"scale": (1, 2, 3)}),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(

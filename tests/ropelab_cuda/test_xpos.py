@@ -80,6 +80,69 @@ def test_queries_and_keys_of_different_heads_in_one_launch(
             assert got.tobytes() == place.tobytes() == out.tobytes()
 
 
+# Bounds of what is not held in the arithmetic's own format: one eps near a tie.
+STORED = {**BOUNDS, "float8_e4m3fn": 1.01, "float8_e5m2": 1.01}
+
+
+@pytest.mark.parametrize("target", STORED)
+@pytest.mark.parametrize("source", DTYPES)
+def test_results_in_another_format_and_over_scales(source: str, target: str) -> None:
+    """Every format into every other; one scale is a number, the other lies on the device."""
+    ids = np.array([[45_999, 47_001, 46_077], [46_511, 48_999, 45_003]])
+    q, k = (random(2, 3, heads, 23, dtype=source, seed=heads) for heads in (9, 2))
+    numbers, number = spectrum(16, attention_factor=1.25), np.array([0.03], np.float32)
+    for layout, inverse in zip(LAYOUTS, (True, False), strict=True):
+        options: dict[str, Any] = {"layout": layout, "inverse": inverse, "dtype": target}
+        options |= {"centre": 46_777, "scale_base": 8192.0}
+        wanted = ropelab.apply_xpos_qk(q, k, ids, numbers, scale=(float(number[0]), 0.3), **options)
+        outs = tuple(guarded(want.shape, want.dtype) for want in wanted)
+        options["scale"] = (number, 0.3)
+        with on_cpu():
+            new = ropelab_cuda.apply_xpos_qk(q, k, ids, numbers, **options)
+            assert ropelab_cuda.apply_xpos_qk(q, k, ids, numbers, out=outs, **options) == outs
+        for got, out, want in zip(new, outs, wanted, strict=True):
+            assert got.tobytes() == out.tobytes()
+            if target == "float64":  # by the inverse of the scale: two roundings more
+                tails = got[..., 16:], want[..., 16:]
+                np.testing.assert_allclose(*tails, rtol=2 * eps("float64"))
+                got[..., 16:] = want[..., 16:]
+            # Positions that float64's turns of 64 bits are too coarse for.
+            drift = 48_999 * 2 * np.pi * 2.0**-65 / eps(target)
+            assert pair_error(got, want, layout, 16) <= STORED[target] + 1.0 + drift
+
+
+def test_an_output_of_another_format_is_refused_and_nothing_is_written() -> None:
+    q, k = random(2, 3, 4, 12, dtype="float32"), random(2, 3, 1, 12, dtype="float32")
+    outs = np.zeros_like(q), np.zeros_like(k)
+    half = np.zeros(k.shape, np.float16)
+    scale = outs[1].reshape(-1)[5:6]
+    wrong: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
+        (outs, {"dtype": "float16"}, TypeError, "out[0]"),
+        ((outs[0], half), {}, TypeError, "out[1]"),
+        (outs, {"scale": (1.0, scale)}, ValueError, "out[1]"),
+    ]
+    for out, options, error, name in wrong:
+        with on_cpu(), refuses(error, name):
+            ropelab_cuda.apply_xpos_qk(q, k, np.arange(3), spectrum(12), out=out, **options)
+    assert not any(x.any() for x in (*outs, half))
+
+
+def test_what_is_refused_of_storage_is_said_as_for_a_rotation() -> None:
+    q, k = torch.ones(1, 3, 2, 12), torch.ones(1, 3, 1, 12)
+    given, numbers = (q, k, torch.arange(3)), spectrum(12)
+    for options in (
+        *({"dtype": "int8"}, {"scale": 0.0}, {"scale": (1.0, -2)}, {"scale": (1, 2, 3)}),
+        *({"scale": "1"}, {"scale": torch.ones(2)}, {"scale": torch.ones(1).double()}),
+    ):
+        said = []
+        for function in (ropelab_cuda.apply_rotary_qk, ropelab_cuda.apply_xpos_qk):
+            asked: Any = function
+            with on_cpu(), pytest.raises((TypeError, ValueError)) as caught:
+                asked(*given, numbers, **options)
+            said.append((caught.type, str(caught.value)))
+        assert said[0] == said[1]
+
+
 def scaled(distances: Array, dtype: str = "float64", **options: Any) -> tuple[Array, Array]:
     """Return what the kernel makes of ones: the scale and its inverse, (distances, 6)."""
     ones = narrow(np.ones((len(distances), 1, 12)), dtype)
@@ -196,6 +259,25 @@ def test_another_base_or_centre_is_another_plan() -> None:
                 assert pair_error(got.numpy(), want, "half", 12) <= BOUNDS["float32"]
                 assert torch.equal(got, place)
     assert taken.call_count == 2 * len(several)  # the second time they are replayed
+
+
+def test_another_storage_is_another_plan_and_scales_are_read_anew() -> None:
+    q, k, ids = torch.randn(1, 3, 4, 12), torch.randn(1, 3, 2, 12), torch.tensor([70, 800, 9])
+    numbers = spectrum(12)
+    several: list[dict[str, Any]] = [{}, {"dtype": "float64"}, {"scale": 0.5}, {"scale": (2.0, 3)}]
+    whole_way = mock.patch("ropelab_cuda.calls.take_tensors", wraps=calls.take_tensors)
+    with on_cpu(), whole_way as taken:
+        for number in (0.3, 7.0):
+            on_device = (torch.tensor(number), torch.tensor([2 * number]))
+            meant = {"scale": tuple(float(scale) for scale in on_device)}
+            for options in (*several, {"scale": on_device}):
+                told = meant if options.get("scale") is on_device else options
+                wanted = ropelab.apply_xpos_qk(q.numpy(), k.numpy(), ids.numpy(), numbers, **told)
+                actual = ropelab_cuda.apply_xpos_qk(q, k, ids, numbers, **options)
+                for got, want in zip(actual, wanted, strict=True):
+                    bound = STORED[str(want.dtype)] + 1.0
+                    assert pair_error(got.numpy(), want, "half", 12) <= bound
+    assert taken.call_count == len(several) + 1  # the second time they are replayed
 
 
 @pytest.mark.parametrize(

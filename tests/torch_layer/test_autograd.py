@@ -142,6 +142,25 @@ def test_what_one_transform_freezes_another_may_differentiate() -> None:
     assert torch.equal(k_grad, torch.autograd.grad(weighted(rotate(q, k)[1]), k)[0])
 
 
+@pytest.mark.parametrize("options", [PLACE, {"inverse": True}], ids=["placed", "inverse"])
+def test_compiled_autograd_goes_the_same_way_back(options: dict[str, Any]) -> None:
+    q, k = small(dtype=torch.float32)
+    frozen = small(dtype=torch.float32, seed=2, requires_grad=False)
+    cos, sin = torch.eye(3, requires_grad=True), torch.zeros(3, 3)
+    made = *apply_rotary(q, k, IDS, SPECTRUM, **options), *apply_rotary_cached(*frozen, cos, sin)
+    given = (*small(dtype=torch.float32, seed=1, requires_grad=False), *frozen)
+    backend: Any = torch.compile(backend="eager")
+    with torch._dynamo.compiled_autograd._enable(backend):
+        torch.autograd.backward(made, given)
+    back = {**options, "inverse": not options.get("inverse", False)}
+    for x, grad in zip((q, k), given, strict=False):
+        assert x.grad is not None
+        assert pair_error(x.grad, turned(grad, IDS, INV_FREQ, **back)) <= 1.5
+    squares = sum((x[..., :3] ** 2 + x[..., 3:6] ** 2).sum((0, 2)) for x in frozen)
+    assert cos.grad is not None
+    torch.testing.assert_close(cos.grad, squares, rtol=1e-6, atol=0.0)
+
+
 @pytest.mark.parametrize("use_reentrant", [False, True])
 def test_a_checkpoint_computes_the_same_gradients(use_reentrant: bool) -> None:
     q, k = small()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
@@ -12,37 +14,28 @@ import ropelab
 from ropelab.positions import Consecutive, Packed
 from ropelab.scaling import DynamicNTK
 from ropelab_cuda.torch import (
+    RotaryEmbedding,
     apply_rotary,
     apply_rotary_,
     apply_rotary_cached,
     spectrum_for,
 )
-from tests.torch_layer.support import NOISE, pair_error, qk, turned
+from tests.torch_layer.one_rotation import (
+    IDS,
+    INV_FREQ,
+    PATHS,
+    SPECTRUM,
+    check_rotated,
+    expected,
+    given,
+)
+from tests.torch_layer.support import NOISE, pair_error
 
 pytestmark = NOISE
-
-BASE = 500.0
-SPECTRUM = ropelab.Rope(12, base=BASE).spectrum()
-INV_FREQ = [BASE ** (-i / 6) for i in range(6)]
-IDS = torch.tensor([[3, 70_001, 2, 131_071, 0], [-4, 9, 77_777, 5, 100_003]])
-PATHS = pytest.mark.parametrize("requires_grad", [False, True], ids=["straight", "recorded"])
 
 
 class Tagged(torch.Tensor):
     """A subclass that changes nothing."""
-
-
-def expected(x: torch.Tensor) -> torch.Tensor:
-    return turned(x.detach(), IDS, INV_FREQ)
-
-
-def check_rotated(made: tuple[torch.Tensor, ...], given: tuple[torch.Tensor, ...]) -> None:
-    for y, x in zip(made, given, strict=True):
-        assert pair_error(y.detach(), expected(x)) <= 1.5
-
-
-def given(**options: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    return qk(**({"dtype": torch.float32} | options))
 
 
 # What does not fit. Each is refused alike whether gradients are recorded or not.
@@ -68,7 +61,11 @@ def test_dtypes_that_are_not_rotated(dtype: torch.dtype, requires_grad: bool) ->
 SHAPES = [
     (IDS[:, :4], ValueError, r"position_ids: expected a shape that broadcasts to \(batch, seq"),
     (IDS[:1, :, None], ValueError, r"position_ids: expected a shape that broadcasts"),
-    (IDS.float(), TypeError, r"position_ids: expected integers, which are exact"),
+    (
+        IDS.float(),
+        TypeError,
+        r"position_ids: expected integers, which are exact; .*; convert them to int64 if every",
+    ),
     (IDS > 3, TypeError, r"position_ids: expected integers, which are exact"),
     (IDS.tolist(), TypeError, r"position_ids: expected a torch.Tensor of integers.*got list"),
     (IDS.numpy(), TypeError, r"position_ids: expected a torch.Tensor of integers.*got ndarray"),
@@ -100,6 +97,14 @@ OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"tensor_format": "bsdh"}, ValueError, "tensor_format: expected one of"),
     ({"angles": "float16"}, ValueError, "angles: expected one of 'exact', 'float32'"),
     ({"rotary_offset": 1}, ValueError, "rotary_offset: expected 0 to 0"),
+    ({"rotary_offset": True}, TypeError, "rotary_offset: expected an integer; got True of type"),
+    ({"rotary_offset": 2.0}, TypeError, "rotary_offset: expected an integer; got 2.0 of type"),
+    ({"inverse": 1}, TypeError, "inverse: expected True or False; got 1 of type int"),
+    ({"inverse": "no"}, TypeError, "inverse: expected True or False; got 'no' of type str"),
+    ({"layout": None}, ValueError, "layout: expected one of 'half', 'interleaved'; got None"),
+    ({"output_layout": 3}, ValueError, "output_layout: expected one of .*; got 3"),
+    ({"tensor_format": None}, ValueError, "tensor_format: expected one of .*; got None"),
+    ({"angles": None}, ValueError, "angles: expected one of 'exact', 'float32'; got None"),
 ]
 
 
@@ -111,6 +116,22 @@ def test_options_that_do_not_exist(
     q, k = given(requires_grad=requires_grad)
     with pytest.raises(error, match=message):
         apply_rotary(q, k, IDS, SPECTRUM, **options)
+    x, y = q.detach().clone(), k.detach().clone()
+    kind = Tagged if requires_grad else torch.Tensor
+    with pytest.raises(error, match=message):
+        apply_rotary_(x.as_subclass(kind), y, IDS, SPECTRUM, **options)
+    assert torch.equal(x, q)
+    assert torch.equal(y, k)
+    if "angles" not in options:
+        with pytest.raises(error, match=message):
+            apply_rotary_cached(q, k, torch.ones(5, 6), torch.zeros(5, 6), **options)
+
+
+@PATHS
+def test_integers_and_truth_values_of_numpy_are_as_good(requires_grad: bool) -> None:
+    q, k = given(requires_grad=requires_grad)
+    options: dict[str, Any] = {"rotary_offset": np.int64(0), "inverse": np.bool_(False)}
+    check_rotated(apply_rotary(q, k, IDS, SPECTRUM, **options), (q, k))
 
 
 @PATHS
@@ -136,24 +157,33 @@ def test_tables_that_do_not_fit(requires_grad: bool) -> None:
     ):
         with pytest.raises(error, match=message):
             apply_rotary_cached(q, k, cos, sin)
+    twice, odd, repeated = torch.rand(5, 12), torch.rand(5, 11), "repeated: expected True or False"
+    with pytest.raises(ValueError, match=r"sin: repeated=True expects shape \(\.\.\., d\)"):
+        apply_rotary_cached(q, k, twice, odd, repeated=True)
+    with pytest.raises(TypeError, match=repeated):
+        apply_rotary_cached(q, k, twice, twice, repeated=1)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="k: expected the same tokens as q"):
         apply_rotary_cached(q, k[:, :4], table, table)
 
 
 @PATHS
+@pytest.mark.parametrize("other", [np.ones((2, 5, 4, 12)), [1], None], ids=type)
 @pytest.mark.parametrize("name", ["q", "k"])
-def test_what_is_no_tensor(name: str, requires_grad: bool) -> None:
+def test_what_is_no_tensor(name: str, other: object, requires_grad: bool) -> None:
     q, k = given(requires_grad=requires_grad)
-    tensors: dict[str, Any] = {"q": q, "k": k} | {name: q.detach().numpy()}
+    tensors: dict[str, Any] = {"q": q, "k": k} | {name: other}
     x, y = tensors.values()
+    kind = type(other).__name__
     table = torch.rand(5, 6)
+    module = RotaryEmbedding(ropelab.Rope(12))
     for call in (
+        lambda: module(x, y, IDS),
         lambda: apply_rotary(x, y, IDS, SPECTRUM),
         lambda: apply_rotary_(x, y, IDS, SPECTRUM),
         lambda: apply_rotary_cached(x, y, table, table),
     ):
-        with pytest.raises(TypeError, match=f"{name}: expected a torch.Tensor; got ndarray"):
-            call()  # type: ignore[no-untyped-call]
+        with pytest.raises(TypeError, match=f"{name}: expected a torch.Tensor; got {kind}"):
+            call()
 
 
 @PATHS
@@ -192,10 +222,34 @@ def test_a_length_found_on_another_device() -> None:
         apply_rotary(q, k, IDS, spectrum)
 
 
-def test_sparse_tensors() -> None:
-    q, k = given()
-    with pytest.raises(NotImplementedError, match="'SparseCPU' backend"):
-        apply_rotary(q.to_sparse(), k, IDS, SPECTRUM)
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors", "ignore:Sparse")
+@pytest.mark.parametrize("name", ["q", "k", "position_ids", "cos"])
+@pytest.mark.parametrize("kind", ["sparse", "nested", "jagged"])
+def test_tensors_that_are_not_dense(kind: str, name: str) -> None:
+    tensors: dict[str, torch.Tensor] = dict(zip("qk", given(), strict=True))
+    tensors |= {"position_ids": IDS, "cos": torch.ones(2, 5, 6)}
+    if kind == "sparse":
+        tensors[name], message = tensors[name].to_sparse(), r"torch.sparse_coo; call .to_dense\(\)"
+    else:
+        layout = torch.jagged if kind == "jagged" else torch.strided
+        tensors[name] = torch.nested.nested_tensor([*tensors[name]], layout=layout)
+        message = r"a nested one; pad it by .to_padded_tensor"
+    q, k, ids, cos = tensors.values()
+    calls: list[Callable[[], object]] = [lambda: apply_rotary_cached(q, k, cos, torch.ones(5, 6))]
+    if name != "cos":
+        module, rope = RotaryEmbedding(ropelab.Rope(12)), ropelab.Rope(12, scaling=DynamicNTK(2.0))
+        calls = [
+            *(
+                lambda: apply_rotary(q, k, ids, SPECTRUM),
+                lambda: apply_rotary_(q, k, ids, SPECTRUM),
+            ),
+            lambda: module(q, k, ids),
+        ]
+        if name == "position_ids":
+            calls.append(lambda: spectrum_for(rope, ids))
+    for call in calls:
+        with pytest.raises(TypeError, match=f"^{name}: expected a dense tensor; got .*{message}"):
+            call()
 
 
 # Tensors that are more, or less, than they seem.
@@ -299,53 +353,3 @@ def test_functionalised_tensors() -> None:
         return apply_rotary(q, k, IDS, SPECTRUM)
 
     check_rotated(torch.func.functionalize(turn)(q, k), (q, k))
-
-
-# Autocast and inference.
-
-
-@PATHS
-def test_autocast_casts_nothing_down(requires_grad: bool) -> None:
-    q, k = given(requires_grad=requires_grad)
-    with torch.autocast("cpu", torch.bfloat16):
-        made = apply_rotary(q, k, IDS, SPECTRUM)
-        tables = (torch.ones(5, 6), torch.zeros(5, 6))
-        unturned = apply_rotary_cached(q, k.bfloat16(), *tables)
-    assert made[0].dtype == torch.float32
-    check_rotated(made, (q, k))
-    assert [x.dtype for x in unturned] == [torch.float32, torch.bfloat16]
-    assert torch.equal(unturned[0], q)
-
-
-def test_autocast_overwrites_nothing_of_another_dtype() -> None:
-    q, k = (x.clone() for x in given())
-    with torch.autocast("cpu", torch.bfloat16):
-        with pytest.raises(TypeError, match=r"k: expected the dtype of q, torch.float32; got"):
-            apply_rotary_(q, k.bfloat16(), IDS, SPECTRUM)
-        assert torch.equal(q, given()[0])
-        apply_rotary_(q, k, IDS, SPECTRUM)
-    check_rotated((q, k), given())
-
-
-def test_autocast_takes_the_wider_dtype() -> None:
-    q, k = given(requires_grad=True)
-    half = k.bfloat16()
-    with torch.autocast("cpu", torch.bfloat16):
-        made = apply_rotary(q, half, IDS, SPECTRUM)
-    assert [y.dtype for y in made] == [torch.float32, torch.float32]
-    check_rotated(made, (q, half))
-    made[1].sum().backward()  # type: ignore[no-untyped-call]
-    assert k.grad is not None
-    assert k.grad.count_nonzero() > 0
-
-
-def test_inference_mode() -> None:
-    q, k = given()
-    with torch.inference_mode():
-        made = apply_rotary(q, k, IDS, SPECTRUM)
-        assert made[0].is_inference()
-        again = made[0].clone(), made[1].clone()
-        apply_rotary_(*again, IDS, SPECTRUM, inverse=True)
-    check_rotated(made, (q, k))
-    for x, y in zip((q, k), again, strict=True):
-        torch.testing.assert_close(y, x, rtol=1e-5, atol=1e-5)

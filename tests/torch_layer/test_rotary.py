@@ -95,6 +95,32 @@ def test_given_tables_rotate(requires_grad: bool, device: str) -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("recorded", ["nothing", "queries", "tables"])
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: "-".join(map(str, place.values())))
+def test_tables_may_have_two_columns_a_pair(
+    place: dict[str, Any], recorded: str, device: str
+) -> None:
+    q, k = qk("bhsd", dtype=torch.float32, device=device, requires_grad=recorded == "queries")
+    ids = IDS.to(device)
+    angles = ids[..., None].double() * torch.tensor(INV_FREQ, dtype=torch.float64, device=device)
+    # Where a rotated pair lies, whichever way it turns; what the second column holds is not read.
+    target = place.get("output_layout", place.get("layout", "half"))
+    first = slice(None, 3) if target == "half" else slice(None, None, 2)
+    tables = []
+    for values in (angles.cos(), angles.sin()):
+        table = torch.full((*IDS.shape, 6), float("nan"), device=device)
+        table[..., first] = values.float()
+        tables.append(table.requires_grad_(recorded == "tables"))
+    made = apply_rotary_cached(q, k, *tables, repeated=True, tensor_format="bhsd", **place)
+    for x, y in zip((q, k), made, strict=True):
+        expected = turned(x.detach(), ids, INV_FREQ, tensor_format="bhsd", **place)
+        assert pair_error(y.detach(), expected) <= 2.0  # of cos and sin too
+    if recorded == "tables":
+        (grad,) = torch.autograd.grad(made[0].sum(), tables[0])
+        assert grad.count_nonzero(dim=(0, 1)).nonzero().flatten().tolist() == [*range(6)][first]
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("requires_grad", [False, True], ids=["straight", "recorded"])
 @pytest.mark.parametrize("kind", ["number", "tensor"])
 def test_positions_may_be_counted(kind: str, requires_grad: bool, device: str) -> None:

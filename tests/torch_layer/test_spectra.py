@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 import ropelab
 from ropelab.positions import Consecutive
 from ropelab.scaling import DynamicNTK, Geometry, Scaling
-from ropelab_cuda.torch import SpectrumText, apply_rotary, ops, spectrum_for
+from ropelab_cuda.torch import SpectrumText, apply_rotary, apply_rotary_, ops, spectrum_for
 from ropelab_cuda.torch.ropes import outline, rope_as_text, rope_from_text
 from ropelab_cuda.torch.spectra import as_text, described, from_text
 from tests.length_rules import ROPES
@@ -80,6 +81,82 @@ def test_a_rule_of_ones_own_is_taken_where_the_host_knows_the_length() -> None:
 def test_what_is_no_spectrum_is_refused() -> None:
     with pytest.raises(TypeError, match=r"spectrum: expected a ropelab.Spectrum; got Rope"):
         described(ropelab.Rope(8))  # type: ignore[arg-type]
+
+
+NTK = ropelab.Rope(12, scaling=DynamicNTK(2.0), max_position_embeddings=512)
+NTK_NUMBERS = ops.length_numbers(torch.tensor([9_999]), rope_as_text(NTK))
+WRONG_NUMBERS: dict[str, tuple[Any, type[Exception], str]] = {
+    "too few": (NTK_NUMBERS[:-1], ValueError, r"the 23 numbers of its rope.*got shape \(22,\)"),
+    "too many": (torch.zeros(500, dtype=torch.int64), ValueError, r"got shape \(500,\)"),
+    "of an axis more": (NTK_NUMBERS[None], ValueError, r"got shape \(1, 23\)"),
+    "apart": (NTK_NUMBERS.repeat_interleave(2)[::2], ValueError, r"strides \(2,\)"),
+    "expanded": (NTK_NUMBERS[:1].expand(23), ValueError, r"strides \(0,\)"),
+    "floats": (NTK_NUMBERS.view(torch.float64), TypeError, r"numbers of torch.int64; got torch.f"),
+    "elsewhere": (NTK_NUMBERS.to("meta"), ValueError, "a tensor on the device of q, cpu; got one"),
+    "an array": (NTK_NUMBERS.numpy(), TypeError, r"numbers in a torch.Tensor, or None; got ndarr"),
+}
+
+
+@pytest.mark.parametrize("way", ["straight", "recorded", "meta", "in place"])
+@pytest.mark.parametrize("wrong", WRONG_NUMBERS)
+def test_numbers_are_all_there_or_refused(wrong: str, way: str) -> None:
+    numbers, error, message = WRONG_NUMBERS[wrong]
+    ids, spectrum = torch.arange(5), SpectrumText(rope_as_text(NTK), numbers)
+    q, k = qk(dtype=torch.float32, requires_grad=way == "recorded")
+    if way == "meta":
+        q, k, ids = (x.to("meta") for x in (q, k, ids))
+        if wrong == "elsewhere":
+            return
+        if isinstance(numbers, torch.Tensor):
+            known: dict[str, Any] = {"dtype": numbers.dtype, "device": "meta"}
+            numbers = torch.empty_strided(numbers.shape, numbers.stride(), **known)
+            spectrum = SpectrumText(spectrum.text, numbers)
+    before = q.detach().clone()
+    with pytest.raises(error, match=f"^spectrum: expected .*{message}"):
+        (apply_rotary_ if way == "in place" else apply_rotary)(q, k, ids, spectrum)
+    assert way == "meta" or torch.equal(q, before)
+
+
+TEXTS: dict[str, tuple[Any, torch.Tensor | None, type[Exception], str]] = {
+    "no JSON": ("x", None, ValueError, "the text of a ropelab.Spectrum in SpectrumText; got 'x'"),
+    "no object": ("[1]", None, ValueError, "the text of a ropelab.Spectrum"),
+    "nothing": ("{}", None, ValueError, "the text of a ropelab.Spectrum"),
+    "more": ('{"inv_freq":[1.0],"base":2}', None, ValueError, "the text of a ropelab.Spectrum"),
+    "no text": (3, None, TypeError, "the text of a ropelab.Spectrum in SpectrumText; got 3"),
+    "a rope's": (rope_as_text(NTK), None, ValueError, "the text of a ropelab.Spectrum"),
+    "a spectrum's": (as_text(ODD), NTK_NUMBERS, ValueError, "the text of a ropelab.Rope"),
+    "an unknown rule's": (
+        *('{"head_dim":12,"scaling":{"rule":"Rope"}}', NTK_NUMBERS, ValueError),
+        "a text that names a rule of ropelab.scaling; got 'Rope'",
+    ),
+}
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+@pytest.mark.parametrize(("text", "numbers", "error", "message"), TEXTS.values(), ids=TEXTS)
+def test_texts_of_something_else_are_refused(
+    text: Any,
+    numbers: torch.Tensor | None,
+    error: type[Exception],
+    message: str,
+    requires_grad: bool,
+) -> None:
+    q, k = qk(dtype=torch.float32, requires_grad=requires_grad)
+    with pytest.raises(error, match=f"^spectrum: expected {message}"):
+        apply_rotary(q, k, torch.arange(5), SpectrumText(text, numbers))
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_a_batch_of_numbers_may_lie_in_either_order(dim: int) -> None:
+    q, k = qk(dtype=torch.float32)
+    lengths, text, ids = (600, 9_000), rope_as_text(NTK), torch.arange(5)
+    each = [ops.length_numbers(torch.tensor([length - 1]), text) for length in lengths]
+    made = torch.vmap(
+        lambda numbers: apply_rotary(q, k, ids, SpectrumText(text, numbers))[0], (dim,)
+    )(torch.stack(each, dim))
+    for length, y in zip(lengths, made, strict=True):
+        expected = turned(q, ids.expand(2, 5), NTK.spectrum(length).inv_freq.tolist())
+        assert pair_error(y, expected) <= 1.5
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch.nn import Linear, Module
 
+from ropelab_cuda.torch.rebinding import kept, parts_of, rebound
 from ropelab_cuda.torch.swapping import (
     check_swappable,
     maker_of,
     methods_of,
-    rebound,
     restore,
     subclass,
     swap,
@@ -80,6 +80,41 @@ def test_methods_come_from_all_classes_below_module() -> None:
     assert set(methods) == {"forward", "helper"}
     assert methods["forward"] is Derived.forward
     assert "state_dict" not in methods
+
+
+FACTOR = 3
+
+
+def scaled(x: Any) -> Any:
+    return [scale(FACTOR * each) for each in (lambda: [x, abs(x)])()]
+
+
+def test_what_a_function_is_made_of_is_told_from_what_it_is_made_of_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = []
+
+    @kept(lambda function: parts_of(function, REPLACED))
+    def made_by(function: Any) -> Any:
+        made.append(function)
+        return rebound(function, REPLACED)
+
+    function: Any = decorated(scaled)
+    kept_one = made_by(function)
+    assert made_by(function) is kept_one
+    assert kept_one.__wrapped__(1) == [300, 300]
+    changes: list[tuple[str, Any]] = [("FACTOR", 5), ("abs", lambda x: x + 1)]
+    for name, value in changes:  # one named in a function within, and one of Python's own
+        monkeypatch.setitem(globals(), name, value)
+        assert made_by(function) is not kept_one
+        kept_one = made_by(function)
+        assert made_by(function) is kept_one
+    assert kept_one.__wrapped__(1) == [500, 1000]
+    monkeypatch.setitem(globals(), "unnamed", 1)
+    assert made_by(function) is kept_one
+    monkeypatch.setattr(scaled, "__defaults__", (1,))
+    assert made_by(function) is not kept_one
+    assert len(made) == 4
 
 
 def made_from(kind: type[Module]) -> type[Module]:

@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,9 @@ LONGEST, GRACE = 180.0, 5.0  # seconds for all checks, and for a rank after the 
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 
 
-def failures(device: str, folder: Path) -> dict[str, str]:
-    """Run the checks on two ranks; return what each that both came to said on either, or ''."""
-    command = [sys.executable, "-m", "tests.torch_layer.two_ranks", device, str(folder)]
+def failures(device: str, folder: Path, checks: str = __name__) -> dict[str, str]:
+    """Run a module's CHECKS on two ranks; return what each that both came to said, or ''."""
+    command = [sys.executable, "-m", "tests.torch_layer.two_ranks", checks, device, str(folder)]
     environment = {**os.environ, "NCCL_NVLS_ENABLE": "0"}  # two GPUs need no multicast
     logs = [folder / f"{rank}.log" for rank in range(RANKS)]
     processes = []
@@ -69,7 +70,7 @@ def _wait(processes: list[subprocess.Popen[bytes]]) -> None:
         time.sleep(0.1)
 
 
-def _go_through(device: str, folder: Path, rank: int) -> None:
+def _go_through(checks: str, device: str, folder: Path, rank: int) -> None:
     """Go through the checks as one rank, up to the first that fails, where the ranks part."""
     torch.set_num_threads(1)
     faulthandler.dump_traceback_later(LONGEST - 2 * GRACE)
@@ -84,7 +85,7 @@ def _go_through(device: str, folder: Path, rank: int) -> None:
     )
     mesh = init_device_mesh(device, (RANKS,))
     said = {}
-    for name, check in CHECKS.items():
+    for name, check in import_module(checks).CHECKS.items():
         try:
             check(mesh)
         except (Exception, pytest.fail.Exception):  # said to the process that asked
@@ -99,4 +100,4 @@ def _go_through(device: str, folder: Path, rank: int) -> None:
 
 
 if __name__ == "__main__":
-    _go_through(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    _go_through(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))

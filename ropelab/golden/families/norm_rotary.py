@@ -46,6 +46,7 @@ def cases() -> Iterator[Case]:
         yield from _magnitudes(dtype)
         for weight in DTYPES:
             yield _case(f"norm/weight-{weight}", dtype, weight_dtype=weight, **GEMMA)
+    yield from _stored()
     yield from _refusals()
 
 
@@ -81,6 +82,18 @@ def _magnitudes(dtype: str) -> Iterator[Case]:
         yield _case(f"norm/large/{model}", dtype, power=far, **norm)
         yield _case(f"norm/tiny/{model}", dtype, power=near, **norm)
         yield _case(f"norm/zeros/{model}", dtype, zeros=True, **norm)
+
+
+def _stored() -> Iterator[Case]:
+    """Yield results in another format, and over a scale for queries and one for keys."""
+    told: dict[str, Any] = {"stored": "float8_e4m3fn", "scale": [0.36787944117144233, 0.011]}
+    told |= {"rope": "partial", "rotary_offset": 5, "output_layout": "interleaved"}
+    yield _case("norm/stored/float8_e4m3fn", "bfloat16", **told, **QWEN)
+    told = {"stored": "float8_e5m2", "scale": [0.5, 6_000.0], "weight_dtype": "float32"}
+    yield _case("norm/stored/float8_e5m2", "float64", rope="partial", **told, **OLMO)
+    yield _case("norm/stored/bfloat16", "float32", stored="bfloat16", **GEMMA)
+    told = {"stored": "float32", "scale": 0.36787944117144233}
+    yield _case("norm/stored/float32", "float16", rope="partial", **told, **OLMO)
 
 
 def _case(
@@ -130,7 +143,7 @@ def _bound(rotated: Tolerance, count: int) -> Tolerance:
     # In halves of an eps, of which a root takes half: the sum; then mean, eps, root and division,
     # the products with x and with the weight, and the weight's own sum.
     extra = ((depth + 1) / 2 + 1 + 2 + 1 + 1 + 1) / 2
-    if rotated.unit in ("float16", "bfloat16"):
+    if rotated.unit not in ("float64", "float32"):
         why = f"{rotated.why}; the norm adds {extra:.3g} eps of float32"
         return replace(rotated, why=why)
     why = (

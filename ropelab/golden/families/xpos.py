@@ -47,6 +47,7 @@ def cases() -> Iterator[Case]:
             yield _case("xpos/far", dtype, reach=_FAR, centre=100_003)
     yield from _transposes()
     yield from _extremes()
+    yield from _stored()
 
 
 def _transposes() -> Iterator[Case]:
@@ -65,6 +66,15 @@ def _extremes() -> Iterator[Case]:
         yield _case(f"xpos/{name}", "float64", reach=_FARTHEST, inverse=inverse)
     for dtype in ("float32", "bfloat16"):
         yield _beyond_float32(dtype)
+
+
+def _stored() -> Iterator[Case]:
+    """Yield results in another format, and over a scale for queries and one for keys."""
+    yield _case("xpos/stored/float32", "bfloat16", stored="float32", layout="interleaved")
+    told: dict[str, Any] = {"stored": "float8_e5m2", "scale": [0.36787944117144233, 0.011]}
+    yield _case("xpos/stored/float8_e5m2", "float32", centre=300, **told)
+    told = {"stored": "float8_e4m3fn", "scale": [0.25, 2.0], "rope": "partial", "reach": 1}
+    yield _case("xpos/stored/float8_e4m3fn", "float16", **told)
 
 
 def _beyond_float32(dtype: str) -> Case:

@@ -9,12 +9,13 @@ from .. import oracle
 from ..case import Array, Case, dtype_name
 from ..implementation import Implementation
 from .base import Answers, Index, Operation, given_spectrum, indices, numbers_of, rounded_to
-from .rotations import turns
+from .rotations import scale_of, turns
 
 __all__ = ["OPERATIONS"]
 
 _PLACE = ("layout", "tensor_format", "output_layout", "rotary_offset")
 _NORM = ("eps", "weight_offset")
+_STORAGE = ("dtype", "scale")
 
 
 def _told(case: Case, *names: str) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def _ask(case: Case, arrays: Mapping[str, Array], asked: Implementation) -> Answ
         *given,
         arrays["position_ids"],
         given_spectrum(case, arrays),
-        **{**_told(case, "angles", "across_heads", *_NORM), **not_json},
+        **{**_told(case, "angles", "across_heads", *_NORM, *_STORAGE), **not_json},
     )
     return {"q": q, "k": k}
 
@@ -47,8 +48,9 @@ def _one(case: Case, name: str, turn: dict[Index, list[Any]]) -> Array:
         **{key: told[key] for key in _NORM},
     )
     numbers |= oracle.rotated(numbers, array.shape, turn, inverse=False, **_told(case))
-    ordered = [numbers[index] for index in indices(array.shape)]
-    return rounded_to(ordered, array.shape, dtype_name(array.dtype))
+    by = scale_of(case, name)
+    ordered = [numbers[index] / by for index in indices(array.shape)]
+    return rounded_to(ordered, array.shape, told.get("dtype", dtype_name(array.dtype)))
 
 
 def _weights(case: Case, name: str, head_dim: int) -> dict[Index, Any] | None:

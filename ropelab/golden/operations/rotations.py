@@ -24,7 +24,7 @@ from .base import (
 from .given_positions import given_positions, is_positioned, listed_positions, token_shape
 from .spectra import attested_spectrum
 
-__all__ = ["OPERATIONS", "turns"]
+__all__ = ["OPERATIONS", "scale_of", "turns"]
 
 _WORDS = ("layout", "tensor_format", "inverse")
 _OPTIONAL = ("output_layout", "rotary_offset")
@@ -59,7 +59,8 @@ def _ask_xpos(case: Case, arrays: Mapping[str, Array], asked: Implementation) ->
     given = (arrays["q"], arrays["k"], ids, given_spectrum(case, arrays))
     names = ["layout", "tensor_format", "angles", *_XPOS]
     names += ["inverse"] if case.options.get("inverse") else []  # where asked for alone
-    q, k = asked.apply_xpos_qk(*given, **{name: case.options[name] for name in names})
+    told = {name: case.options[name] for name in names} | _storage(case)
+    q, k = asked.apply_xpos_qk(*given, **told)
     return {"q": q, "k": k}
 
 
@@ -164,6 +165,12 @@ def turns(case: Case, name: str, spectrum: Mapping[str, Array]) -> dict[Index, l
     }
 
 
+def scale_of(case: Case, name: str) -> Any:
+    """Return what is divided by in what is stored of a tensor; 1 if nothing is said."""
+    scale = case.options.get("scale", 1.0)
+    return oracle.exactly(scale[name == "k"] if isinstance(scale, (list, tuple)) else scale)
+
+
 def _rotated(case: Case, name: str, turn: dict[Index, list[Any]]) -> Array:
     array = case.arguments[name]
     moved = oracle.rotated(numbers_of(array), array.shape, turn, **_options(case))
@@ -174,8 +181,7 @@ def _rotated(case: Case, name: str, turn: dict[Index, list[Any]]) -> Array:
         for index, value in zip(moved, bits, strict=True):
             result[index] = value
         return result
-    scale = case.options.get("scale", 1.0)
-    by = oracle.exactly(scale[name == "k"] if isinstance(scale, (list, tuple)) else scale)
+    by = scale_of(case, name)
     every = {**numbers_of(array), **moved}
     return rounded_to([number / by for number in every.values()], array.shape, dtype)
 

@@ -62,13 +62,13 @@ def with_rotation(rotate: Callable[..., Array]) -> Implementation:
     """Return the specification with another `apply_rotary`, for queries and keys alike."""
 
     def _both(q: Array, k: Array, *given: Any, **options: Any) -> tuple[Array, Array]:
-        of_q, of_k = _options_of_each(options)
+        of_q, of_k = options_of_each(options)
         return rotate(q, *given, **of_q), rotate(k, *given, **of_k)
 
     return replace(SPECIFICATION, apply_rotary=rotate, apply_rotary_qk=_both)
 
 
-def _options_of_each(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def options_of_each(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the options of queries and those of keys, which may have scales of their own."""
     if "scale" not in options:
         return {**options}, {**options}
@@ -137,7 +137,7 @@ def with_tables(
     def _both(
         q: Array, k: Array, ids: Array, spectrum: Spectrum, **options: Any
     ) -> tuple[Array, Array]:
-        of_q, of_k = _options_of_each(options)
+        of_q, of_k = options_of_each(options)
         return _single(q, ids, spectrum, **of_q), _single(k, ids, spectrum, **of_k)
 
     return replace(SPECIFICATION, apply_rotary=_single, apply_rotary_qk=_both)

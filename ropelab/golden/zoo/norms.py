@@ -12,7 +12,8 @@ import ropelab
 from ropelab import Spectrum
 
 from ...norm_rotary import rms_norm
-from ...precision import narrow, widen
+from ...pairs import Storage, stored
+from ...precision import widen
 from ..case import Array
 from ..implementation import SPECIFICATION, Implementation
 from .mutant import Entries
@@ -28,11 +29,20 @@ def _each(one: Callable[..., Array]) -> Implementation:
     """Return the specification that norms and rotates one float64 tensor after the other."""
 
     def _both(
-        q: Array, k: Array, q_weight: Weight, k_weight: Weight, *given: Any, **options: Any
+        q: Array,
+        k: Array,
+        q_weight: Weight,
+        k_weight: Weight,
+        *given: Any,
+        dtype: Any = None,
+        scale: Any = None,
+        **options: Any,
     ) -> tuple[Array, Array]:
         new_q, new_k = (
-            narrow(one(widen(x), weight, *given, options), x.dtype)
-            for x, weight in ((q, q_weight), (k, k_weight))
+            stored(one(widen(x), weight, *given, options), storage.by_default(x.dtype))
+            for x, weight, storage in zip(
+                (q, k), (q_weight, k_weight), Storage.of_both(dtype, scale), strict=True
+            )
         )
         return new_q, new_k
 

@@ -13,6 +13,7 @@ from ropelab import Llama4Temperature, MinistralTemperature, Spectrum
 from ...query_scale import QueryScale
 from ..case import Array
 from ..implementation import SPECIFICATION
+from .harness import options_of_each
 from .mutant import Entries
 
 __all__ = ["ENTRIES"]
@@ -37,8 +38,9 @@ def _of_the_longest(rule: QueryScale, ids: Array) -> Array:
 def _keys_scaled_as_queries(
     q: Array, k: Array, ids: Array, spectrum: Spectrum, **options: Any
 ) -> tuple[Array, Array]:
-    turned = ropelab.apply_xpos_qk(q, k, ids, spectrum, **options)
-    return turned[0], ropelab.apply_xpos_qk(k, k, ids, spectrum, **options)[0]
+    of_q, of_k = options_of_each(options)
+    turned = ropelab.apply_xpos_qk(q, k, ids, spectrum, **of_q)
+    return turned[0], ropelab.apply_xpos_qk(k, k, ids, spectrum, **of_k)[0]
 
 
 def _scaled_from_the_first(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -45,12 +46,14 @@ def _passed_unscaled(
     return plain
 
 
-def _one_scale(
-    q: Array, k: Array, *given: Any, scale: Any = None, **options: Any
-) -> tuple[Array, Array]:
+def _of_one_scale(function: Callable[..., tuple[Array, Array]]) -> Callable[..., Any]:
     """Take the scale of the queries for the keys."""
-    first = scale[0] if isinstance(scale, (list, tuple)) else scale
-    return ropelab.apply_rotary_qk(q, k, *given, scale=first, **options)
+
+    def _called(*given: Any, scale: Any = None, **options: Any) -> tuple[Array, Array]:
+        first = scale[0] if isinstance(scale, (list, tuple)) else scale
+        return function(*given, scale=first, **options)
+
+    return _called
 
 
 ENTRIES: Entries = {
@@ -67,7 +70,12 @@ ENTRIES: Entries = {
     "keys-by-the-scale-of-queries": (
         "M7",
         "keys divided by the scale of the queries",
-        replace(SPECIFICATION, apply_rotary_qk=_one_scale),
+        replace(
+            SPECIFICATION,
+            apply_rotary_qk=_of_one_scale(ropelab.apply_rotary_qk),
+            apply_xpos_qk=_of_one_scale(ropelab.apply_xpos_qk),
+            apply_norm_rotary_qk=_of_one_scale(ropelab.apply_norm_rotary_qk),
+        ),
     ),
     "tail-unscaled": (
         "M9",

@@ -21,13 +21,23 @@ from ropelab.scaling import ExplicitFrequencies, Linear, Proportional, Resonance
 from tests.ropelab.support import refuses
 
 
-@pytest.mark.parametrize(("dim", "base"), [(128, 1e4), (64, 700.0), (6, 1e4)])
-def test_the_first_breach_is_that_of_a_walk_in_40_digits(dim: int, base: float) -> None:
-    found = first_breach(Rope(dim, base=base), 4096)
+@pytest.mark.parametrize(
+    ("dim", "base", "beside"), [(128, 1e4, 0), (64, 700.0, 0), (6, 1e4, 0), (64, 700.0, 5)]
+)
+def test_the_first_breach_is_that_of_a_walk_in_40_digits(
+    dim: int, base: float, beside: int
+) -> None:
+    rope = Rope(dim + beside, base=base, rotary_dim=dim)
+    found = first_breach(rope, 4096)
     assert found is not None
+    assert found == first_breach(Rope(dim, base=base), 4096, head_dim=dim + beside)
     with mpmath.workdps(40):
-        inv_freq = [mpmath.mpf(w) for w in Rope(dim, base=base).spectrum().inv_freq.tolist()]
-        sums = [mpmath.fsum(mpmath.cos(m * w) for w in inv_freq) for m in range(found.distance + 1)]
+        still = mpmath.mpf(beside) / 2
+        inv_freq = [mpmath.mpf(w) for w in rope.spectrum().inv_freq.tolist()]
+        sums = [
+            still + mpmath.fsum(mpmath.cos(m * w) for w in inv_freq)
+            for m in range(found.distance + 1)
+        ]
     assert [m for m, total in enumerate(sums) if total < 0] == [found.distance]
     assert found.value == pytest.approx(float(sums[-1]), abs=1e-12)
 
@@ -60,6 +70,24 @@ def test_pairs_that_stand_still_may_outweigh_all_others() -> None:
     assert first_breach(Rope(512, base=1e6, scaling=Proportional(0.25)), 2**62) is None
     assert effective_context(Rope(8, scaling=Proportional(0.5)), 2**62) == 2**62
     assert first_breach(Rope(8, scaling=Proportional(0.75)), 2**62) is not None
+
+
+def test_channels_that_are_not_rotated_may_outweigh_all_others() -> None:
+    # GPT-NeoX-20B and DeepSeek-V3; the rotated part alone breaks the bound.
+    neox = Rope(96, rotary_dim=24)
+    assert effective_context(neox, 2048, head_dim=24) == 223
+    assert first_breach(neox, 2**62) is None
+    assert effective_context(Rope(64), 2**62, head_dim=192) == 2**62
+    assert first_breach(Rope(8, rotary_dim=4), 2**62) is None
+    assert first_breach(Rope(8, rotary_dim=6), 2**62) is not None
+    with refuses(ValueError, "head_dim", "rotary_dim = 24", "16"):
+        first_breach(neox, 2048, head_dim=16)
+
+
+def test_channels_that_are_not_rotated_spare_work() -> None:
+    # With 46 pairs that stand still beside 64, whole intervals are seen to be above zero.
+    found = search_breach(Rope(220, base=1e6, rotary_dim=128), 10**7, 1 << 19)
+    assert found == (None, 10**7)
 
 
 def test_text_has_the_same_distance_on_every_axis() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ropelab import Rope
-from ropelab.bands import classify, frequency_ratios, stretches
-from ropelab.scaling import DynamicNTK, Linear, Llama3, NTKAware, Proportional
+from ropelab.bands import classify, stretches
+from ropelab.scaling import DynamicNTK, Linear, Llama3, NTKAware
 from tests.ropelab.support import refuses
 
 
@@ -85,20 +85,6 @@ def test_dynamic_ntk_is_judged_at_the_length_asked_for() -> None:
     assert (stretches(rope, seq_len=2048) == 1.0).all()
     # The last pair is divided by 4 * 2 - 3 = 5 at twice the length (exllama#126).
     assert stretches(rope, seq_len=4096)[-1] == pytest.approx(5.0, rel=1e-12)
-
-
-def test_frequency_ratios_are_infinite_where_the_first_alone_stands() -> None:
-    half, whole = Rope(8, scaling=Proportional(0.5)), Rope(8)
-    assert frequency_ratios(half, whole).tolist() == [1.0, 1.0, math.inf, math.inf]
-    assert frequency_ratios(whole, half).tolist() == [1.0, 1.0, 0.0, 0.0]
-    assert frequency_ratios(half, half).tolist() == [1.0] * 4
-
-
-def test_ropes_of_different_widths_have_no_ratios() -> None:
-    with refuses(ValueError, "b", "8", "16"):
-        frequency_ratios(Rope(8), Rope(16))
-    with refuses(TypeError, "rope", "Spectrum"):
-        frequency_ratios(Rope(8), Rope(8).spectrum())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("function", [classify, stretches])

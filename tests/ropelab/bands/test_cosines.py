@@ -1,10 +1,12 @@
-"""Cosines of pairs and their sums, against 80 digits and against formulas for few pairs."""
+"""Cosines of pairs and their sums, against 80 digits, formulas for few pairs, and rotations."""
+
+from dataclasses import replace
 
 import mpmath
 import numpy as np
 import pytest
 
-from ropelab import Rope
+from ropelab import Rope, apply_rotary
 from ropelab.bands import cosine_sum, pair_cosines
 from ropelab.positions import mrope_axes
 from ropelab.scaling import DynamicNTK, YaRN
@@ -27,7 +29,32 @@ def test_cosines_are_those_of_80_digits(rope: Rope) -> None:
     allowed = 4 * np.finfo(np.float64).eps + turn_rounding(distances)
     assert (np.abs(found - cos) <= allowed[..., np.newaxis]).all()
     pairs = rope.rotary_dim // 2
-    assert (np.abs(cosine_sum(rope, distances) - cos.sum(axis=-1)) <= pairs * allowed).all()
+    rotated = cosine_sum(rope, distances, head_dim=rope.rotary_dim)
+    assert (np.abs(rotated - cos.sum(axis=-1)) <= pairs * allowed).all()
+
+
+@pytest.mark.parametrize("rope", ROPES, ids=["llama-3", "three pairs", "yarn, partial"])
+def test_the_sum_is_half_the_trace_of_the_rotation_of_a_head(rope: Rope) -> None:
+    # The mean of x . R x over x is the trace of R, that of channels which are not rotated included.
+    distances, width = np.array([0, 1, 37, 131_072]), rope.head_dim
+    unit = np.broadcast_to(np.eye(width), (4, width, width))[:, :, np.newaxis]
+    spectrum = replace(rope.spectrum(), attention_factor=1.0)
+    tokens = np.broadcast_to(distances[:, np.newaxis], (4, width))
+    rotations = apply_rotary(unit, tokens, spectrum, layout=rope.layout)[:, :, 0]
+    half = np.trace(rotations, axis1=1, axis2=2) / 2
+    np.testing.assert_allclose(cosine_sum(rope, distances), half, rtol=0, atol=1e-12)
+
+
+def test_channels_beside_the_rope_count_as_cosines_of_one() -> None:
+    # Multi-head latent attention: 128 channels beside 64 that are rotated.
+    plain = cosine_sum(Rope(64), [0, 725, 3000])
+    assert plain[1] < 0.0
+    np.testing.assert_array_equal(cosine_sum(Rope(64), [0, 725, 3000], head_dim=192), plain + 64.0)
+    assert cosine_sum(Rope(7, rotary_dim=4), 0) == 3.5
+    with refuses(ValueError, "head_dim", "rotary_dim = 64", "62"):
+        cosine_sum(Rope(64), 0, head_dim=62)
+    with refuses(TypeError, "head_dim", "192.0"):
+        cosine_sum(Rope(64), 0, head_dim=192.0)  # type: ignore[arg-type]
 
 
 def test_amplitudes_do_not_enter() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import gguf
 import numpy as np
 from click.testing import CliRunner, Result
+from numpy.typing import ArrayLike
 
 from ropelab.cli.app import ropelab as commands
 
@@ -87,6 +88,7 @@ def gguf_file(
     folder: Path,
     *,
     tensor: bool = True,
+    factors: ArrayLike | None = None,
     last: str | None = None,
     tokens: Sequence[str] = ("a", "bc", "def"),
 ) -> Path:
@@ -101,7 +103,8 @@ def gguf_file(
     if last is not None:
         writer.add_string("llama.last", last)
     if tensor:
-        writer.add_tensor("rope_freqs.weight", np.linspace(1.0, 8.0, 64, dtype=np.float32))
+        given = np.linspace(1.0, 8.0, 64) if factors is None else factors
+        writer.add_tensor("rope_freqs.weight", np.asarray(given, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -1,13 +1,14 @@
 """The table of pairs, and the picture in a file."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from ropelab.bands import stretches
 from ropelab.models import model
-from tests.ropelab.cli.support import document, fails, ropelab
+from tests.ropelab.cli.support import config_file, document, fails, ropelab
 
 
 def test_every_pair_is_listed() -> None:
@@ -24,6 +25,37 @@ def test_the_table_has_a_line_a_pair() -> None:
     said = ropelab("bands", "Llama-3.1-8B").stdout
     assert said.count(" kept ") == 29
     assert said.count("8×") == 29 + 1  # and the sentence above
+
+
+def test_bands_have_the_names_that_explain_gives_them() -> None:
+    names = {
+        "Llama-3.1-8B": {"kept": 29, "blended": 6, "stretched": 29},
+        "Phi-3.5-mini": {"kept": 1, "changed": 47},
+    }
+    for name, expected in names.items():
+        [pairs] = document("bands", name).values()
+        assert Counter(each["band"] for each in pairs) == expected
+    pairs = document("bands", "Gemma-4-31B")["full_attention"]
+    assert {each["band"] for each in pairs if each["stretch"] is None} == {"still"}
+
+
+def test_a_picture_marks_the_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int | None] = []
+    monkeypatch.setattr(
+        "ropelab.plots.wavelengths",
+        lambda *_, context_length, **__: lengths.append(context_length),
+    )
+    config = {
+        "model_type": "gemma3_text",
+        "head_dim": 256,
+        "sliding_window": 1024,
+        "max_position_embeddings": 131_072,
+        "rope_theta": 1e6,
+        "rope_local_base_freq": 1e4,
+    }
+    path = config_file(tmp_path, config)
+    assert ropelab("bands", path, "-o", tmp_path / "a.svg").exit_code == 0
+    assert lengths == [1024, None]
 
 
 @pytest.mark.parametrize(

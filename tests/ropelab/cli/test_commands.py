@@ -137,6 +137,8 @@ def test_a_full_disk_and_a_closed_stdin() -> None:
             line, shell=True, cwd=ROOT, capture_output=True, text=True, check=False
         )
         assert (run.returncode, run.stderr.count("\n")) == (exits.UNREADABLE, 1)
+        assert ("the output: No space left on device" in run.stderr) == ("full" in line)
+        assert "Errno" not in run.stderr
 
 
 def test_a_failure_that_nobody_can_be_told() -> None:

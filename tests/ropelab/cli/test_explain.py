@@ -68,6 +68,96 @@ def test_pairs_turn_within_the_window(tmp_path: Path) -> None:
     assert "all the way round" not in ropelab("explain", config_file(tmp_path, config)).stdout
 
 
+def test_pairs_turn_by_the_frequencies_of_the_length() -> None:
+    """LongRoPE's list up to 4,096 tokens is another one than past them: two counts, by hand."""
+    given = MODELS["Phi-3.5-mini"].config
+    lists = given["rope_scaling"]
+
+    def turning(name: str, tokens: int) -> int:
+        wavelengths = (2 * math.pi * 10_000 ** (2 * i / 96) * f for i, f in enumerate(lists[name]))
+        return sum(wavelength <= tokens for wavelength in wavelengths)
+
+    assert turning("short_factor", 131_072) == 47  # which no text has
+    said = ropelab("explain", "Phi-3.5-mini", "--no-plot").stdout
+    short, long = turning("short_factor", 4096), turning("long_factor", 131_072)
+    assert f"{short} of 48 pairs turn all the way round in 4,096 tokens" in said
+    assert f"{long} of 48 pairs turn all the way round in its 131,072 tokens" in said
+    assert "in 4,096 tokens: 1 pair untouched, 47 changed, 1.02× to 2.84×" in said
+    assert "in 131,072 tokens: 48 pairs changed, 1.08× to 64.84×" in said
+    for tokens, name in ((1024, "short_factor"), (4097, "long_factor"), (65_536, "long_factor")):
+        said = ropelab("explain", "Phi-3.5-mini", "--no-plot", "--length", tokens).stdout
+        count = turning(name, tokens)
+        assert f"{count} of 48 pairs turn all the way round in {tokens:,} tokens" in said
+        assert said.count("all the way round") == 1
+
+
+def test_turns_past_the_length_and_within_the_window(tmp_path: Path) -> None:
+    config = {**LLAMA_3_1, "max_position_embeddings": 2048, "rope_theta": 10_000.0}
+    dynamic = {**config, "rope_scaling": {"rope_type": "dynamic", "factor": 4.0}}
+    said = ropelab("explain", config_file(tmp_path, dynamic), "--length", 8192).stdout
+    base = 10_000 * (4.0 * 4.0 - 3.0) ** (128 / 126)
+    count = sum(2 * math.pi * base ** (i / 64) <= 8192 for i in range(64))
+    assert f"{count} of 64 pairs turn all the way round in 8,192 tokens" in said
+    windowed = {
+        **{key: value for key, value in config.items() if key != "rope_scaling"},
+        "model_type": "mistral",
+        "layer_types": ["sliding_attention"],
+        "sliding_window": 1024,
+    }
+    path = config_file(tmp_path, windowed)
+    for tokens, place in ((512, "512 tokens"), (8192, "its window of 1,024 tokens")):
+        count = sum(2 * math.pi * 10_000 ** (i / 64) <= min(tokens, 1024) for i in range(64))
+        said = ropelab("explain", path, "--length", tokens).stdout
+        assert f"{count} of 64 pairs turn all the way round in {place}" in said
+
+
+def test_yarn_as_qwen_publishes_it_turns_in_the_stretched_length(tmp_path: Path) -> None:
+    scaling = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32_768}
+    config = {**LLAMA_3_1, "rope_theta": 1e6, "rope_scaling": scaling}
+    for stated in (32_768, 131_072):
+        path = config_file(tmp_path, {**config, "max_position_embeddings": stated})
+        said = ropelab("explain", path).stdout
+        # Pairs past the ramp turn in 4 · 2 pi 1e6^(2i/128) tokens, those before it far sooner.
+        count = sum(4 * 2 * math.pi * 1e6 ** (i / 64) <= 131_072 for i in range(64))
+        assert f"{count} of 64 pairs turn all the way round in its 131,072 tokens" in said
+        assert ("stretched from 32,768" in said) == (stated == 32_768)
+        lengths = [line.split()[-1] for line in said.splitlines() if "╌ " in line]
+        assert lengths[:2] == ["131,072", "32,768"]
+
+
+def test_a_picture_marks_the_window(tmp_path: Path) -> None:
+    config = {
+        **{key: value for key, value in LLAMA_3_1.items() if key != "rope_scaling"},
+        "model_type": "mistral",
+        "layer_types": ["sliding_attention"],
+    }
+    path = config_file(tmp_path, {**config, "sliding_window": 1024})
+    marked = [line for line in ropelab("explain", path).stdout.splitlines() if "╌ " in line]
+    assert [line.split()[-1] for line in marked[:-1]] == ["1,024"]
+    assert "╌" not in ropelab("explain", config_file(tmp_path, config)).stdout  # none is told
+
+
+def test_a_picture_for_each_length() -> None:
+    said = ropelab("explain", "Phi-3.5-mini").stdout
+    assert said.count("tokens └") == 2
+    assert "\n  in 4,096 tokens\n" in said
+    assert "\n  in 131,072 tokens\n" in said
+    assert ropelab("explain", "Phi-3.5-mini", "--length", 4096).stdout.count("tokens └") == 1
+
+
+def test_channels_beside_those_that_turn(tmp_path: Path) -> None:
+    # DeepSeek-V3's heads of q and k: qk_nope_head_dim 128 and qk_rope_head_dim 64.
+    told = (
+        "64 channels of a head turn beside 128 that do not, "
+        "pair i being channels 2i and 2i + 1 of the 64"
+    )
+    for dialect in ("transformers", "vllm"):
+        assert told in ropelab("explain", "DeepSeek-V3", "--as", dialect).stdout
+    config = {"model_type": "deepseek_v3", "qk_rope_head_dim": 64}
+    said = ropelab("explain", config_file(tmp_path, config)).stdout
+    assert "64 channels of a head turn beside others that do not" in said
+
+
 def test_a_name_is_said_once(tmp_path: Path) -> None:
     path = config_file(tmp_path, LLAMA_3_1)
     first = ropelab("explain", path).stdout.splitlines()[0]

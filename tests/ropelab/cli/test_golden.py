@@ -28,6 +28,14 @@ def test_nothing_listed() -> None:
     assert document("golden", "list", "gorilla", code=1) == []
 
 
+def test_names_that_there_are_not() -> None:
+    """M1 is what `show` calls a flag's mechanism, and no flag."""
+    fails(2, "'--flag'", "HalfPrecisionTables, ", arguments=("golden", "list", "--flag", "M1"))
+    fails(2, "'--op'", "apply_rotary, ", arguments=("golden", "list", "--op", "rotate"))
+    none = ("golden", "list", "--op", "spectrum", "--flag", "SeedOneKey")
+    assert document(*none, code=1) == []
+
+
 def test_a_case_with_its_numbers() -> None:
     found = document("golden", "show", CASE)
     golden = {g.case.id: g for g in load()}[CASE]

@@ -119,6 +119,8 @@ def test_broken_json_is_shown_its_line(tmp_path: Path) -> None:
         (b"PK\x03\x04zip", "is not JSON"),
         (b"[" * 100_000, "nests too deep"),
         (b'{"head_dim": 64, "head_dim": 128}', "given twice"),
+        (b'{"head_dim": ' + b"9" * 5000 + b"}", "5000 digits, 99999999...; expected at most 640"),
+        (b'{"head_dim": -' + b"9" * 641 + b"}", "641 digits, -9999999..."),
     ],
 )
 def test_what_is_no_config(tmp_path: Path, content: bytes, words: str) -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from ropelab import Rope
-from ropelab.cli.words import bands_in_words, describe, grouped, of_length, rule_in_words
+from ropelab.cli.words import bands_in_words, grouped, of_length, rule_in_words
 from ropelab.scaling import ExplicitFrequencies, Linear, NTKAware, Proportional, Stretched, YaRN
 
 
@@ -65,13 +65,3 @@ def test_equal_ropes_are_said_once() -> None:
         ("y", b),
         ("w", None),
     ]
-
-
-def test_descriptions() -> None:
-    rope = Rope(64, rotary_dim=16, layout="interleaved", output_layout="half", rotary_offset=48)
-    _, channels, rule = describe(rope)
-    assert channels == (
-        "base 10,000; 16 of 64 channels of a head turn from channel 48, pair i being channels "
-        "2i and 2i + 1, put out as half"
-    )
-    assert rule == "rule default"

@@ -181,6 +181,11 @@ CASES: dict[str, Case] = {
         layers(),
         'write "sliding_attention": {"rope_type": "default"',
     ),
+    "unknown-layer-type": Case(
+        {"layer_types": ["full_attention", "sliding_atention"], "num_hidden_layers": 2},
+        {"layer_types": ["full_attention", "attention"], "num_hidden_layers": 2},
+        'replace "sliding_atention" by "sliding_attention" in layer_types',
+    ),
     "flat-beside-layers": Case(
         {"model_type": "gemma3_text", "rope_parameters": {"rope_type": "linear", "factor": 8.0}},
         {"model_type": "gemma3_text", "rope_scaling": {"rope_type": "linear", "factor": 8.0}},

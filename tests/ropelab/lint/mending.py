@@ -14,13 +14,14 @@ _PLACE = r"(the config|rope_scaling|rope_parameters(?:\['\w+'\])?)"
 _WRITE = re.compile(rf'write (".+?) in {_PLACE}(?= in place of "(\w+)")?')
 _REMOVE = re.compile(rf'remove "(\w+)"(?: from {_PLACE})?')
 _RENAME = re.compile(rf'rename "(\w+)" to "(\w+)"(?: in {_PLACE})?')
+_REPLACE = re.compile(r'replace "(\w+)" by "(\w+)" in (\w+)')
 
 
 def mended(config: Mapping[str, Any], fix: str) -> dict[str, Any] | None:
     """Return the config after the first order of a fix; None where it gives none to a machine."""
     result = deepcopy(dict(config))
     first = fix.partition("; ")[0].partition(", or ")[0]
-    for pattern, do in ((_RENAME, _rename), (_REMOVE, _remove), (_WRITE, _write)):
+    for pattern, do in _ORDERS:
         found = pattern.match(first)
         if found is not None:
             do(result, found)
@@ -52,3 +53,10 @@ def _remove(config: dict[str, Any], found: re.Match[str]) -> None:
 def _rename(config: dict[str, Any], found: re.Match[str]) -> None:
     inner = _dictionary(config, found[3])
     inner[found[2]] = inner.pop(found[1])
+
+
+def _replace(config: dict[str, Any], found: re.Match[str]) -> None:
+    config[found[3]] = [found[2] if each == found[1] else each for each in config[found[3]]]
+
+
+_ORDERS = ((_RENAME, _rename), (_REMOVE, _remove), (_WRITE, _write), (_REPLACE, _replace))

@@ -169,6 +169,20 @@ def test_the_published_first_breaches() -> None:
     assert found_in(short, "base-bound") == []
 
 
+def test_channels_that_do_not_turn_weigh_against_a_breach() -> None:
+    plain = {**LLAMA, "head_dim": 64, "rope_theta": 1e4}
+    assert "at distance 725, within 8192" in message(plain, "base-bound")
+    partial = {**plain, "model_type": "gpt_neox", "head_dim": 128, "partial_rotary_factor": 0.5}
+    assert found_in(partial, "base-bound") == []
+    latent = {**plain, "model_type": "deepseek_v3", "qk_rope_head_dim": 64}
+    assert "at distance 725, within 8192" in message(latent, "base-bound")
+    assert found_in({**latent, "qk_nope_head_dim": 128}, "base-bound") == []
+    narrow = {**latent, "qk_nope_head_dim": 2}  # one pair more: the first sum below -1
+    assert "at distance 965, within 8192" in message(narrow, "base-bound")
+    with refuses(TypeError, "qk_nope_head_dim", "'wide'"):
+        lint({**latent, "qk_nope_head_dim": "wide"})
+
+
 def test_sliding_windows_are_judged_by_their_window() -> None:
     layers = {**LLAMA, "layer_types": list(LAYERS), "rope_parameters": LAYERS}
     del layers["rope_theta"]
@@ -182,7 +196,10 @@ def test_the_published_counts_of_distinct_positions() -> None:
     config = {**LLAMA, "torch_dtype": "bfloat16", "max_position_embeddings": 131072 + 512}
     said = message(config, "positions-alias")
     assert "position 257 is 256 there" in said
-    assert said.endswith("the last 512 of 131584 positions are 1 different numbers")
+    assert said.endswith("the last 512 of 131584 positions are one number")
+    shorter = message({**config, "max_position_embeddings": 2048}, "positions-alias")
+    # bfloat16 has 8 bits: from 1024 on every 8th number, of 1536 to 2047 those and 2048.
+    assert shorter.endswith("the last 512 of 2048 positions are 65 different numbers")
 
 
 def test_runtimes_differ_by_the_numbers_of_the_page() -> None:
@@ -229,9 +246,9 @@ def test_a_file_and_an_object_are_linted_alike(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "error", "words"),
     [
-        ({"model_type": "gpt2"}, ValueError, "config: expected one of a model with rotary"),
-        ({"model_type": "falcon", "alibi": True}, ValueError, "config: expected one of a model"),
-        ({"model_type": "newcomer", "head_dim": 64}, ValueError, "config: expected one of a model"),
+        ({"model_type": "gpt2"}, ValueError, "config: expected a model with a rotary"),
+        ({"model_type": "falcon", "alibi": True}, ValueError, "config: expected a model with"),
+        ({"model_type": "newcomer", "head_dim": 64}, ValueError, "config: expected a model with"),
         (changed(scaled({"rope_type": "yarnn"})), ValueError, "did you mean 'yarn'"),
         (
             changed({"model_type": "phi3", **scaled({"rope_type": "linear"})}),

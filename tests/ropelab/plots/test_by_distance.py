@@ -36,6 +36,14 @@ def test_a_breach_between_the_distances_is_found(ax: Axes) -> None:
     assert np.asarray(ax.get_lines()[1].get_xdata()).tolist() == [1707]
 
 
+def test_channels_that_are_not_rotated_lift_the_mean(ax: Axes) -> None:
+    cosine_sums({"half": Rope(256, rotary_dim=128)}, [1, 1707, 4000], ax=ax)
+    (curve,) = ax.get_lines()[:1]
+    heights = np.asarray(curve.get_ydata())
+    assert printed(128 * float(heights[1]) - 64, "-0.49893")
+    assert curve.get_label() == "half: never below 0 to 4,000"
+
+
 def test_decay_is_roformers(ax: Axes) -> None:
     decay({"RoFormer": Rope(128)}, [1, 16, 64, 256, 1024, 4096], ax=ax)
     told = ["31.538", "15.775", "10.090", "6.543", "4.024", "4.883"]

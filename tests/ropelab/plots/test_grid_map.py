@@ -28,6 +28,16 @@ def test_rows_turn_the_first_half_and_columns_the_second(ax: Axes) -> None:
     assert ax.figure.axes[1].get_ylabel() == "mean cosine of the pairs"
 
 
+def test_channels_that_are_not_rotated_lift_the_mean(ax: Axes) -> None:
+    rope = Rope(24, rotary_dim=16, scaling=Axial())
+    grid_cosines(rope, 2, ax=ax)
+    shown = np.asarray(ax.collections[0].get_array())
+    speeds = 10_000.0 ** (-np.arange(4) / 4)
+    rotated = np.cos(np.concatenate([speeds, 2 * speeds])).sum()
+    assert shown[3, 4] == pytest.approx((rotated + 4) / 12, abs=1e-12)
+    assert shown[2, 2] == 1.0
+
+
 def test_one_axis_has_no_map(ax: Axes) -> None:
     with refuses(ValueError, "rope", "1"):
         grid_cosines(Rope(16), 2, ax=ax)

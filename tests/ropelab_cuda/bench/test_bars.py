@@ -7,7 +7,7 @@ import pytest
 from ropelab_cuda.bench.bars import Verdict, verdicts
 from ropelab_cuda.bench.results import IN_PLACE, OURS
 from ropelab_cuda.bench.timing import Timing
-from ropelab_cuda.bench.workloads import BAR, DECODE, FEW_HEADS, PREFILL, RESIDENT
+from ropelab_cuda.bench.workloads import BAR, DECODE, FEW_HEADS, PARTIAL, PREFILL, RESIDENT
 from tests.ropelab_cuda.bench.measurements import measurement
 
 
@@ -21,6 +21,18 @@ def test_ratios_say_how_many_times_faster() -> None:
     peer = measured.best_peer(ours)
     assert peer is not None
     assert peer.name == "Liger, in place"
+
+
+def test_where_fewer_bytes_move_in_place_peers_are_compared_with_like() -> None:
+    measured = measurement(PARTIAL[0], ours=100.0, in_place_half=60.0, compiled=150.0, liger=70.0)
+    by_name = {row.name: row for row in measured.results if row.layout == "half"}
+    assert measured.of_best_peer(by_name[OURS]) == pytest.approx(1.5)
+    found = of_bar("1 prefill", verdicts([measured], asked=PARTIAL[:1]))
+    assert [(verdict.holds, verdict.unit) for verdict in found] == [(True, "× the best peer")]
+    slow = measurement(PARTIAL[0], ours=151.0, compiled=150.0, liger=160.0)
+    assert not of_bar("1 prefill", verdicts([slow], asked=PARTIAL[:1]))[0].holds
+    wrong = measurement(PARTIAL[0], ours=None)
+    assert not of_bar("1 prefill", verdicts([wrong], asked=PARTIAL[:1]))[0].holds
 
 
 def test_the_faster_copy_is_the_yardstick() -> None:
@@ -74,4 +86,5 @@ def test_each_shape_has_its_bar() -> None:
     }
     large = [v for v in of_bar("1 prefill", found) if v.unit == "of the copy"]
     assert len(large) == sum(w.moved_bytes >= 300e6 for w in PREFILL)
-    assert len(found) == len(PREFILL) + 1 + len(large) + 1 + 2 + 3 + 2
+    of_peers = len(PREFILL) + 1 + len(PARTIAL)
+    assert len(found) == of_peers + len(large) + 1 + 2 + 3 + 2
