@@ -70,6 +70,7 @@ def answers(torch: Any, device: str) -> list[Any]:
         ropelab_cuda.apply_rotary_qk_(*places, ids, SPECTRUM)
         ropelab_cuda.apply_rotary(q, ids, SPECTRUM, layout="interleaved", out=out)
         slots = torch.arange(14, device=device).view(2, 7).flip(0)
+        stored: Any = (q, k, v, ids, SPECTRUM, *caches, slots)
         return [
             *places,
             *tables,
@@ -79,7 +80,7 @@ def answers(torch: Any, device: str) -> list[Any]:
             *ropelab_cuda.apply_rotary_cached_qk(q, k, *tables),
             *ropelab_cuda.apply_norm_rotary_qk(q, k, weight, None, ids, SPECTRUM),
             *ropelab_cuda.apply_xpos_qk(q, k, ids, SPECTRUM, centre=600),
-            ropelab_cuda.apply_rotary_kv_cache(q, k, v, ids, SPECTRUM, caches[0], caches[1], slots),
+            ropelab_cuda.apply_rotary_kv_cache(*stored),
             caches,
             ropelab_cuda.to_interleaved(q, 48),
             ropelab_cuda.exact_phases(ids, SPECTRUM),

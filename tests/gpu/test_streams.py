@@ -68,10 +68,8 @@ def operations(torch: Any) -> dict[str, Callable[[Any, Any], tuple[Any, ...]]]:
         return (ropelab_cuda.apply_rotary_cached(x, *tables, **rows),)
 
     def norm(x: Any, ids: Any) -> tuple[Any, ...]:
-        q, k = x[:, :, :12], x[:, :, 12:]
-        both: tuple[Any, ...] = ropelab_cuda.apply_norm_rotary_qk(
-            q, k, weights[0], weights[1], ids, SPECTRUM
-        )
+        given: Any = (x[:, :, :12], x[:, :, 12:], *weights, ids, SPECTRUM)
+        both: tuple[Any, ...] = ropelab_cuda.apply_norm_rotary_qk(*given)
         return both
 
     def xpos(x: Any, ids: Any) -> tuple[Any, ...]:
@@ -87,10 +85,8 @@ def operations(torch: Any) -> dict[str, Callable[[Any, Any], tuple[Any, ...]]]:
         q, k, v = x[:, :, :8], x[:, :, 8:12], x[:, :, 12:]
         caches = torch.zeros(2, 2 * TOKENS // 16, 16, 4, 128, device="cuda", dtype=x.dtype)
         slots = (ids.sum() + torch.arange(2 * TOKENS, device="cuda")) % (2 * TOKENS)
-        q = ropelab_cuda.apply_rotary_kv_cache(
-            q, k, v, ids, SPECTRUM, caches[0], caches[1], slots.view_as(ids)
-        )
-        return (q, caches)
+        given: Any = (q, k, v, ids, SPECTRUM, *caches, slots.view_as(ids))
+        return (ropelab_cuda.apply_rotary_kv_cache(*given), caches)
 
     def by_length(x: Any, ids: Any) -> tuple[Any, ...]:
         return ropelab_cuda.rotate(LENGTHENED, x[:, :, :12], x[:, :, 12:], ids)
@@ -239,6 +235,7 @@ def allocating_calls(torch: Any) -> dict[str, tuple[Callable[[], Any], int]]:
     caches = torch.zeros(2, 2 * TOKENS // 16, 16, 4, 128, device="cuda", dtype=x.dtype)
     slots = torch.arange(2 * TOKENS, device="cuda").view(2, TOKENS)
     rows: dict[str, Any] = {"position_ids": ids % TOKENS, "overrun": "clamp"}
+    stored: Any = (q, k, v, ids, SPECTRUM, *caches, slots)
     calls: dict[str, Callable[[], Any]] = {
         "apply_rotary": lambda: ropelab_cuda.apply_rotary(x, ids, SPECTRUM),
         "apply_rotary_": lambda: ropelab_cuda.apply_rotary_(x, ids, SPECTRUM),
@@ -253,12 +250,8 @@ def allocating_calls(torch: Any) -> dict[str, tuple[Callable[[], Any], int]]:
             *both, weight, None, ids, SPECTRUM, across_heads=False
         ),
         "apply_xpos_qk": lambda: ropelab_cuda.apply_xpos_qk(*both, near, SPECTRUM, centre=2048),
-        "apply_rotary_kv_cache": lambda: ropelab_cuda.apply_rotary_kv_cache(
-            q, k, v, ids, SPECTRUM, caches[0], caches[1], slots
-        ),
-        "apply_rotary_kv_cache_": lambda: ropelab_cuda.apply_rotary_kv_cache_(
-            q, k, v, ids, SPECTRUM, caches[0], caches[1], slots
-        ),
+        "apply_rotary_kv_cache": lambda: ropelab_cuda.apply_rotary_kv_cache(*stored),
+        "apply_rotary_kv_cache_": lambda: ropelab_cuda.apply_rotary_kv_cache_(*stored),
         "to_half": lambda: ropelab_cuda.to_half(x, 96),
         "to_half_": lambda: ropelab_cuda.to_half_(x),
     }
@@ -295,8 +288,8 @@ def test_no_memory_is_allocated_but_for_the_outputs(torch: Any, name: str) -> No
         kept = call()
         torch.cuda.synchronize()
         peak = torch.cuda.memory_stats()[requested + "peak"] - before
-        results = kept if isinstance(kept, tuple) else (kept,)
-        assert peak == (0 if in_place else sum(result.nbytes for result in results)) + beside
+        outputs = sum(x.nbytes for x in (kept if isinstance(kept, tuple) else (kept,)))
+        assert peak == (0 if in_place else outputs) + beside
     del kept
     free, _ = torch.cuda.mem_get_info()  # torch holds what it needs
     for _ in range(20):

@@ -92,6 +92,7 @@ def test_every_other_operation_runs_where_its_tensors_are(
     near, weight = ids % 4096, torch.linspace(0.5, 2.0, 128).bfloat16().cuda(device)
     caches = torch.zeros(2, 5, 16, 2, 128, dtype=q.dtype, device=q.device)
     slots = torch.arange(80, device=q.device).view(2, 40).flip(1)
+    stored: Any = (q, k, k, ids, SPECTRUM, *caches, slots)
     spectrum = ropelab_cuda.spectrum_on_device(rope, ids)
     known = rope.spectrum(int(ids.max()) + 1)
     x, y, at, close, factors = (
@@ -118,9 +119,7 @@ def test_every_other_operation_runs_where_its_tensors_are(
             ),
             (
                 (
-                    ropelab_cuda.apply_rotary_kv_cache(
-                        q, k, k, ids, SPECTRUM, caches[0], caches[1], slots
-                    ),
+                    ropelab_cuda.apply_rotary_kv_cache(*stored),
                     caches[0].view(2, 40, 2, 128).flip(1),
                     caches[1].view(2, 40, 2, 128).flip(1),
                 ),
