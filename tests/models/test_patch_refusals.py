@@ -104,17 +104,19 @@ def test_frequencies_are_rounded_all_alike_or_changed(model: Model, dtype: torch
     assert patch(model)
 
 
-@pytest.mark.parametrize("rule", ["dynamic", "longrope"])
+BY_LENGTH: dict[str, dict[str, Any]] = {
+    "dynamic": {"factor": 4.0},
+    "longrope": {
+        "short_factor": [1.0] * 8,
+        "long_factor": [3.0] * 8,
+        "original_max_position_embeddings": 64,
+    },
+}
+
+
+@pytest.mark.parametrize("rule", BY_LENGTH)
 def test_frequencies_that_a_call_has_left_are_not_changed(rule: str) -> None:
-    rules: dict[str, dict[str, Any]] = {
-        "dynamic": {"factor": 4.0},
-        "longrope": {
-            "short_factor": [1.0] * 8,
-            "long_factor": [3.0] * 8,
-            "original_max_position_embeddings": 64,
-        },
-    }
-    model = short_llama({"rope_type": rule, "rope_theta": 1e4, **rules[rule]})
+    model = short_llama({"rope_type": rule, "rope_theta": 1e4, **BY_LENGTH[rule]})
     inv_freq = model.model.rotary_emb.inv_freq.clone()
     with torch.no_grad():
         model(torch.ones(1, 200, dtype=torch.int64))
