@@ -115,7 +115,8 @@ def _tables(inputs: Inputs) -> Iterator[Neighbour]:
     )
     yield Neighbour(
         "given tables, a row a position",
-        _of_pairs(inputs, partial(rotate, position_ids=ids), *every),
+        # Clamped, for otherwise the host would look whether every position has a row.
+        _of_pairs(inputs, partial(rotate, position_ids=ids, overrun="clamp"), *every),
         _of_pairs(inputs, _compiled(looked_up), *every_wide, ids),
         specified,
     )

@@ -284,6 +284,7 @@ def integers_of(
     if case.positions == "edges":
         middle = (low + high) // 2
         edges = np.array([low, high, centre, low + 1, high - 1, middle, middle + 1])
+        edges = edges.clip(low, high)  # which may be one number
         return random_numbers.choice(edges, shape).astype(case.kind.integer)
     if case.positions == "small":
         low, high = max(low, centre - 9), min(high, centre + 99)
