@@ -1,6 +1,7 @@
 """The picture of characters shows the numbers of the library."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from ropelab.scaling import NTKAware, Proportional
 ROWS = 13
 
 
-def picture(rope: Rope, width: int = 100, **options: bool) -> list[str]:
-    text = band_plot(rope, width=width, **options)
+def picture(
+    rope: Rope, width: int = 100, *, marked: Sequence[int] | None = None, unicode: bool = True
+) -> list[str]:
+    text = band_plot(rope, width=width, marked=marked, unicode=unicode)
     assert text is not None
     return text.plain.splitlines()
 
@@ -53,6 +56,12 @@ def test_stated_lengths_and_legend() -> None:
         "· without scaling",
         "╌ a length that it is made for",
     ]
+
+
+def test_lengths_that_are_asked_for() -> None:
+    lines = picture(llama(), marked=[1024])
+    assert [line.split()[-1] for line in lines if "╌ " in line and "," in line] == ["1,024"]
+    assert "╌" not in "".join(picture(llama(), marked=[]))
 
 
 def test_ascii() -> None:
