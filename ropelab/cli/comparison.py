@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -86,7 +86,7 @@ class Comparison:
     notes: tuple[str, ...] = ()
 
 
-def compared_at(a: Rope | None, b: Rope | None, length: int | None = None) -> list[int | None]:
+def compared_at(a: Rope | None, b: Rope | None, length: int | None = None) -> Sequence[int | None]:
     """Return the lengths at which two embeddings are to be compared.
 
     Parameters
@@ -98,7 +98,7 @@ def compared_at(a: Rope | None, b: Rope | None, length: int | None = None) -> li
 
     Returns
     -------
-    list of int or None
+    sequence of int or None
         That one; else those at which either rule parts, ascending; None if neither does.
     """
     ropes = [rope for rope in (a, b) if rope is not None]

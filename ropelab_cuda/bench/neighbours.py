@@ -187,12 +187,17 @@ def main() -> int:
     print(where["card"])
     import torch
 
+    rows, failures = [], []
     with torch.no_grad():
         inputs = Inputs(BAR, CYCLE.sets)
-        rows = [measure(inputs, neighbour) for neighbour in neighbours(inputs)]
-    print(aligned(table(rows), 1))
+        for neighbour in neighbours(inputs):
+            try:
+                rows.append(measure(inputs, neighbour))
+            except RuntimeError as failure:
+                failures.append(str(failure))
+    print("\n".join([aligned(table(rows), 1), *failures]))
     ahead = sum(row.of_peer >= 1.0 for row in rows)
-    print(f"{ahead} of {len(rows)} ahead of torch.compile")
+    print(f"{ahead} of {len(rows) + len(failures)} ahead of torch.compile")
     if arguments.json is not None:
         content = {
             "environment": where,
@@ -201,7 +206,7 @@ def main() -> int:
             ],
         }
         arguments.json.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    return 0 if ahead == len(rows) else 1
+    return 0 if ahead == len(rows) + len(failures) else 1
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
 """The picture of characters shows the numbers of the library."""
 
 import math
+<<<<<<< HEAD
 from typing import Any
+=======
+from collections.abc import Sequence
+>>>>>>> cli6
 
 import numpy as np
 import pytest
@@ -15,8 +19,15 @@ from ropelab.scaling import NTKAware, Proportional
 ROWS = 13
 
 
+<<<<<<< HEAD
 def picture(rope: Rope, width: int = 100, **options: Any) -> list[str]:
     text = band_plot(rope, width=width, **options)
+=======
+def picture(
+    rope: Rope, width: int = 100, *, marked: Sequence[int] | None = None, unicode: bool = True
+) -> list[str]:
+    text = band_plot(rope, width=width, marked=marked, unicode=unicode)
+>>>>>>> cli6
     assert text is not None
     return text.plain.splitlines()
 
@@ -54,6 +65,12 @@ def test_stated_lengths_and_legend() -> None:
         "· without scaling",
         "╌ a length that it is made for",
     ]
+
+
+def test_lengths_that_are_asked_for() -> None:
+    lines = picture(llama(), marked=[1024])
+    assert [line.split()[-1] for line in lines if "╌ " in line and "," in line] == ["1,024"]
+    assert "╌" not in "".join(picture(llama(), marked=[]))
 
 
 def test_ascii() -> None:

@@ -11,6 +11,7 @@ from ropelab.formats.transformers_models import (
     HALF_OUT,
     HONOURS_PARTIAL,
     INTERLEAVED,
+    LAYER_TYPES,
     LISTS_NOPE,
     MROPE,
     NTK_ALPHA,
@@ -182,3 +183,14 @@ def test_no_table_contradicts_another() -> None:
     assert READS_ROTARY_DIM | ROTATES_QK_ROPE <= ROPE_MODELS
     assert HALF_OUT < INTERLEAVED < ROPE_MODELS
     assert not WITHOUT_ROPE & ROPE_MODELS
+
+
+def test_types_of_layers_are_those_that_are_accepted() -> None:
+    text = (MODELS.parent / "configuration_utils.py").read_text("utf-8")
+    names = set()
+    for table in ("ALLOWED_ATTN_LAYER_TYPES", "_LEGACY_LAYER_TYPE_REMAP"):
+        found = re.search(rf"^{table} = [({{]\n(.*?)^[)}}]", text, re.DOTALL | re.MULTILINE)
+        assert found is not None, table
+        names |= set(re.findall(r'^    "(\w+)"', found[1], re.MULTILINE))
+    assert len(names) > 10
+    assert names == LAYER_TYPES - {"mlp", "recurrent"}  # of nemotron_h's and recurrent_gemma's own
