@@ -1,11 +1,7 @@
 """The picture of characters shows the numbers of the library."""
 
 import math
-<<<<<<< HEAD
-from typing import Any
-=======
 from collections.abc import Sequence
->>>>>>> cli6
 
 import numpy as np
 import pytest
@@ -19,15 +15,10 @@ from ropelab.scaling import NTKAware, Proportional
 ROWS = 13
 
 
-<<<<<<< HEAD
-def picture(rope: Rope, width: int = 100, **options: Any) -> list[str]:
-    text = band_plot(rope, width=width, **options)
-=======
 def picture(
     rope: Rope, width: int = 100, *, marked: Sequence[int] | None = None, unicode: bool = True
 ) -> list[str]:
     text = band_plot(rope, width=width, marked=marked, unicode=unicode)
->>>>>>> cli6
     assert text is not None
     return text.plain.splitlines()
 
