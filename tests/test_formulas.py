@@ -105,7 +105,7 @@ EDITS = [
     ("kv_cache.py", "_write(v_cache, new_values", "_write(v_cache, values"),
     ("kv_cache.py", "astype(np.int64), cache.shape[1])", "astype(np.int64), cache.shape[2])"),
     ("xpos.py", "(10 * i + 2 * d) / (7 * d)", "(5 * i + 2 * d) / (7 * d)"),
-    ("xpos.py", "cos / scale, sin / scale", "cos * scale, sin * scale"),
+    ("xpos.py", "cos / decay, sin / decay", "cos * decay, sin * decay"),
     ("xpos.py", "np.uint64(centre % 2**64)", "np.uint64(0)"),
     ("xpos.py", "layout, inverse=inverse)", "layout)"),
     ("norm_rotary.py", "np.sqrt(mean + norm.eps)", "(np.sqrt(mean) + norm.eps)"),
