@@ -142,10 +142,12 @@ def kept(parts: Callable[..., Iterable[object]] = lambda *_: ()) -> Callable[[F]
     """
 
     def decorate(function: F) -> F:
+        """Return the function that keeps its results."""
         results: dict[tuple[object, ...], tuple[tuple[object, ...], Any]] = {}
 
         @wraps(function)
         def call(*arguments: Any) -> Any:
+            """Return the kept result, or a new one."""
             now = tuple(parts(*arguments))
             then, result = results.get(arguments, (None, None))
             if then is None or len(then) != len(now) or not all(map(is_, then, now)):
