@@ -37,7 +37,7 @@ def lint(context: click.Context, config: str | None, kinds: bool, as_json: bool)
     if as_json:
         print_json({"config": source.name, "origin": source.origin, "findings": found})
     else:
-        _print(source.name, found)
+        _print(source.name, found, by_keys_alone=source.dialect != "transformers")
     if any(each.severity != "note" for each in found):
         context.exit(exits.NO)
 
@@ -54,9 +54,11 @@ def _findings(source: Source) -> list[Finding]:
     ]
 
 
-def _print(name: str, found: list[Finding]) -> None:
+def _print(name: str, found: list[Finding], *, by_keys_alone: bool) -> None:
+    beyond = "; lengths, factors and bases are looked at in a config.json alone"
+    rest = beyond if by_keys_alone else ""
     if not found:
-        say(f"{name}: nothing to find fault with")
+        say(f"{name}: nothing to find fault with{' in its keys' if by_keys_alone else ''}{rest}")
         return
     rows = table("kind", "message", "fix")
     for each in found:
@@ -66,7 +68,7 @@ def _print(name: str, found: list[Finding]) -> None:
         for severity in dict.fromkeys(each.severity for each in found)
     }
     told = ", ".join(f"{count} {severity}{'s' * (count > 1)}" for severity, count in counts.items())
-    say(rows, f"{name}: {told}")
+    say(rows, f"{name}: {told}{rest}")
 
 
 def _list_kinds(as_json: bool) -> None:

@@ -49,7 +49,11 @@ def test_nothing_to_find(tmp_path: Path) -> None:
 
 
 def test_a_gguf_file(tmp_path: Path) -> None:
-    assert document("lint", gguf_file(tmp_path))["findings"] == []
+    file = gguf_file(tmp_path)
+    assert document("lint", file)["findings"] == []
+    said = ropelab("lint", file, env={"COLUMNS": "400"}).stdout
+    assert "nothing to find fault with in its keys; lengths" in said
+    assert "config.json alone" in said
 
 
 def test_kinds() -> None:
