@@ -143,7 +143,9 @@ ARCHITECTURES: Mapping[str, tuple[str, str, dict[str, Any]]] = {
 def build(architecture: str, dtype: torch.dtype = torch.float32) -> Model:
     """Return a model, in evaluation mode."""
     transformers: Any = import_module("transformers")  # takes seconds; only these tests need it
-    transformers.logging.set_verbosity_error()
+    logs = transformers.logging
+    verbosity = logs.get_verbosity()  # of the process, in which others look for warnings
+    logs.set_verbosity_error()
     name, config_name, values = ARCHITECTURES[architecture]
     config = getattr(transformers, config_name)(**values)
     torch.manual_seed(0)
@@ -151,6 +153,7 @@ def build(architecture: str, dtype: torch.dtype = torch.float32) -> Model:
     model: Model = getattr(transformers, name)._from_config(
         config, dtype=dtype, attn_implementation="eager"
     )
+    logs.set_verbosity(verbosity)
     model.generation_config.eos_token_id = None
     return model.eval()
 
