@@ -49,7 +49,7 @@ def rotary_cached(
     x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, **options: Any
 ) -> torch.Tensor:
     """Rotate by given cosines and sines."""
-    check_same_dtype({"cos": cos, "sin": sin})  # type: ignore[dict-item]
+    check_same_dtype({"cos": cos, "sin": sin})  # type: ignore[dict-item]  # it asks for dtypes alone
     return _tensor(ropelab.apply_rotary_cached(x, cos, sin, **options), x)
 
 
@@ -57,7 +57,7 @@ def rotary_cached_qk(
     q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, **options: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Rotate queries and keys by given cosines and sines."""
-    check_same_dtype({"cos": cos, "sin": sin})  # type: ignore[dict-item]
+    check_same_dtype({"cos": cos, "sin": sin})  # type: ignore[dict-item]  # it asks for dtypes alone
     made = ropelab.apply_rotary_cached_qk(q, k, cos, sin, **options)
     return _tensor(made[0], q), _tensor(made[1], k)
 

@@ -155,7 +155,7 @@ def read_words(text: object, kind: type[Any]) -> dict[str, Any]:
     """
     known, needed = _names(kind)
     try:
-        words = json.loads(text)  # type: ignore[arg-type]
+        words = json.loads(text)  # type: ignore[arg-type]  # what is no text is refused below
     except (TypeError, ValueError):
         words = None
     if not isinstance(words, dict) or not needed <= words.keys() <= known:

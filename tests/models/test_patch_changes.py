@@ -17,6 +17,7 @@ from ropelab_cuda.torch.swapping import recipe_of, swapped_from
 from tests.models.patched_models import logits, make_batch
 from tests.models.small_models import Model, build
 
+# Warnings here are those of Transformers and torch.
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]
 
 FEW = 32 * torch.finfo(torch.float32).eps  # as in test_patch
