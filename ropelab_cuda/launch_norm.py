@@ -14,14 +14,16 @@ from .device_spectrum import AnySpectrum
 from .launch import FORMATS, MAX_HEAD_BLOCKS, MAX_THREADS, Macros, Plan, grid_of, specialise
 from .launch_angles import Angles
 from .position_sources import PositionSource
-from .tuning import IN_FLIGHT, SHARED_BYTES, WARP, Tuning, choose_tuning
+from .tuning import SHARED_BYTES, WARP, Tuning, choose_tuning
 from .views import View
 from .work import Operand, Scale, Work, arrange, scaled_at, token_axes
 
 __all__ = ["plan_norm_rotary"]
 
-# Bytes of heads and their weights that a thread holds; more would spill.
-KEPT_BYTES = 128
+# Threads of a token, and bytes of each tensor that a thread has in flight, where tokens are many: a
+# norm has more phases than a rotation, and many small blocks hide them from each other.
+THREADS, THREADS_ACROSS_HEADS = WARP, 2 * WARP
+IN_FLIGHT = 64
 
 
 def plan_norm_rotary(
@@ -84,11 +86,8 @@ def plan_norm_rotary(
         weights=[row for row in rows if row is not None],
     )
     work = _within_warps(work)
-    weight_bytes = max((row.item_bytes for row in rows if row is not None), default=0)
     number_bytes = max(4, *(view.item_bytes for view in operands[0]))
-    chosen = tuning or _tuning(
-        work, norm, first.item_bytes, weight_bytes, number_bytes, guesses=computed.can_be_guessed
-    )
+    chosen = tuning or _tuning(work, norm, number_bytes, guesses=computed.can_be_guessed)
     structure = computed.structure(parameters.norm_rotary, work.others, inverse=place.inverse)
     structure.tensors = work.tensors
     structure.q, structure.k = (
@@ -105,6 +104,7 @@ def plan_norm_rotary(
         "HEADS": sum(work.heads) if norm.across_heads else 0,
         "ACROSS": work.across,
         **chosen.macros,
+        **_in_flight(work, chosen),
     }
     blocks = grid_of(structure.tensors.grid, chosen.tokens) if any(work.heads) else 0
     places = computed.places(structure)
@@ -116,6 +116,13 @@ def plan_norm_rotary(
         tuple(_pointers(type(structure), scales, rows, places.others)),
         places.numbers,
     )
+
+
+def _in_flight(work: Work, chosen: Tuning) -> Macros:
+    """Return how many heads of each tensor a thread has in flight, no more than it has at all."""
+    stride = chosen.lanes * chosen.head_blocks
+    q, k = (max(1, min(chosen.unroll, -(-heads // stride))) for heads in work.heads)
+    return {"Q_UNROLL": q, "K_UNROLL": k}
 
 
 def _pointers(
@@ -154,33 +161,28 @@ def _within_warps(work: Work) -> Work:
     return replace(work, across=across, held_bytes=-(-work.units // across) * work.held_bytes)
 
 
-def _tuning(
-    work: Work, norm: Norm, item_bytes: int, weight_bytes: int, number_bytes: int, *, guesses: bool
-) -> Tuning:
+def _tuning(work: Work, norm: Norm, number_bytes: int, *, guesses: bool) -> Tuning:
     """Return how to share the work: threads of a token fill their warps."""
     whole, heads = WARP // work.across, max(1, sum(work.heads))
-    one_at_least = replace(work, held_bytes=min(work.held_bytes, IN_FLIGHT))
-    chosen = choose_tuning(one_at_least, guesses=guesses)
-    weight_held = work.held_bytes * weight_bytes // item_bytes
-    if not norm.across_heads:
-        lanes = _rounded_up(chosen.lanes, whole)
-        tokens = max(1, min(chosen.tokens, 2 * WARP // (work.across * lanes)))
-        unroll = max(1, min(chosen.unroll, (KEPT_BYTES - 2 * weight_held) // work.held_bytes))
-        blocks = min(-(-heads // lanes), MAX_HEAD_BLOCKS) if chosen.head_blocks > 1 else 1
-        return Tuning(lanes, tokens, unroll, blocks, chosen.guesses, chosen.few_tokens)
-    sums = heads * number_bytes
+    chosen = choose_tuning(work, guesses=guesses)
+    sums = heads * number_bytes if norm.across_heads else 0
     if work.angle_bytes + sums > SHARED_BYTES:
         msg = (
             f"q: expected heads whose sums fit into {SHARED_BYTES} bytes of shared memory beside "
             f"the angles; got {heads} heads, {work.angle_bytes + sums} bytes; norm fewer together"
         )
         raise ValueError(msg)
-    # A few heads a thread, all kept with their weights if a block can, so that none is read twice.
-    kept = max(1, KEPT_BYTES // (work.held_bytes + weight_held))
-    lanes = _rounded_up(-(-heads // min(kept, 4)), whole)
-    lanes = min(lanes, MAX_THREADS // work.across)
-    unroll = min(kept, -(-heads // lanes))
-    return Tuning(lanes, 1, unroll, 1, chosen.guesses, chosen.few_tokens)
+    if chosen.few_tokens:
+        lanes = _rounded_up(min(heads, MAX_THREADS // work.across), whole)
+        if norm.across_heads:
+            return Tuning(lanes, 1, -(-heads // lanes), 1, guesses, few_tokens=True)
+        lanes = _rounded_up(chosen.lanes, whole)
+        blocks = min(-(-heads // lanes), MAX_HEAD_BLOCKS) if chosen.head_blocks > 1 else 1
+        return Tuning(lanes, 1, 1, blocks, guesses, few_tokens=True)
+    threads = THREADS_ACROSS_HEADS if norm.across_heads else THREADS
+    lanes = _rounded_up(min(heads, threads // work.across), whole)
+    unroll = max(1, IN_FLIGHT // work.held_bytes)
+    return Tuning(lanes, 1, unroll, 1, guesses)
 
 
 def _rounded_up(number: int, step: int) -> int:

@@ -170,7 +170,7 @@ def arrange(
     halves, rotated_bytes = "half" in layouts, 2 * pairs * first.item_bytes
     few = are_few(outer * inner) and weights is None
     threads = sum(heads) * (2 * pairs + tail) // (2 * MANY_PAIRS * HEADS_IN_FLIGHT)
-    many = few or (threads >= FEWEST_THREADS and weights is None)
+    many = few or threads >= FEWEST_THREADS or weights is not None
     most = MANY_PAIRS if many else FEW_PAIRS
     # Two vectors a unit: one of each half; or neighbours, where tokens are few.
     two_vectors = halves or few

@@ -78,15 +78,19 @@ __device__ TokenAngles<Angle> token_angles(const SharedAngles& shared, Angle ang
 //                looked at again
 //   FEW_TOKENS   the device is not full, so that each kernel waits for the one before it to let it
 //                start: that comes first, and the arithmetic hides behind the loads. Otherwise it
-//                hides behind the predecessor, and in later blocks behind what is on its way to L2.
+//                hides behind the predecessor, and in later blocks behind what is on its way to L2
 //   LOADS_FIRST  later blocks, which have nothing to guess, load first: where rows are fetched in
 //                parts, the loads hide the arithmetic better than the way to L2 does
+// What cannot be guessed, as given tables, likewise hides behind what is on its way to L2.
 template <class AnglesOf, class Prefetch, class Load>
 __device__ auto angles_and_loads(SharedAngles& shared, const AnglesOf& angles_of,
                                  const Prefetch& prefetch, const Load& load) {
-  const auto wait_and_load = [&] {
+  const auto wait = [&] {
     wait_for_predecessors();
     let_successors_start();
+  };
+  const auto wait_and_load = [&] {
+    wait();
     load();
   };
 #if GUESSES && FEW_TOKENS
@@ -115,12 +119,20 @@ __device__ auto angles_and_loads(SharedAngles& shared, const AnglesOf& angles_of
   __syncthreads();
   wait_and_load();
   const bool outdated = angle.was_outdated();
-#else
-  if (blockIdx.x < EARLY_BLOCKS) prefetch();
+#elif FEW_TOKENS
+  prefetch();
   wait_and_load();
   const auto angle = angles_of();
   shared.compute(angle);
   __syncthreads();
+  constexpr bool outdated = false;
+#else
+  prefetch();
+  wait();
+  const auto angle = angles_of();
+  shared.compute(angle);
+  __syncthreads();
+  load();
   constexpr bool outdated = false;
 #endif
   return token_angles(shared, angle, outdated);

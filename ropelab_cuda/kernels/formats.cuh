@@ -50,6 +50,8 @@ struct Float16 {
   }
 
   // Two neighbours at once, the first in the low half.
+  static __device__ float decode_first(Two two) { return decode((Bits)two); }
+  static __device__ float decode_second(Two two) { return decode((Bits)(two >> 16)); }
   static __device__ Two encode_two(float first, float second) {
 #ifdef __CUDA_ARCH__
     unsigned word;
@@ -68,6 +70,8 @@ struct Bfloat16 {
 
   static __device__ float decode(Bits bits) { return __uint_as_float((unsigned)bits << 16); }
 
+  static __device__ float decode_first(Two two) { return __uint_as_float(two << 16); }
+  static __device__ float decode_second(Two two) { return __uint_as_float(two & 0xffff0000u); }
   static __device__ Two encode_two(float first, float second) {
 #ifdef __CUDA_ARCH__
     unsigned word;
@@ -159,6 +163,18 @@ template <> struct WordOf<16> { using Word = uint4; };
 #ifdef __CUDA_ARCH__
 template <class Word> __device__ Word load_word(const Word* address) { return *address; }
 template <class Word> __device__ void store_word(Word* address, Word word) { *address = word; }
+#ifdef STORES_WHOLE
+// Left to itself the compiler takes wide words for structures, and stores some of a norm in parts.
+__device__ void store_word(uint2* address, uint2 word) {
+  asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(address), "r"(word.x), "r"(word.y)
+               : "memory");
+}
+__device__ void store_word(uint4* address, uint4 word) {
+  asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(address), "r"(word.x),
+               "r"(word.y), "r"(word.z), "r"(word.w)
+               : "memory");
+}
+#endif
 #endif  // the host's check the alignment, on which a GPU would trap
 
 template <class Format, int N> struct Vector {
@@ -171,6 +187,16 @@ template <class Format, int N> struct Vector {
   __device__ void store(Bits* to) const { store_word(reinterpret_cast<Word*>(to), word); }
 
   template <class Number> __device__ void decode(Number* numbers) const {
+    if constexpr (sizeof(Bits) == 2 && N > 1) {
+      unsigned twos[N / 2];
+      memcpy(twos, &word, sizeof(word));
+#pragma unroll
+      for (int i = 0; i < N / 2; ++i) {
+        numbers[2 * i] = Format::decode_first(twos[i]);
+        numbers[2 * i + 1] = Format::decode_second(twos[i]);
+      }
+      return;
+    }
     Bits bits[N];
     memcpy(bits, &word, sizeof(word));
 #pragma unroll

@@ -20,7 +20,9 @@ static_assert(ACROSS <= 32 && (ACROSS & (ACROSS - 1)) == 0, "a head must lie wit
 
 constexpr int ROUNDS = (ALL_UNITS + ACROSS - 1) / ACROSS;
 __device__ int unit_of(int round) { return round * ACROSS + (int)threadIdx.x; }
-__device__ bool has_unit(int round) { return unit_of(round) < ALL_UNITS; }
+__device__ bool has_unit(int round) {
+  return (round + 1) * ACROSS <= ALL_UNITS || unit_of(round) < ALL_UNITS;
+}
 
 // The same sum, to the bit, in each of `width` neighbouring threads; all of a warp must call it.
 __device__ Number sum_over(int width, Number mine) {
@@ -34,22 +36,6 @@ template <int N> __device__ Number squares_of(const Number (&numbers)[N], Number
   for (int i = 0; i < N; ++i) sum = fma(numbers[i], numbers[i], sum);
   return sum;
 }
-
-// What multiplies a head: 1 / sqrt(mean + eps), and weight + offset where it has weights.
-struct Scaling {
-  Number factor;
-  WeightNumber offset;
-  bool weighted;
-
-  template <int N>
-  __device__ void apply(Number (&numbers)[N], const WeightNumber (&weights)[N]) const {
-#pragma unroll
-    for (int i = 0; i < N; ++i) {
-      numbers[i] = product(numbers[i], factor);
-      if (weighted) numbers[i] = product(numbers[i], (Number)(weights[i] + offset));
-    }
-  }
-};
 
 // What one thread holds of the channels of a head, or of their weights, in a layout as it comes in.
 template <class Unit> struct Held {
@@ -88,33 +74,72 @@ __device__ Number squares(const Channels& head) {
   return sum;
 }
 
-template <class Angles>
-__device__ void norm_rotate_and_store(const Channels& head, const Weights& weights,
-                                      const Scaling& scaling, const Angles& angles,
+// How a thread's pairs turn, each member with its weight; found once for all heads that share them:
+//
+//   x' = x (u cos) - y (v sin),  y' = y (v cos) + x (u sin)
+//
+// Where a unit does not turn, its channels are only weighted.
+struct WeightedTurns {
+  Number first_cos[ROUNDS][PAIRS_HELD], second_sin[ROUNDS][PAIRS_HELD];
+  Number second_cos[ROUNDS][PAIRS_HELD], first_sin[ROUNDS][PAIRS_HELD];
+
+  template <class Angles>
+  __device__ WeightedTurns(const Angles& angles, const Weights& weights, bool is_weighted,
+                           WeightNumber offset) {
+#pragma unroll
+    for (int round = 0; round < ROUNDS; ++round) {
+      if (!has_unit(round)) continue;
+      const int unit = unit_of(round);
+      Number cos[PAIRS_HELD], sin[PAIRS_HELD];
+      WeightNumber first[PAIRS_HELD], second[PAIRS_HELD];
+      angles.of_unit(turns(unit) ? unit : 0, cos, sin);
+      weights.units[round].decode(first, second);
+#pragma unroll
+      for (int i = 0; i < PAIRS_HELD; ++i) {
+        const Number u = is_weighted ? (Number)(first[i] + offset) : 1;
+        const Number v = is_weighted ? (Number)(second[i] + offset) : 1;
+        first_cos[round][i] = turns(unit) ? product(u, cos[i]) : u;
+        second_cos[round][i] = turns(unit) ? product(v, cos[i]) : v;
+        first_sin[round][i] = product(u, sin[i]);
+        second_sin[round][i] = product(v, sin[i]);
+      }
+    }
+  }
+
+  __device__ void apply(int round, Number* first, Number* second) const {
+#pragma unroll
+    for (int i = 0; i < PAIRS_HELD; ++i) {
+      const Number x = first[i], y = second[i];
+      if (turns(unit_of(round))) {
+        first[i] = fma(x, first_cos[round][i], -product(y, second_sin[round][i]));
+        second[i] = fma(y, second_cos[round][i], product(x, first_sin[round][i]));
+      } else {
+        first[i] = product(x, first_cos[round][i]);
+        second[i] = product(y, second_cos[round][i]);
+      }
+    }
+  }
+};
+
+// A head times 1 / sqrt(mean + eps), weighted and turned.
+__device__ void norm_rotate_and_store(const Channels& head, Number factor,
+                                      const WeightedTurns& weighted,
                                       const Outlet<Output, SCALED>& outlet, Output::Bits* row) {
 #pragma unroll
   for (int round = 0; round < ROUNDS; ++round) {
     if (!has_unit(round)) continue;
     const int unit = unit_of(round);
-    Number first[PAIRS_HELD], second[PAIRS_HELD], cos[PAIRS_HELD], sin[PAIRS_HELD];
-    WeightNumber first_weights[PAIRS_HELD] = {}, second_weights[PAIRS_HELD] = {};
+    Number first[PAIRS_HELD], second[PAIRS_HELD];
     head.units[round].decode(first, second);
-    if (scaling.weighted) weights.units[round].decode(first_weights, second_weights);
-    scaling.apply(first, first_weights);
-    scaling.apply(second, second_weights);
-    const auto store = [&](auto normed) {
-      outlet.apply(first);
-      outlet.apply(second);
-      normed.encode(first, second);
-      normed.store(row, unit);
-    };
-    if (turns(unit)) {
-      angles.of_unit(unit, cos, sin);
 #pragma unroll
-      for (int i = 0; i < PAIRS_HELD; ++i) rotate_pair(first[i], second[i], cos[i], sin[i]);
-      store(OUTPUT_LAYOUT<Output>());
+    for (int i = 0; i < PAIRS_HELD; ++i) {
+      first[i] = product(first[i], factor), second[i] = product(second[i], factor);
+    }
+    weighted.apply(round, first, second);
+    if (turns(unit)) {
+      outlet.template stored<OUTPUT_LAYOUT>(first, second).store(row, unit);
     } else {
-      store(LAYOUT<Output>());
+      outlet.template stored<LAYOUT>(first, second).store(row, unit);
     }
   }
 }

@@ -51,7 +51,7 @@ inline float __fmul_rn(float x, float y) { return x * y; }
 inline double __dmul_rn(double x, double y) { return x * y; }
 inline float __fdiv_rn(float x, float y) { return x / y; }
 inline double __ddiv_rn(double x, double y) { return x / y; }
-inline float __fsqrt_rn(float x) { return std::sqrt(x); }
+inline float __frsqrt_rn(float x) { return (float)(1.0 / std::sqrt((double)x)); }
 inline double __dsqrt_rn(double x) { return std::sqrt(x); }
 
 template <class Word> inline void check_aligned(const Word* address) {
