@@ -10,7 +10,7 @@ from ropelab.pairs import Placement, Storage
 from ropelab.xpos import check_decay
 
 from .calls import named_pair, rotate_by_positions
-from .launch_xpos import Decay
+from .decay import Decay
 from .replay import replay
 from .storage import split_scale
 

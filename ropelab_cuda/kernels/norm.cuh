@@ -109,9 +109,8 @@ __device__ void norm_rotate_and_store(const Channels& head, const Weights& weigh
       normed.store(row, unit);
     };
     if (turns(unit)) {
-      angles.of_unit(unit, cos, sin);
-#pragma unroll
-      for (int i = 0; i < PAIRS_HELD; ++i) rotate_pair(first[i], second[i], cos[i], sin[i]);
+      angles.of_unit(unit, false, cos, sin);
+      rotate_pairs(first, second, cos, sin);
       store(OUTPUT_LAYOUT<Output>());
     } else {
       store(LAYOUT<Output>());
