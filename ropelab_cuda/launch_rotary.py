@@ -76,7 +76,8 @@ def plan_rotary(
     name, kind = "rotary", parameters.rotary
     if decay is not None:
         name, kind = "rotary_xpos", parameters.rotary_xpos
-        work = replace(work, angle_bytes=2 * work.angle_bytes)  # of queries and of keys
+        # Of queries and of keys, and what is left of their exponents.
+        work = replace(work, angle_bytes=2 * work.angle_bytes + 4 * computed.numbers.pairs)
     structure = computed.structure(kind, work.others, inverse=place.inverse)
     structure.tensors = work.tensors
     if decay is not None:

@@ -57,16 +57,15 @@ __device__ void compute_from(Shared& shared, const Angle& angle, Frequency frequ
 }
 
 // What a thread takes from there; unless the token's angles were guessed wrong, for then it computes
-// its own few anew. That needs no barrier, and may differ between threads.
+// its own few anew. That needs no barrier, and may differ between threads. Queries and keys turn alike.
 template <class Angle> struct TokenAngles {
-  static constexpr bool OVER_SCALES = false;
+  static constexpr bool OVER_SCALES = false;  // whether rotated pairs are over the scale of results
 
   const SharedAngles& shared;
   const Angle angle;
   const bool outdated;
 
-  // Those of a unit, for heads of queries and of keys alike.
-  __device__ void of_unit(int unit, bool, Number* cos, Number* sin) const {
+  __device__ void of_unit(int unit, bool is_key, Number* cos, Number* sin) const {
     shared.take_unit(unit, cos, sin);
     if (!outdated) return;
 #pragma unroll 1
@@ -79,7 +78,7 @@ template <class Angle> struct TokenAngles {
     }
   }
 
-  __device__ void rotate(Number* first, Number* second, bool, const Number* cos,
+  __device__ void rotate(Number* first, Number* second, bool is_key, const Number* cos,
                          const Number* sin) const {
     rotate_pairs(first, second, cos, sin);
   }

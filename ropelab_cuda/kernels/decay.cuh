@@ -28,8 +28,6 @@ __device__ Exponent exponent_of(const Decay& decay, double distance, int pair) {
   return {high, fma(distance, decay.rate_rest[pair], fma(distance, rate, -high))};
 }
 
-__device__ int within(int most, int n) { return n < -most ? -most : n > most ? most : n; }
-
 // To the nearest integer, by the last bits of a sum that has no room for a fraction.
 struct Nearest { double number; int integer; };
 

@@ -43,8 +43,7 @@ struct Flight {
   // What does not turn is computed with its neighbours, by any angle, and then is what it was.
   template <class Angles>
   __device__ void rotate_and_store(const Tensors& t, const Rows& rows, const Outlets& outlets,
-                                   int start, int unit, Angles& angles, Number* cos,
-                                   Number* sin) {
+                                   int start, int unit, Angles& angles, Number* cos, Number* sin) {
 #pragma unroll
     for (int j = 0; j < UNROLL; ++j) {
       const int head = start + j * STRIDE;
@@ -68,8 +67,8 @@ struct Flight {
 // Rotate one token's heads; `flight` holds the first of the thread's first unit.
 #if ONE_LAYOUT
 template <class Angles>
-__device__ void rotate_token(const Tensors& t, const Rows& rows, Angles& angles,
-                             Flight& flight, bool present) {
+__device__ void rotate_token(const Tensors& t, const Rows& rows, Angles& angles, Flight& flight,
+                             bool present) {
   if (!present) return;
   const Outlets outlets(t);
   for (int unit = threadIdx.x; unit < ALL_UNITS; unit += ACROSS) {
@@ -90,8 +89,8 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, Angles& angles,
 // threads must meet it, so their rounds are counted alike, and none has a second unit that turns.
 // Those that do not stay in their places, so they may follow.
 template <class Angles>
-__device__ void rotate_token(const Tensors& t, const Rows& rows, Angles& angles,
-                             Flight& flight, bool present) {
+__device__ void rotate_token(const Tensors& t, const Rows& rows, Angles& angles, Flight& flight,
+                             bool present) {
   static_assert(UNITS <= ACROSS, "a head must be read whole before it is written");
   const Outlets outlets(t);
   Number cos[PAIRS_HELD], sin[PAIRS_HELD];
@@ -120,8 +119,8 @@ struct Nothing {
   __device__ void store(Rows&) {}
 };
 
-// `angles_of(token)` knows a token's angles: of_pair(pair) is the cosine and sine of one pair, and
-// was_outdated() reads again what they depend on, and says whether it has changed.
+// `angles_of(token)` knows a token's angles: of_pair(pair) is the cosine and sine of one pair, as it is
+// put into Shared, and was_outdated() reads again what they depend on, and says whether it has changed.
 template <class Shared = SharedAngles, class AnglesOf, class Also = Nothing>
 __device__ void rotate_tokens(const Tensors& t, const AnglesOf& angles_of, Also also = {}) {
   __shared__ Shared shared[TOKENS];

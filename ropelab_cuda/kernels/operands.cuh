@@ -21,7 +21,8 @@ using KeyOutput = Output;
 #define KEY_SCALED SCALED
 #endif
 using Bits = Format::Bits;
-using Number = decltype(Format::Number() + Output::Number() + KeyOutput::Number());  // double if any is
+// double if any of them is
+using Number = decltype(Format::Number() + Output::Number() + KeyOutput::Number());
 
 constexpr int STRIDE = LANES * HEAD_BLOCKS;  // between the heads of one thread
 __device__ int first_head() { return blockIdx.y * LANES + threadIdx.y; }

@@ -2,11 +2,11 @@
 // all that multiplies a rotated pair: the decay or its inverse, and the inverse of the scale over
 // which the result is stored.
 //
-// That factor is 2^n, with an n that may leave float's range where what comes of a number does not. So
-// where numbers are floats, a cosine holds 2^n up to |n| = MOST_HELD, and leaves a rest, by whole
-// powers of two, to the few tokens that are so far from the centre: there, rotated pairs are
-// multiplied by it. An n above that makes pairs larger, so what overflows before the rest would
-// after it; an n below makes them smaller, so what is subnormal before the rest comes out below.
+// That factor is about 2^n, with an n that float may not bear where it bears what comes of a number. So
+// where numbers are floats, cosines hold no more of n than MOST_HELD, either way. What is left of it,
+// its rest, multiplies rotated pairs of the few tokens that are so far from the centre. A rest above 0
+// makes them larger, so a pair that overflows before would after it; one below 0 makes them smaller,
+// so what is subnormal before comes out smaller still.
 
 #pragma once
 
@@ -15,7 +15,9 @@
 #include "spectrum.cuh"
 
 constexpr bool IN_FLOAT = sizeof(Number) == sizeof(float);
-constexpr int MOST_HELD = 100;  // less than float bears, for there may be an attention factor, too
+constexpr int MOST_HELD = 100;  // less than float bears, since there is the attention factor, too
+
+__device__ int within(int most, int n) { return n < -most ? -most : n > most ? most : n; }
 
 // What results are stored over. It may lie where a predecessor writes.
 struct StorageScale {
@@ -36,7 +38,7 @@ struct StorageScale {
     if constexpr (!SCALED) return 1.0;
     return t.scale ? 1.0 / (double)on_device : t.inverse_scale;
   }
-  // Of two, in the inverse; near enough for rests.
+  // Of the power of two in the inverse, or near it, which is enough to share n.
   __device__ int exponent() const {
     if constexpr (!SCALED) return 0;
     return within(800, (int)(__double_as_longlong(inverse()) >> 52 & 0x7ff) - 1023);
@@ -46,7 +48,7 @@ struct StorageScale {
 struct ScaledCosSin { Number cos, sin; int rest; };
 struct ScaledPair { ScaledCosSin q, k; };
 
-// The angles of one token.
+// The angles of one token, from its position.
 struct ScaledAngle {
   TokenPosition position;
   const Decay& decay;
@@ -70,7 +72,8 @@ struct ScaledAngle {
 
   static __device__ ScaledCosSin scaled(CosSin<TRIG> unscaled, Exponent n, const StorageScale& to) {
     const Power power = power_of_two(n);
-    const int whole = power.whole + to.exponent(), rest = IN_FLOAT ? whole - within(MOST_HELD, whole) : 0;
+    const int whole = power.whole + to.exponent();
+    const int rest = IN_FLOAT ? whole - within(MOST_HELD, whole) : 0;
     const double fraction = SCALED ? product(power.fraction, to.inverse()) : power.fraction;
     const double factor = times_power_of_two(fraction, power.whole - rest);
     return {(Number)product((double)unscaled.cos, factor),
@@ -87,10 +90,9 @@ struct ScaledAngle {
   }
 };
 
-// Those of one token in shared memory.
+// Those of all its pairs, in shared memory.
 struct SharedScaledAngles {
-  // Rests beyond that leave nothing of a float but 0 or infinity.
-  static constexpr int MOST_REST = 252;
+  static constexpr int MOST_REST = 252;  // beyond it, floats become 0 or infinite in any case
 
   SharedAngles q, k;
   short q_rest[IN_FLOAT ? PAIRS : 1], k_rest[IN_FLOAT ? PAIRS : 1];
@@ -118,14 +120,14 @@ struct ScaledTokenAngles {
   int unit = 0;
   bool of_keys = false;
 
-  __device__ void of_unit(int number, bool keys, Number* cos, Number* sin) {
+  __device__ void of_unit(int number, bool is_key, Number* cos, Number* sin) {
     unit = number;
-    of_keys = keys;
-    (keys ? shared.k : shared.q).take_unit(unit, cos, sin);
+    of_keys = is_key;
+    (is_key ? shared.k : shared.q).take_unit(unit, cos, sin);
   }
 
-  __device__ void rotate(Number* first, Number* second, bool keys, Number* cos, Number* sin) {
-    if (keys != of_keys) of_unit(unit, keys, cos, sin);
+  __device__ void rotate(Number* first, Number* second, bool is_key, Number* cos, Number* sin) {
+    if (is_key != of_keys) of_unit(unit, is_key, cos, sin);
     rotate_pairs(first, second, cos, sin);
     if (IN_FLOAT && has_rests) multiply_by_rests(first, second);
   }
@@ -143,8 +145,8 @@ struct ScaledTokenAngles {
   }
 };
 
-// What was guessed wrong is computed anew by the whole block: a thread has no registers for that amid
-// the heads of two tensors.
+// Where a guess was wrong, the block computes anew: its threads would have to do so twice, for queries
+// and for keys, with registers that are better spent on heads.
 __device__ ScaledTokenAngles token_angles(SharedScaledAngles& shared, const ScaledAngle& angle,
                                           bool outdated) {
   if (__syncthreads_or(outdated)) {
