@@ -249,7 +249,8 @@ def fill_spectrum(target: Any, spectrum: AnySpectrum, numbers: Numbers, *, inver
     Parameters
     ----------
     target : ctypes.Structure
-        One made by `rotary`, `rotary_xpos`, `rotary_kv_cache`, `norm_rotary`, `cos_sin_table` or `phases`.
+        One made by `rotary`, `rotary_xpos`, `rotary_kv_cache`, `norm_rotary`, `cos_sin_table` or
+        `phases`.
     spectrum : Spectrum or DeviceSpectrum
         The frequencies and the attention factor.
     numbers : Numbers

@@ -31,8 +31,8 @@ FASTEST = np.log2(3.5)  # binary powers of the first pair after as many tokens a
 # product and its sum with the other, by half an eps each; what scales them is computed in float64.
 BOUNDS = {"bfloat16": 0.51, "float32": 1.51}
 LARGEST, LEAST_NORMAL = 2.0**127, 2.0**-126  # of both dtypes, the former within a factor of two
-# Subnormal numbers lie as far apart as here, and both members of a pair are rounded by half of it:
-# twice in float32, a product and its sum with the other; once in bfloat16, which adds float32's noise.
+# Subnormal numbers lie so far apart, and each member of a pair is rounded by half of it: twice in
+# float32, a product and its sum with the other; once in bfloat16, beside float32's noise.
 STEPS = {"bfloat16": 2.0**-133, "float32": 2.0**-149}
 OFF = {"bfloat16": 0.75 * STEPS["bfloat16"], "float32": 1.5 * STEPS["float32"]}
 
@@ -52,8 +52,20 @@ def heads_of_all_sizes(tokens: int, powers: tuple[int, ...], dtype: str, seed: i
 def check(got: Array, want: Array, layout: str) -> dict[str, int]:
     """Compare rotated channels with float64's; count the pairs of each kind.
 
-    A pair is accurate; where it is subnormal, off by its steps; and where its larger member leaves
-    the dtype, that is infinite: the other may be, too, since both are made of the same products.
+    Where the larger member of a pair leaves the dtype, it is infinite, and the other may be, too:
+    both are made of the same products.
+
+    Parameters
+    ----------
+    got, want : Array
+        Rotated channels first; what is wanted is not rounded.
+    layout : str
+        Of both.
+
+    Returns
+    -------
+    dict of str to int
+        How many pairs are infinite, normal, subnormal or nothing.
     """
     dtype = format_name(got.dtype)
     channels = pair_channels(layout, 2 * PAIRS)
@@ -109,7 +121,7 @@ def test_a_scale_brings_back_what_leaves_the_dtype(dtype: str, on_device: bool) 
     )
     seen = dict.fromkeys(("infinite", "normal", "subnormal", "nothing"), 0)
     for power, layout in product((-125, -101, -31, 33, 97, 122), LAYOUTS):
-        scales = np.ldexp(np.float32([0.8, 1.7]), [power, -power])
+        scales = np.ldexp(np.array([0.8, 1.7], np.float32), [power, -power])
         given = [scale.reshape(1) if on_device else float(scale) for scale in scales]
         options: dict[str, Any] = {"layout": layout, "tensor_format": "thd"}
         tokens = ids.astype(np.int64)
