@@ -8,13 +8,13 @@ from typing import Any
 from ropelab.checks import check_flag, check_rotary_offset, check_same_tokens, token_shape
 from ropelab.pairs import Placement, Storage
 
+from .decay import Decay
 from .device_spectrum import AnySpectrum
 from .exchange import Gate
 from .given_angles import GivenAngles
 from .given_positions import Parts, parts_of
 from .launch import Plan
 from .launch_rotary import plan_rotary, plan_rotary_cached, plan_rotary_indexed
-from .launch_xpos import Decay, with_decay
 from .overlaps import check_overlaps
 from .recordings import Key
 from .remember import remember
@@ -107,9 +107,8 @@ def rotate_by_positions(
         place=place,
         angles=angles,
         scales=[scale for _, scale in scales],
+        decay=decay,
     )
-    if decay is not None:
-        plan = with_decay(plan, decay)
     others = [
         *passed_scales(storage, scales),
         *zip(parts.tensors, given.views(positions), strict=True),

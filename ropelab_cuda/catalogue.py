@@ -26,6 +26,7 @@ from ropelab.scaling import (
 from .catalogue_many import of_many_tokens
 from .catalogue_stored import stored_specialisations
 from .compile import Specialisation
+from .decay import Decay
 from .device_spectrum import AnySpectrum
 from .launch import FORMATS, plan_cos_sin, plan_phases
 from .launch_kv_cache import Cached, plan_rotary_kv_cache
@@ -33,7 +34,6 @@ from .launch_lengths import plan_length_spectrum
 from .launch_norm import plan_norm_rotary
 from .launch_permute import plan_permute
 from .launch_rotary import Lookup, plan_rotary, plan_rotary_cached, plan_rotary_indexed
-from .launch_xpos import Decay, with_decay
 from .lengths import spectrum_to_plan
 from .parameters import INTEGER_TYPES
 from .position_sources import ConsecutiveSource, Ids, OffsetSource, PackedSource, PositionSource
@@ -320,8 +320,9 @@ def _rotary_xpos() -> Iterator[Specialisation]:
                 _spectrum(rotary_dim),
                 place=Placement("bshd", layout),
                 angles=ANGLES[layout == "half"],
+                decay=Decay(512.0, 0),
             )
-            yield with_decay(plan, Decay(512.0, 0)).specialisation
+            yield plan.specialisation
 
 
 def _permute() -> Iterator[Specialisation]:

@@ -12,10 +12,10 @@ from ropelab.norm_rotary import Norm
 from ropelab.pairs import Placement
 
 from .compile import Specialisation
+from .decay import Decay
 from .launch import FORMATS
 from .launch_norm import plan_norm_rotary
 from .launch_rotary import plan_rotary
-from .launch_xpos import Decay, with_decay
 from .views import imagined
 
 __all__ = ["stored_specialisations"]
@@ -74,15 +74,15 @@ def _xpos() -> Iterator[Specialisation]:
         ("bfloat16", "float32", ()),
     ):
         x = imagined((1, TOKENS, 32, 96), source)
-        plan = plan_rotary(
+        yield plan_rotary(
             [(x, imagined(x.shape, target, 1 << 40))] * 2,
             imagined((1, TOKENS), "int64"),
             _spectrum(24),
             place=Placement("bshd", "half"),
             angles="exact",
             scales=scales,
-        )
-        yield with_decay(plan, Decay(512.0, 0)).specialisation
+            decay=Decay(512.0, 0),
+        ).specialisation
 
 
 def _norm() -> Iterator[Specialisation]:

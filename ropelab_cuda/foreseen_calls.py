@@ -9,6 +9,7 @@ from ropelab.checks import positive_int as positive
 from ropelab.norm_rotary import Norm
 from ropelab.xpos import check_decay
 
+from .decay import Decay
 from .device_spectrum import AnySpectrum, DeviceSpectrum
 from .foreseen import Foreseen
 from .launch import FORMATS, OUTPUT_FORMATS, Plan
@@ -17,7 +18,6 @@ from .launch_lengths import plan_length_spectrum
 from .launch_norm import plan_norm_rotary
 from .launch_permute import plan_permute
 from .launch_rotary import plan_rotary, plan_rotary_cached
-from .launch_xpos import Decay, with_decay
 from .length_rules import has_device_function
 from .lengths import spectrum_to_plan
 from .parameters import INTEGER_TYPES
@@ -88,7 +88,11 @@ def _by_tables(
 
 
 def _by_positions(
-    calls: Foreseen, spectra: Sequence[AnySpectrum], target: str, scales: Sequence[float]
+    calls: Foreseen,
+    spectra: Sequence[AnySpectrum],
+    target: str,
+    scales: Sequence[float],
+    decay: Decay | None = None,
 ) -> Iterator[Plan]:
     for tokens in calls.batches():
         operands = calls.operands(tokens, target)
@@ -103,6 +107,7 @@ def _by_positions(
                     place=calls.place,
                     angles=calls.angles,
                     scales=scales,
+                    decay=decay,
                 )
 
 
@@ -135,8 +140,7 @@ def xpos(
         )
         raise ValueError(msg)
     decay = Decay(*check_decay(calls.spectrum, 512.0, 0))  # no number of it is compiled in
-    plans = _by_positions(calls, [calls.spectrum], *_storage(calls, output_dtype, scaled))
-    return (with_decay(plan, decay) for plan in plans)
+    return _by_positions(calls, [calls.spectrum], *_storage(calls, output_dtype, scaled), decay)
 
 
 def norm_rotary(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ropelab.pairs import Placement
 
 from . import parameters
+from .decay import Decay
 from .device_spectrum import AnySpectrum
 from .launch import FORMATS, Macros, Plan, grid_of, specialise
 from .launch_angles import Angles, Places, places_of
@@ -34,6 +36,7 @@ def plan_rotary(
     place: Placement,
     angles: str,
     scales: Sequence[Scale] = (),
+    decay: Decay | None = None,
     tuning: Tuning | None = None,
 ) -> Plan:
     """Plan the rotation of one or two tensors by their positions, in one launch.
@@ -54,6 +57,8 @@ def plan_rotary(
         As in `ropelab.apply_rotary`.
     scales : sequence of float or View
         What is stored is divided by, for each tensor; by default it is not.
+    decay : Decay, optional
+        By which queries are scaled too, and keys over which, for one position axis.
     tuning : Tuning, optional
         By default chosen from the shapes.
 
@@ -62,14 +67,24 @@ def plan_rotary(
     Plan
         What to launch.
     """
-    computed = Angles.of(position_ids, spectrum, angles, *(view.dtype for view in operands[0]))
+    dtypes = [view.dtype for view in operands[0]]
+    if decay is not None:  # cosines in double, to be scaled before they are rounded
+        dtypes.append("float64")
+    computed = Angles.of(position_ids, spectrum, angles, *dtypes)
     tokens = token_axes(operands[0][0].shape, place.tensor_format)
     work = _work(operands, computed.numbers.pairs, place, computed.rows(tokens), scales)
-    structure = computed.structure(parameters.rotary, work.others, inverse=place.inverse)
+    name, kind = "rotary", parameters.rotary
+    if decay is not None:
+        name, kind = "rotary_xpos", parameters.rotary_xpos
+        # Of queries and of keys, and what is left of their exponents.
+        work = replace(work, angle_bytes=2 * work.angle_bytes + 4 * computed.numbers.pairs)
+    structure = computed.structure(kind, work.others, inverse=place.inverse)
     structure.tensors = work.tensors
+    if decay is not None:
+        decay.fill(structure.decay)
     places = computed.places(structure)
     chosen = tuning or choose_tuning(work, guesses=computed.can_be_guessed)
-    return plan_work("rotary", computed.macros, structure, work, places, scales, chosen)
+    return plan_work(name, computed.macros, structure, work, places, scales, chosen)
 
 
 def plan_rotary_cached(

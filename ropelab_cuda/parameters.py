@@ -134,6 +134,16 @@ def rotary(numbers: Numbers, positions: type[Any] = Positions) -> type[Any]:
 
 
 @cache
+def rotary_xpos(numbers: Numbers, positions: type[Any] = Positions) -> type[Any]:
+    """Return the parameters of rotary_xpos.cu: those of rotary.cu, and a decay."""
+    fields: list[tuple[str, Any]] = [("centre", c_double), ("centre_word", c_uint64)]
+    fields += [(name, c_double * numbers.pairs) for name in ("rate", "rate_rest")]
+    decay = type("Decay", (ctypes.Structure,), {"_fields_": fields})
+    head = (("tensors", Tensors), ("positions", positions), ("decay", decay))
+    return _ending_in_spectrum("RotaryXpos", head, numbers)
+
+
+@cache
 def rotary_indexed(positions: type[Any]) -> type[Any]:
     """Return the parameters of rotary_cached.cu for a row a position, of such a source."""
     fields = (("positions", positions), ("rows", c_int64), ("overrun_flag", c_uint64))
@@ -205,24 +215,6 @@ def permute(row_axes: int) -> type[Any]:
     return type("Permute", (ctypes.Structure,), {"_fields_": fields})
 
 
-@cache
-def rotary_xpos(rotary: type[Any], pairs: int) -> type[Any]:
-    """Return the parameters of rotary_xpos.cu: those of rotary.cu, and a decay."""
-    fields: list[tuple[str, Any]] = [("centre", c_double), ("centre_word", c_uint64)]
-    fields += [(name, c_double * pairs) for name in ("rate", "rate_rest")]
-    decay = type("Decay", (ctypes.Structure,), {"_fields_": fields})
-    both = [("rotary", rotary), ("decay", decay)]
-    structure = type("RotaryXpos", (ctypes.Structure,), {"_fields_": both})
-    if ctypes.sizeof(structure) > MAX_BYTES:
-        msg = (
-            f"spectrum: expected frequencies whose decays fit into {MAX_BYTES} bytes of kernel "
-            f"parameters; got {pairs} frequencies, {ctypes.sizeof(structure)} bytes in all; rotate "
-            f"fewer channels"
-        )
-        raise ValueError(msg)
-    return structure
-
-
 def _ending_in_spectrum(
     name: str, head: tuple[tuple[str, type[Any]], ...], numbers: Numbers
 ) -> type[Any]:
@@ -257,7 +249,8 @@ def fill_spectrum(target: Any, spectrum: AnySpectrum, numbers: Numbers, *, inver
     Parameters
     ----------
     target : ctypes.Structure
-        One made by `rotary`, `rotary_kv_cache`, `norm_rotary`, `cos_sin_table` or `phases`.
+        One made by `rotary`, `rotary_xpos`, `rotary_kv_cache`, `norm_rotary`, `cos_sin_table` or
+        `phases`.
     spectrum : Spectrum or DeviceSpectrum
         The frequencies and the attention factor.
     numbers : Numbers

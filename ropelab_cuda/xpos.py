@@ -10,7 +10,7 @@ from ropelab.pairs import Placement, Storage
 from ropelab.xpos import check_decay
 
 from .calls import named_pair, rotate_by_positions
-from .launch_xpos import Decay
+from .decay import Decay
 from .replay import replay
 from .storage import split_scale
 
@@ -54,7 +54,7 @@ def apply_xpos_qk(
     tensor_format : {"bshd", "bhsd", "sbhd", "thd"}, default "bshd"
         As in `ropelab_cuda.apply_rotary`.
     angles : {"exact", "float32"}, default "exact"
-        The angle pipeline. The decay, and arithmetic on the pair, are float64 in both.
+        The angle pipeline. The decay is float64 in both.
     inverse : bool, default False
         The transpose, which is also the backward pass, as in `ropelab.apply_xpos_qk`.
     dtype : str or dtype, optional

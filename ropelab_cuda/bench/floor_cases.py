@@ -16,13 +16,13 @@ from ropelab.norm_rotary import Norm
 from ropelab.pairs import Placement
 from ropelab.scaling import LongRoPE
 
+from ..decay import Decay
 from ..launch import Plan, plan_cos_sin, plan_phases
 from ..launch_kv_cache import Cached, plan_rotary_kv_cache
 from ..launch_lengths import plan_length_spectrum, words_for
 from ..launch_norm import plan_norm_rotary
 from ..launch_permute import plan_permute
 from ..launch_rotary import Lookup, plan_rotary, plan_rotary_cached, plan_rotary_indexed
-from ..launch_xpos import Decay, with_decay
 from ..lengths import spectrum_to_plan
 from ..position_sources import Ids
 from ..views import View
@@ -151,8 +151,8 @@ def _with_more() -> Iterator[Case]:
     t = _Tensors()
     out = t.rotated
     operands = [*zip(t.given, out, strict=True)]
-    plan = plan_rotary(operands, t.positions, SPECTRUM, place=PLACE, angles="exact")
-    plan = with_decay(plan, Decay(512.0, 0))
+    decay = Decay(512.0, 0)
+    plan = plan_rotary(operands, t.positions, SPECTRUM, place=PLACE, angles="exact", decay=decay)
     yield Case("rotary_xpos", plan, (*t.given, t.positions), out, t.integers)
 
     v, (q_out, _) = t.like(t.k), out

@@ -14,44 +14,59 @@ __device__ void rotate_pair(Number& x, Number& y, Number cos, Number sin) {
   x = turned;
 }
 
+__device__ void rotate_pairs(Number* x, Number* y, const Number* cos, const Number* sin) {
+#pragma unroll
+  for (int i = 0; i < PAIRS_HELD; ++i) rotate_pair(x[i], y[i], cos[i], sin[i]);
+}
+
 struct alignas(16) SharedAngles {
   Number cos[PAIRS], sin[PAIRS];
-
-  static constexpr int THREADS = ACROSS * LANES;
-  static __device__ int first_pair() { return threadIdx.y * ACROSS + threadIdx.x; }
 
   template <class CosSin> __device__ void put(int pair, const CosSin& angle) {
     cos[pair] = angle.cos;
     sin[pair] = angle.sin;
   }
 
-  template <class Angle> __device__ void compute(const Angle& angle, int first = first_pair()) {
-    for (int pair = first; pair < PAIRS; pair += THREADS) put(pair, angle.of_pair(pair));
-  }
-
-  // Likewise, with the frequency of the thread's first pair at hand.
-  template <class Angle, class Frequency>
-  __device__ void compute_from(const Angle& angle, Frequency frequency) {
-    const int first = first_pair();
-    if (first < PAIRS) put(first, angle.of_pair(first, frequency));
-    compute(angle, first + THREADS);
+  __device__ void take_unit(int unit, Number* own_cos, Number* own_sin) const {
+#pragma unroll
+    for (int i = 0; i < PAIRS_HELD; ++i) {
+      const int pair = unit * PAIRS_HELD + i;
+      own_cos[i] = cos[pair];
+      own_sin[i] = sin[pair];
+    }
   }
 };
 
+constexpr int THREADS_OF_TOKEN = ACROSS * LANES;
+__device__ int first_pair() { return threadIdx.y * ACROSS + threadIdx.x; }
+
+// Put a thread's share of the pairs into SharedAngles, or into what takes their place.
+template <class Shared, class Angle>
+__device__ void compute(Shared& shared, const Angle& angle, int first = first_pair()) {
+  for (int pair = first; pair < PAIRS; pair += THREADS_OF_TOKEN) {
+    shared.put(pair, angle.of_pair(pair));
+  }
+}
+
+// Likewise, with the frequency of the thread's first pair at hand.
+template <class Shared, class Angle, class Frequency>
+__device__ void compute_from(Shared& shared, const Angle& angle, Frequency frequency) {
+  const int first = first_pair();
+  if (first < PAIRS) shared.put(first, angle.of_pair(first, frequency));
+  compute(shared, angle, first + THREADS_OF_TOKEN);
+}
+
 // What a thread takes from there; unless the token's angles were guessed wrong, for then it computes
-// its own few anew. That needs no barrier, and may differ between threads.
+// its own few anew. That needs no barrier, and may differ between threads. Queries and keys turn alike.
 template <class Angle> struct TokenAngles {
+  static constexpr bool OVER_SCALES = false;  // whether rotated pairs are over the scale of results
+
   const SharedAngles& shared;
   const Angle angle;
   const bool outdated;
 
-  __device__ void of_unit(int unit, Number* cos, Number* sin) const {
-#pragma unroll
-    for (int i = 0; i < PAIRS_HELD; ++i) {
-      const int pair = unit * PAIRS_HELD + i;
-      cos[i] = shared.cos[pair];
-      sin[i] = shared.sin[pair];
-    }
+  __device__ void of_unit(int unit, bool is_key, Number* cos, Number* sin) const {
+    shared.take_unit(unit, cos, sin);
     if (!outdated) return;
 #pragma unroll 1
     for (int i = 0; i < PAIRS_HELD; ++i) {
@@ -62,13 +77,18 @@ template <class Angle> struct TokenAngles {
       }
     }
   }
+
+  __device__ void rotate(Number* first, Number* second, bool is_key, const Number* cos,
+                         const Number* sin) const {
+    rotate_pairs(first, second, cos, sin);
+  }
 };
 
 // More blocks than that are not resident at once.
 constexpr int EARLY_BLOCKS = MULTIPROCESSORS * (2048 / (ACROSS * LANES * TOKENS));
 
 template <class Angle>
-__device__ TokenAngles<Angle> token_angles(const SharedAngles& shared, Angle angle, bool outdated) {
+__device__ TokenAngles<Angle> token_angles(SharedAngles& shared, Angle angle, bool outdated) {
   return {shared, angle, outdated};
 }
 
@@ -82,8 +102,8 @@ __device__ TokenAngles<Angle> token_angles(const SharedAngles& shared, Angle ang
 //   LOADS_FIRST  later blocks, which have nothing to guess, load first: where rows are fetched in
 //                parts, the loads hide the arithmetic better than the way to L2 does
 // What cannot be guessed, as given tables, likewise hides behind what is on its way to L2.
-template <class AnglesOf, class Prefetch, class Load>
-__device__ auto angles_and_loads(SharedAngles& shared, const AnglesOf& angles_of,
+template <class Shared, class AnglesOf, class Prefetch, class Load>
+__device__ auto angles_and_loads(Shared& shared, const AnglesOf& angles_of,
                                  const Prefetch& prefetch, const Load& load) {
   const auto wait = [&] {
     wait_for_predecessors();
@@ -96,26 +116,26 @@ __device__ auto angles_and_loads(SharedAngles& shared, const AnglesOf& angles_of
 #if GUESSES && FEW_TOKENS
   auto angle = angles_of();
   prefetch();
-  const int first = SharedAngles::first_pair();
+  const int first = first_pair();
   const auto frequency = angle.frequency(first < PAIRS ? first : 0);
   wait_and_load();
   const auto guess = angle;
   const bool outdated = angle.was_outdated();
-  shared.compute_from(guess, frequency);
+  compute_from(shared, guess, frequency);
   __syncthreads();
 #elif GUESSES && LOADS_FIRST
   const bool is_early = blockIdx.x < EARLY_BLOCKS;
   if (!is_early) wait_and_load();
   auto angle = angles_of();
   if (is_early) prefetch();
-  shared.compute(angle);
+  compute(shared, angle);
   __syncthreads();
   if (is_early) wait_and_load();
   const bool outdated = is_early && angle.was_outdated();
 #elif GUESSES
   auto angle = angles_of();
   prefetch();
-  shared.compute(angle);
+  compute(shared, angle);
   __syncthreads();
   wait_and_load();
   const bool outdated = angle.was_outdated();
@@ -123,14 +143,14 @@ __device__ auto angles_and_loads(SharedAngles& shared, const AnglesOf& angles_of
   prefetch();
   wait_and_load();
   const auto angle = angles_of();
-  shared.compute(angle);
+  compute(shared, angle);
   __syncthreads();
   constexpr bool outdated = false;
 #else
   prefetch();
   wait();
   const auto angle = angles_of();
-  shared.compute(angle);
+  compute(shared, angle);
   __syncthreads();
   load();
   constexpr bool outdated = false;

@@ -1,4 +1,4 @@
-// The decay of xPos: 2^(distance * rate), in double for tensors of all formats.
+// The decay of xPos: 2^(distance * rate), computed in double for tensors of all formats.
 
 #pragma once
 
@@ -17,6 +17,26 @@ __device__ double distance_from_centre(const Decay& decay, long long position) {
   return fabs(far) < 0x1p62 ? (double)(long long)near : far;
 }
 
+// An exponent of two, in two doubles: it may be hundreds, and its error is multiplied by ln 2 in the
+// power. Beyond `most`, far outside of double's range, it need not be known.
+struct Exponent { double high, low; };
+
+__device__ Exponent exponent_of(const Decay& decay, double distance, int pair) {
+  constexpr double most = 2000.0;
+  const double rate = decay.rate[pair], high = product(distance, rate);
+  if (fabs(high) > most) return {copysign(most, high), 0.0};
+  return {high, fma(distance, decay.rate_rest[pair], fma(distance, rate, -high))};
+}
+
+// To the nearest integer, by the last bits of a sum that has no room for a fraction.
+struct Nearest { double number; int integer; };
+
+__device__ Nearest nearest_to(double x) {
+  constexpr double room = 0x1.8p52;
+  const double sum = x + room;
+  return {sum - room, (int)__double_as_longlong(sum)};
+}
+
 // 2^n for |n| <= 1000.
 __device__ double whole_power_of_two(int n) {
   const long long bits = (long long)(1023 + n) << 52;
@@ -25,13 +45,13 @@ __device__ double whole_power_of_two(int n) {
   return power;
 }
 
-// 2^(x + rest) for a rest below an ulp of x: within 0.9 ulp, but 0 or subnormal where it is too small,
-// infinite where it is too large. Chebyshev's polynomial for (2^f - 1) / f on |f| <= 1/2.
-__device__ double power_of_two(double x, double rest) {
-  constexpr double most = 2000.0;  // far outside of double's range
-  if (fabs(x) > most) x = x < 0.0 ? -most : most, rest = 0.0;
-  const double nearest = rint(x);
-  const double f = (x - nearest) + rest;
+// fraction * 2^whole, with a fraction between the roots of 1/2 and 2, within 0.9 ulp.
+struct Power { double fraction; int whole; };
+
+// Chebyshev's polynomial for (2^f - 1) / f on |f| <= 1/2.
+__device__ Power power_of_two(Exponent x) {
+  const Nearest whole = nearest_to(x.high);
+  const double f = (x.high - whole.number) + x.low;
   double p = 0x1.e9d3fe3952179p-32;
   p = fma(p, f, 0x1.e6063f7217bc6p-28);
   p = fma(p, f, 0x1.b524fae627834p-24);
@@ -43,16 +63,11 @@ __device__ double power_of_two(double x, double rest) {
   p = fma(p, f, 0x1.c6b08d704a0c2p-5);
   p = fma(p, f, 0x1.ebfbdff82c598p-3);
   p = fma(p, f, 0x1.62e42fefa39efp-1);
-  p = fma(p, f, 1.0);
-  // In two steps, of which each has a normal power, and the last rounds or overflows.
-  const int n = (int)nearest, half = n / 2;
-  return product(product(p, whole_power_of_two(half)), whole_power_of_two(n - half));
+  return {fma(p, f, 1.0), whole.integer};
 }
 
-// What scales a pair at a distance from the centre. The exponent may be hundreds, and its error is
-// multiplied by ln 2 in the result: so it is carried in two doubles.
-__device__ double decay_of(const Decay& decay, double distance, int pair) {
-  const double rate = decay.rate[pair];
-  const double exponent = product(distance, rate);
-  return power_of_two(exponent, fma(distance, decay.rate_rest[pair], fma(distance, rate, -exponent)));
+// x * 2^n for |n| <= 2000, in two steps of normal powers, of which the last rounds or overflows.
+__device__ double times_power_of_two(double x, int n) {
+  const int half = n / 2;
+  return product(product(x, whole_power_of_two(half)), whole_power_of_two(n - half));
 }

@@ -41,20 +41,20 @@ struct Flight {
   }
 
   // What does not turn is computed with its neighbours, by any angle, and then is what it was.
+  template <class Angles>
   __device__ void rotate_and_store(const Tensors& t, const Rows& rows, const Outlets& outlets,
-                                   int start, int unit, const Number* cos, const Number* sin) {
+                                   int start, int unit, Angles& angles, Number* cos, Number* sin) {
 #pragma unroll
     for (int j = 0; j < UNROLL; ++j) {
       const int head = start + j * STRIDE;
       if (head < rows.stored && (turns(unit) || head >= rows.first_tail)) {
         Number first[PAIRS_HELD], second[PAIRS_HELD];
         held[j].decode(first, second);
-#pragma unroll
-        for (int i = 0; i < PAIRS_HELD; ++i) rotate_pair(first[i], second[i], cos[i], sin[i]);
+        angles.rotate(first, second, is_key(rows, head), cos, sin);
         store_head(
             t, rows, outlets, head,
             [&](const auto& to) {
-              auto both = to.template stored<OUTPUT_LAYOUT>(first, second);
+              auto both = to.template stored<OUTPUT_LAYOUT, !Angles::OVER_SCALES>(first, second);
               if (!turns(unit)) both = to.template passed_on<OUTPUT_LAYOUT>(held[j]);
               return both;
             },
@@ -67,17 +67,17 @@ struct Flight {
 // Rotate one token's heads; `flight` holds the first of the thread's first unit.
 #if ONE_LAYOUT
 template <class Angles>
-__device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& angles,
-                             Flight& flight, bool present) {
+__device__ void rotate_token(const Tensors& t, const Rows& rows, Angles& angles, Flight& flight,
+                             bool present) {
   if (!present) return;
   const Outlets outlets(t);
   for (int unit = threadIdx.x; unit < ALL_UNITS; unit += ACROSS) {
     int head = first_head();
     if (unit >= ACROSS) flight.load(t, rows, head, unit);
     Number cos[PAIRS_HELD], sin[PAIRS_HELD];
-    angles.of_unit(turns(unit) ? unit : 0, cos, sin);
+    angles.of_unit(turns(unit) ? unit : 0, is_key(rows, head), cos, sin);
     while (true) {
-      flight.rotate_and_store(t, rows, outlets, head, unit, cos, sin);
+      flight.rotate_and_store(t, rows, outlets, head, unit, angles, cos, sin);
       head += UNROLL * STRIDE;
       if (head >= rows.heads) break;
       flight.load(t, rows, head, unit);
@@ -89,23 +89,23 @@ __device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& a
 // threads must meet it, so their rounds are counted alike, and none has a second unit that turns.
 // Those that do not stay in their places, so they may follow.
 template <class Angles>
-__device__ void rotate_token(const Tensors& t, const Rows& rows, const Angles& angles,
-                             Flight& flight, bool present) {
+__device__ void rotate_token(const Tensors& t, const Rows& rows, Angles& angles, Flight& flight,
+                             bool present) {
   static_assert(UNITS <= ACROSS, "a head must be read whole before it is written");
   const Outlets outlets(t);
   Number cos[PAIRS_HELD], sin[PAIRS_HELD];
-  angles.of_unit(turns(threadIdx.x) ? threadIdx.x : 0, cos, sin);
+  angles.of_unit(turns(threadIdx.x) ? threadIdx.x : 0, false, cos, sin);
   const int first = blockIdx.y * LANES;
   for (int start = first; start < rows.heads; start += UNROLL * STRIDE) {
     const int head = start + threadIdx.y;
     if (present && start > first) flight.load(t, rows, head, threadIdx.x);
     __syncthreads();
-    if (present) flight.rotate_and_store(t, rows, outlets, head, threadIdx.x, cos, sin);
+    if (present) flight.rotate_and_store(t, rows, outlets, head, threadIdx.x, angles, cos, sin);
   }
   for (int unit = threadIdx.x + ACROSS; present && unit < ALL_UNITS; unit += ACROSS) {
     for (int head = first_head(); head < rows.stored; head += UNROLL * STRIDE) {
       flight.load(t, rows, head, unit);
-      flight.rotate_and_store(t, rows, outlets, head, unit, cos, sin);
+      flight.rotate_and_store(t, rows, outlets, head, unit, angles, cos, sin);
     }
   }
 }
@@ -119,17 +119,17 @@ struct Nothing {
   __device__ void store(Rows&) {}
 };
 
-// `angles_of(token)` knows a token's angles: of_pair(pair) is the cosine and sine of one pair, and
-// was_outdated() reads again what they depend on, and says whether it has changed.
-template <class AnglesOf, class Also = Nothing>
+// `angles_of(token)` knows a token's angles: of_pair(pair) is the cosine and sine of one pair, as it is
+// put into Shared, and was_outdated() reads again what they depend on, and says whether it has changed.
+template <class Shared = SharedAngles, class AnglesOf, class Also = Nothing>
 __device__ void rotate_tokens(const Tensors& t, const AnglesOf& angles_of, Also also = {}) {
-  __shared__ SharedAngles shared[TOKENS];
+  __shared__ Shared shared[TOKENS];
   const Token token = token_of_thread(t.grid);
   const bool present = is_present(t.grid, token);
   Rows rows = rows_of(t, token);
   const int head = first_head(), unit = threadIdx.x;
   Flight flight;
-  const auto angles = angles_and_loads(
+  auto angles = angles_and_loads(
       shared[threadIdx.z], [&] { return angles_of(present ? token : Token{0, 0}); },
       [&] {
         if (!present) return;

@@ -92,7 +92,7 @@ struct WeightedTurns {
       const int unit = unit_of(round);
       Number cos[PAIRS_HELD], sin[PAIRS_HELD];
       WeightNumber first[PAIRS_HELD], second[PAIRS_HELD];
-      angles.of_unit(turns(unit) ? unit : 0, cos, sin);
+      angles.of_unit(turns(unit) ? unit : 0, false, cos, sin);
       weights.units[round].decode(first, second);
 #pragma unroll
       for (int i = 0; i < PAIRS_HELD; ++i) {

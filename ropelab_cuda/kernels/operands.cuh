@@ -21,12 +21,8 @@ using KeyOutput = Output;
 #define KEY_SCALED SCALED
 #endif
 using Bits = Format::Bits;
-#ifdef XPOS
-using Number = double;
-#else
 // double if any of them is
 using Number = decltype(Format::Number() + Output::Number() + KeyOutput::Number());
-#endif
 
 constexpr int STRIDE = LANES * HEAD_BLOCKS;  // between the heads of one thread
 __device__ int first_head() { return blockIdx.y * LANES + threadIdx.y; }
@@ -84,6 +80,8 @@ __device__ Rows rows_of(const Tensors& t, Token token) {
           0};
 }
 
+__device__ bool is_key(const Rows& rows, int head) { return head >= rows.q_heads; }
+
 __device__ const Bits* row_in(const Tensors& t, const Rows& rows, int head) {
   const bool is_q = head < rows.q_heads;
   const int number = is_q ? head : head - rows.q_heads;
@@ -122,11 +120,13 @@ template <class Output, bool IS_SCALED> struct Outlet {
     }
   }
 
-  // Both members of some pairs.
-  template <template <class> class Layout, int N>
+  // Both members of some pairs; unless they are over a scale already.
+  template <template <class> class Layout, bool APPLIES, int N>
   __device__ Layout<Output> stored(Number (&first)[N], Number (&second)[N]) const {
-    apply(first);
-    apply(second);
+    if constexpr (APPLIES) {
+      apply(first);
+      apply(second);
+    }
     Layout<Output> both;
     both.encode(first, second);
     return both;

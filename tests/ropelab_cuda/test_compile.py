@@ -71,7 +71,7 @@ BESIDE = {
     "rotary_kv_cache": 40,
     "rotary_kv_cache, tails": 64,
     "rotary_kv_cache, tails, keys apart": 144,
-    "rotary_xpos": 48,
+    "rotary_xpos": 40,
     "rotary_xpos, tails": 56,
     "norm_rotary": 64,
     "norm_rotary, tails": 72,
@@ -92,7 +92,7 @@ def registers_held(case: Specialisation) -> float:
     defines: dict[str, Any] = dict(case.defines)
     pairs, word = int(defines["PAIRS_HELD"]), WORDS[defines["FORMAT"]]
     in_double = "Float64" in {defines.get(f"{of}FORMAT") for of in ("", "OUTPUT_", "KEY_")}
-    number = 2 if in_double or case.kernel == "rotary_xpos" else 1
+    number = 2 if in_double else 1
     in_flight = 2 * pairs * int(defines["UNROLL"])
     in_flight += int(defines.get("VALUES_HELD", 0)) * int(defines.get("VALUE_VECTOR", 0))
     return in_flight * word + 4 * pairs * number
@@ -101,7 +101,8 @@ def registers_held(case: Specialisation) -> float:
 def keeps_1024_threads(case: Specialisation) -> bool:
     """Say whether a multiprocessor is to have so many: the usual rotation, of six heads at most."""
     defines = dict(case.defines)
-    usual = case.kernel == "rotary" and not (defines["TAIL"] or defines["FEW_TOKENS"])
+    rotates = case.kernel in ("rotary", "rotary_xpos")
+    usual = rotates and not (defines["TAIL"] or defines["FEW_TOKENS"])
     held = WORDS.get(str(defines.get("FORMAT"))), defines.get("PAIRS_HELD")
     return usual and held == (0.5, 4) and int(defines["UNROLL"]) <= 6
 

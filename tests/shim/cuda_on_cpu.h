@@ -15,7 +15,7 @@
 #include <cstring>
 #include <ucontext.h>
 
-using std::copysign, std::fabs, std::floor, std::fma, std::fmaf, std::ldexp, std::memcpy, std::rint;
+using std::copysign, std::fabs, std::floor, std::fma, std::fmaf, std::fmax, std::ldexp, std::memcpy, std::rint;
 
 #define __global__
 #define __device__ inline
@@ -113,6 +113,15 @@ inline void pause_for(Waiting what) {
 }
 inline void __syncthreads() { pause_for(FOR_BLOCK); }
 inline void __syncwarp() { pause_for(FOR_WARP); }
+
+inline int __syncthreads_or(int vote) {
+  running->given = vote != 0;
+  __syncthreads();
+  int any = 0;
+  for (unsigned i = 0; i < living; ++i) any |= (int)fibers[i].given;
+  __syncthreads();
+  return any;
+}
 
 // All of a warp exchange; a mask of some of them has no meaning here.
 template <class Value> inline Value __shfl_xor_sync(unsigned mask, Value value, int step) {

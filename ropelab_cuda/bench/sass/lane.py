@@ -25,7 +25,7 @@ Memory = Callable[[int, int], Value]  # address, bytes: the integer there, None 
 STACK = 1 << 12  # where a thread's local memory ends
 MOST_STEPS = 1_000_000
 BYTES = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16}
-FLOATING = ("D", "F", "H", "I2F", "MUFU", "SHFL")  # by which names begin
+UNKNOWN = ("D", "F", "H", "I2F", "MUFU", "SHFL", "B2R")  # by which names begin
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class _Lane:
             flags = [self.registers.flag(source) for source in one.sources if is_flag(source)]
             numbers = [self.registers.operand(s) for s in one.sources if not is_flag(s)]
             return _spread(one, OPERATIONS[name](Given(one.modifiers, numbers, flags)))
-        if name.startswith(FLOATING):
+        if name.startswith(UNKNOWN):
             return _spread(one, (None,))
         msg = f"{one}: expected an instruction that is known here; add it to alu.py"
         raise NotImplementedError(msg)

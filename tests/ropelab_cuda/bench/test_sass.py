@@ -262,6 +262,7 @@ def test_a_call_returns() -> None:
     [
         ("LDS R0, [R2]", "IADD3 R0, R0, 0x1, RZ"),
         ("DSETP.GT.AND P0, PT, R2, R4, PT", "@P0 MOV R0, RZ"),
+        ("BAR.RED.OR.DEFER_BLOCKING 0x0, P1", "B2R.RESULT RZ, P0", "@P0 MOV R0, RZ"),
         ("DADD R0, R2, R4",),
     ],
 )
