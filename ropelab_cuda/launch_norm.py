@@ -16,7 +16,7 @@ from .launch_angles import Angles
 from .position_sources import PositionSource
 from .tuning import SHARED_BYTES, WARP, Tuning, choose_tuning
 from .views import View
-from .work import Operand, Scale, Work, arrange, scaled_at, token_axes
+from .work import HEADS_IN_FLIGHT, Operand, Scale, Work, arrange, scaled_at, token_axes
 
 __all__ = ["plan_norm_rotary"]
 
@@ -181,7 +181,7 @@ def _tuning(work: Work, norm: Norm, number_bytes: int, *, guesses: bool) -> Tuni
         return Tuning(lanes, 1, 1, blocks, guesses, few_tokens=True)
     threads = THREADS_ACROSS_HEADS if norm.across_heads else THREADS
     lanes = _rounded_up(min(heads, threads // work.across), whole)
-    unroll = max(1, IN_FLIGHT // work.held_bytes)
+    unroll = max(1, min(HEADS_IN_FLIGHT, IN_FLIGHT // work.held_bytes))
     return Tuning(lanes, 1, unroll, 1, guesses)
 
 

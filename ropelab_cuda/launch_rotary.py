@@ -15,9 +15,9 @@ from .launch import FORMATS, Macros, Plan, grid_of, specialise
 from .launch_angles import Angles, Places, places_of
 from .position_sources import PositionSource
 from .tokens import Axes, broadcast_strides
-from .tuning import Tuning, choose_tuning
+from .tuning import HEADS_BEHIND_ANGLES, Tuning, choose_tuning
 from .views import View
-from .work import Operand, Scale, Work, arrange, scaled_at, token_axes
+from .work import HEADS_IN_FLIGHT, Operand, Scale, Work, arrange, scaled_at, token_axes
 
 __all__ = [
     "Lookup",
@@ -83,7 +83,8 @@ def plan_rotary(
     if decay is not None:
         decay.fill(structure.decay)
     places = computed.places(structure)
-    chosen = tuning or choose_tuning(work, guesses=computed.can_be_guessed)
+    in_flight = HEADS_IN_FLIGHT if decay is None else HEADS_BEHIND_ANGLES
+    chosen = tuning or choose_tuning(work, guesses=computed.can_be_guessed, in_flight=in_flight)
     return plan_work(name, computed.macros, structure, work, places, scales, chosen)
 
 
@@ -126,7 +127,7 @@ def plan_rotary_cached(
     ]
     structure = parameters.RotaryCached(work.tensors, *tables, _direction(place))
     macros = _table_macros(cos) | {"INDEXED": 0}
-    chosen = tuning or choose_tuning(work, guesses=False)
+    chosen = tuning or choose_tuning(work, guesses=False, in_flight=HEADS_BEHIND_ANGLES)
     return plan_work("rotary_cached", macros, structure, work, Places(_TABLES), scales, chosen)
 
 
@@ -191,7 +192,7 @@ def plan_rotary_indexed(
     macros = _table_macros(cos) | source.macros | {"INDEXED": 1}
     found = places_of(structure, source)
     places = found._replace(others=(*_TABLES, *found.others))
-    chosen = tuning or choose_tuning(work, guesses=False)
+    chosen = tuning or choose_tuning(work, guesses=False, in_flight=HEADS_BEHIND_ANGLES)
     return plan_work("rotary_cached", macros, structure, work, places, scales, chosen)
 
 

@@ -7,13 +7,14 @@ from typing import NamedTuple
 from .launch import MAX_HEAD_BLOCKS, MAX_THREADS, MAX_TOKENS, Macros
 from .work import HEADS_IN_FLIGHT, MANY_PAIRS, MULTIPROCESSORS, Work
 
-__all__ = ["Tuning", "choose_tuning"]
+__all__ = ["HEADS_BEHIND_ANGLES", "Tuning", "choose_tuning"]
 
 SHARED_BYTES = 48 << 10  # of a block, without asking the driver for more
 WARP = 32
 FEWEST_THREADS, MOST_THREADS = 64, 192  # of a block
 MOST_THREADS_OF_FEW, MOST_LANES_OF_FEW = 320, 20  # where tokens are few
 IN_FLIGHT, MOST_IN_FLIGHT, MOST_UNROLL = 128, 192, 8  # bytes of a thread, and heads
+HEADS_BEHIND_ANGLES = 5  # in flight, where tables are read or decays computed before they turn
 MOST_WASTE = 0.10  # threads that a block's warps may lack
 
 
@@ -61,7 +62,7 @@ class Tuning(NamedTuple):
         }
 
 
-def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
+def choose_tuning(work: Work, *, guesses: bool, in_flight: int = HEADS_IN_FLIGHT) -> Tuning:
     """Return how to share some work.
 
     Measured on an H200 (docs/performance.md): each thread has some four heads in flight, or, where
@@ -76,6 +77,9 @@ def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
         The tensors.
     guesses : bool
         Whether positions may be read before the predecessors are done.
+    in_flight : int, default HEADS_IN_FLIGHT
+        Heads that a thread has in flight, if its registers hold them: more where more comes before
+        the rotation, for which they have to wait.
 
     Returns
     -------
@@ -99,7 +103,7 @@ def choose_tuning(work: Work, *, guesses: bool) -> Tuning:
         most = max(1, min(MOST_LANES_OF_FEW, MOST_THREADS_OF_FEW // across))
         blocks = min(-(-heads // most), MAX_HEAD_BLOCKS)
         return Tuning(min(most, -(-heads // blocks)), 1, 1, blocks, guesses, few_tokens=True)
-    few = max(1, min(IN_FLIGHT // work.held_bytes, HEADS_IN_FLIGHT))
+    few = max(1, min(IN_FLIGHT // work.held_bytes, in_flight))
     most_tokens = max(1, min(work.inner, fitting, MAX_TOKENS))
     most = max(1, min(heads, MOST_IN_FLIGHT // work.held_bytes, MOST_UNROLL))
     wanted = most if work.macros["TAIL"] else few

@@ -137,9 +137,9 @@ __device__ void norm_rotate_and_store(const Channels& head, Number factor,
     }
     weighted.apply(round, first, second);
     if (turns(unit)) {
-      outlet.template stored<OUTPUT_LAYOUT>(first, second).store(row, unit);
+      outlet.template stored<OUTPUT_LAYOUT, true>(first, second).store(row, unit);
     } else {
-      outlet.template stored<LAYOUT>(first, second).store(row, unit);
+      outlet.template stored<LAYOUT, true>(first, second).store(row, unit);
     }
   }
 }

@@ -149,7 +149,8 @@ struct ScaledTokenAngles {
 // and for keys, with registers that are better spent on heads.
 __device__ ScaledTokenAngles token_angles(SharedScaledAngles& shared, const ScaledAngle& angle,
                                           bool outdated) {
-  if (__syncthreads_or(outdated)) {
+  const bool is_early = blockIdx.x < EARLY_BLOCKS;  // others have nothing to guess
+  if (is_early && __syncthreads_or(outdated)) {
     compute(shared, angle);
     __syncthreads();
   }

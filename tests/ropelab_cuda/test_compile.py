@@ -73,8 +73,8 @@ BESIDE = {
     "rotary_kv_cache, tails, keys apart": 144,
     "rotary_xpos": 40,
     "rotary_xpos, tails": 56,
-    "norm_rotary": 64,
-    "norm_rotary, tails": 72,
+    "norm_rotary": 76,
+    "norm_rotary, tails": 64,
 }
 OTHERS = 64  # of what rotates nothing
 WORDS = {"Bfloat16": 0.5, "Float16": 0.5, "Float32": 1, "Float64": 2}  # registers of an element
@@ -93,6 +93,13 @@ def registers_held(case: Specialisation) -> float:
     pairs, word = int(defines["PAIRS_HELD"]), WORDS[defines["FORMAT"]]
     in_double = "Float64" in {defines.get(f"{of}FORMAT") for of in ("", "OUTPUT_", "KEY_")}
     number = 2 if in_double else 1
+    if case.kernel == "norm_rotary":
+        units = int(defines["PAIRS"]) // pairs - -int(defines["TAIL"]) // (2 * pairs)
+        rounds = -(-units // int(defines["ACROSS"]))
+        heads = int(defines["Q_UNROLL"]) + int(defines["K_UNROLL"])
+        # Weights are of each head in flight, or of both tensors; four numbers a pair turn it.
+        weights = (heads if defines["ACROSS_HEADS"] else 2) * WORDS[defines["WEIGHT_FORMAT"]]
+        return rounds * (2 * pairs * (heads * word + weights) + 4 * pairs * number)
     in_flight = 2 * pairs * int(defines["UNROLL"])
     in_flight += int(defines.get("VALUES_HELD", 0)) * int(defines.get("VALUE_VECTOR", 0))
     return in_flight * word + 4 * pairs * number

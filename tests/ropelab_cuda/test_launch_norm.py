@@ -63,13 +63,14 @@ def macros(plan: Plan) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("head_dim", "rotary_dim", "across"),
     [
-        (32, 32, 4),
-        (64, 64, 8),
-        (80, 80, 16),  # 10 units
-        (96, 24, 16),  # 3 units and 9 vectors
-        (128, 128, 16),
-        (256, 256, 32),
-        (512, 512, 32),  # 64 units in two rounds
+        (32, 32, 2),
+        (64, 64, 4),
+        (80, 80, 8),  # 5 units
+        (96, 24, 16),  # 3 units and 9 that do not turn
+        (128, 128, 8),
+        (256, 256, 16),
+        (512, 512, 32),
+        (1024, 1024, 32),  # 64 units in two rounds
         (100, 100, 32),  # 25 units of two pairs
         (33, 32, 32),  # rows that lie 66 bytes apart: element by element
         (2, 2, 1),
@@ -108,10 +109,10 @@ def test_channels_that_are_not_rotated_are_part_of_it_in_place_too() -> None:
 @pytest.mark.parametrize(
     ("layout", "weight_dtype", "past", "vector"),
     [
-        ("half", "bfloat16", 0, 4),
-        ("half", "float32", 0, 4),
+        ("half", "bfloat16", 0, 8),
+        ("half", "float32", 0, 4),  # weights of 16 bytes
         ("interleaved", "bfloat16", 0, 8),
-        ("interleaved", "float32", 0, 4),  # weights of 16 bytes
+        ("interleaved", "float32", 0, 4),
         ("interleaved", None, 0, 8),
         ("half", "bfloat16", 2, 1),  # weights at an odd element
         ("interleaved", "float64", 0, 2),
@@ -125,12 +126,25 @@ def test_accesses_are_as_wide_as_the_weights_allow(
     assert macros(plan)["VECTOR"] == vector
 
 
-def test_heads_normed_together_are_kept_if_a_block_can() -> None:
-    olmo = plan_of((32, 32), across=True)  # 64 heads of 16 threads, four a thread
-    assert (olmo.block, macros(olmo)["UNROLL"]) == ((16, 16, 1), 4)
-    many = plan_of((400, 400), dtype="float64", weight_dtype="float64", across=True)
-    assert many.block[0] * many.block[1] == MAX_THREADS
-    assert many.block[1] * macros(many)["UNROLL"] < 800  # the others are read twice
+@pytest.mark.parametrize(
+    ("heads", "across", "block", "in_flight"),
+    [
+        ((32, 8), False, (8, 4, 1), (2, 2)),
+        ((64, 4), False, (8, 4, 1), (2, 1)),
+        ((2, 1), False, (8, 4, 1), (1, 1)),  # more lanes than heads, to fill the warp
+        ((32, 8), True, (8, 8, 1), (2, 1)),  # the others are read twice
+        ((10, 5), True, (8, 8, 1), (2, 1)),  # all are kept
+    ],
+)
+def test_a_warp_or_two_have_a_token_with_few_heads_in_flight(
+    heads: tuple[int, int],
+    across: bool,
+    block: tuple[int, int, int],
+    in_flight: tuple[int, int],
+) -> None:
+    plan = plan_of(heads, across=across)
+    assert plan.block == block
+    assert (macros(plan)["Q_UNROLL"], macros(plan)["K_UNROLL"]) == in_flight
 
 
 def test_weights_start_at_the_first_rotated_channel() -> None:
