@@ -108,8 +108,7 @@ def registers_held(case: Specialisation) -> float:
 def keeps_1024_threads(case: Specialisation) -> bool:
     """Say whether a multiprocessor is to have so many: the usual rotation, of six heads at most."""
     defines = dict(case.defines)
-    rotates = case.kernel in ("rotary", "rotary_xpos")
-    usual = rotates and not (defines["TAIL"] or defines["FEW_TOKENS"])
+    usual = case.kernel == "rotary" and not (defines["TAIL"] or defines["FEW_TOKENS"])
     held = WORDS.get(str(defines.get("FORMAT"))), defines.get("PAIRS_HELD")
     return usual and held == (0.5, 4) and int(defines["UNROLL"]) <= 6
 
