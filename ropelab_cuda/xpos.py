@@ -67,7 +67,7 @@ def apply_xpos_qk(
     Returns
     -------
     q, k : CUDA tensor
-        The rotated and scaled tensors, each rounded once.
+        The rotated and scaled tensors.
 
     Raises
     ------
