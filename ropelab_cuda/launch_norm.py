@@ -172,10 +172,10 @@ def _tuning(work: Work, norm: Norm, number_bytes: int, *, guesses: bool) -> Tuni
             f"the angles; got {heads} heads, {work.angle_bytes + sums} bytes; norm fewer together"
         )
         raise ValueError(msg)
-    if chosen.few_tokens:
+    if chosen.few_tokens and norm.across_heads:
         lanes = _rounded_up(min(heads, MAX_THREADS // work.across), whole)
-        if norm.across_heads:
-            return Tuning(lanes, 1, -(-heads // lanes), 1, guesses, few_tokens=True)
+        return Tuning(lanes, 1, -(-heads // lanes), 1, guesses, few_tokens=True)
+    if chosen.few_tokens:
         lanes = _rounded_up(chosen.lanes, whole)
         blocks = min(-(-heads // lanes), MAX_HEAD_BLOCKS) if chosen.head_blocks > 1 else 1
         return Tuning(lanes, 1, 1, blocks, guesses, few_tokens=True)

@@ -144,3 +144,11 @@ __device__ void rotate_tokens(const Tensors& t, const AnglesOf& angles_of, Also 
   also.store(rows);
   rotate_token(t, rows, angles, flight, present);
 }
+
+// Left to itself the assembler holds more threads resident, by which kernels gain that compute their
+// angles; where tails, or a format of keys, need more registers, it would spill some for that.
+#if TAIL > 0 || KEYS_APART
+#define BOUNDS ACROSS * LANES * TOKENS, 1
+#else
+#define BOUNDS ACROSS * LANES * TOKENS
+#endif

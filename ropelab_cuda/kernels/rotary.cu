@@ -15,14 +15,6 @@ struct Rotary {
 };
 static_assert(sizeof(Rotary) == PARAMETER_BYTES, "parameters.py packs another structure");
 
-// Left to itself the assembler holds more threads resident, which the usual kernel gains by; where
-// tails need more registers it would spill some for that.
-#if TAIL > 0
-#define BOUNDS ACROSS * LANES * TOKENS, 1
-#else
-#define BOUNDS ACROSS * LANES * TOKENS
-#endif
-
 extern "C" __global__ void __launch_bounds__(BOUNDS)
 rotary(const __grid_constant__ Rotary p) {
   rotate_tokens(p.tensors, [&](Token token) {

@@ -117,13 +117,6 @@ struct CacheWriter {
   }
 };
 
-// As for rotary.cu: the assembler may choose, but where it would spill.
-#if TAIL > 0 || KEYS_APART
-#define BOUNDS ACROSS * LANES * TOKENS, 1
-#else
-#define BOUNDS ACROSS * LANES * TOKENS
-#endif
-
 extern "C" __global__ void __launch_bounds__(BOUNDS)
 rotary_kv_cache(const __grid_constant__ RotaryKvCache p) {
   rotate_tokens(

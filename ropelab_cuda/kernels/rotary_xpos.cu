@@ -17,13 +17,6 @@ struct RotaryXpos {
 };
 static_assert(sizeof(RotaryXpos) == PARAMETER_BYTES, "parameters.py packs another structure");
 
-// As for rotary.cu: the assembler may choose, but where tails need more registers.
-#if TAIL > 0
-#define BOUNDS ACROSS * LANES * TOKENS, 1
-#else
-#define BOUNDS ACROSS * LANES * TOKENS
-#endif
-
 extern "C" __global__ void __launch_bounds__(BOUNDS)
 rotary_xpos(const __grid_constant__ RotaryXpos p) {
   rotate_tokens<SharedScaledAngles>(p.tensors, [&](Token token) {

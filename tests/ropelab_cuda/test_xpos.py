@@ -102,7 +102,9 @@ def test_results_in_another_format_and_over_scales(source: str, target: str) -> 
             assert ropelab_cuda.apply_xpos_qk(q, k, ids, numbers, out=outs, **options) == outs
         for got, out, want in zip(new, outs, wanted, strict=True):
             assert got.tobytes() == out.tobytes()
-            if target in ("float32", "float64"):  # by the inverse of the scale: two roundings more
+            if target in ("float32", "float64"):
+                # Times the inverse of the scale, which is rounded as the product is: two halves of
+                # an eps, and a third by which the specification's own quotient is.
                 tails = got[..., 16:], want[..., 16:]
                 np.testing.assert_allclose(*tails, rtol=2 * eps(target))
                 got[..., 16:] = want[..., 16:]

@@ -49,7 +49,6 @@ inline unsigned long long __umul64hi(unsigned long long x, unsigned long long y)
 }
 inline float __fmul_rn(float x, float y) { return x * y; }
 inline double __dmul_rn(double x, double y) { return x * y; }
-inline float __fdiv_rn(float x, float y) { return x / y; }
 inline double __ddiv_rn(double x, double y) { return x / y; }
 inline float __frsqrt_rn(float x) { return (float)(1.0 / std::sqrt((double)x)); }
 inline double __dsqrt_rn(double x) { return std::sqrt(x); }
